@@ -1,0 +1,78 @@
+# `make` alone says what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+# The Python that builds the environment: PYTHON=/path/to/python3.12 make setup
+PYTHON ?=
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.setup-done
+
+# What `make sweep` reads. Empty: a simulated hospital is made in demo-hospital/ and swept.
+ARCHIVE ?=
+# More words for `ovf sweep`, such as SWEEP_OPTIONS="--workers 8 --profile lenient"
+SWEEP_OPTIONS ?=
+DEMO := demo-hospital
+
+.PHONY: help
+help:  ## this list
+	@echo "ovf: finds the osteoporotic vertebral fractures that nobody reported."
+	@echo
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+# ---- environment
+
+.PHONY: setup
+setup: $(STAMP)  ## build the environment .venv from constraints.txt (does nothing when it is up to date)
+
+$(STAMP): pyproject.toml constraints.txt
+	@PYTHON="$(PYTHON)" bash scripts/make-venv.sh "$(VENV)"
+	@touch $@
+
+# ---- the job
+
+.PHONY: sweep
+sweep: setup  ## sweep a simulated hospital; make sweep ARCHIVE=/path sweeps your own folder
+ifeq ($(strip $(ARCHIVE)),)
+	@if [ ! -e "$(DEMO)" ]; then $(BIN)/ovf demo "$(DEMO)" --patients 24 --seed 1; fi
+	$(BIN)/ovf sweep "$(DEMO)" $(SWEEP_OPTIONS)
+else
+	$(BIN)/ovf sweep "$(ARCHIVE)" $(SWEEP_OPTIONS)
+endif
+
+# ---- gates
+
+.PHONY: check
+check: setup  ## format, lint, types, architecture, fast tests (under two minutes)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest tests/unit tests/property -m "not slow and not chaos"
+
+.PHONY: test
+test: setup  ## all tests but the long ones of `make chaos`
+	$(BIN)/pytest
+
+.PHONY: chaos
+chaos: setup  ## sweeps killed at random moments, compared with undisturbed ones (long)
+	$(BIN)/pytest -m chaos
+
+.PHONY: faults
+faults: setup  ## rows of docs/faults.md that no test is named after
+	@$(BIN)/python tests/fault_coverage.py
+
+.PHONY: bench
+bench: setup  ## the benchmarks; the table goes to benchmarks/
+	@$(BIN)/python -c 'import SimpleITK' 2>/dev/null || $(BIN)/pip install -q -c constraints.txt SimpleITK
+	$(BIN)/python -m benchmarks
+
+.PHONY: format
+format: setup  ## rewrite the code in the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: clean
+clean:  ## remove what was built: environment, caches, the simulated hospital; never a warehouse
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis "$(DEMO)"
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Builds the environment: make-venv.sh DIR. The Python comes from $PYTHON, else the first one that is new enough.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+readonly dir="$1"
+readonly minor=11 # pyproject.toml: requires-python
+
+is_new_enough() { "$1" -c "import sys; sys.exit(sys.version_info < (3, $minor))" 2>/dev/null; }
+
+find_python() {
+  if [ -n "${PYTHON:-}" ]; then
+    is_new_enough "$PYTHON" || { echo "make setup: PYTHON=$PYTHON is missing or older than 3.$minor" >&2; return 1; }
+    echo "$PYTHON"
+    return
+  fi
+  local name
+  for name in python3 python3.13 python3.12 python3.11 python3.14; do
+    if is_new_enough "$name"; then echo "$name"; return; fi
+  done
+  echo "make setup: needs Python 3.$minor or newer; python3 here is $(python3 --version 2>&1 || echo missing)." >&2
+  echo "Install one, or name it: make setup PYTHON=/path/to/python3.12" >&2
+  return 1
+}
+
+python=$(find_python)
+if ! "$python" -c "import venv, ensurepip" 2>/dev/null; then
+  echo "make setup: $python has no venv. On Debian and Ubuntu: apt-get install python3-venv" >&2
+  exit 1
+fi
+
+echo "environment: $dir, from $("$python" --version)"
+if ! is_new_enough "$dir/bin/python"; then "$python" -m venv --clear "$dir"; fi
+pip() { "$dir/bin/python" -m pip --disable-pip-version-check "$@"; }
+# The build backend first, so that building needs no second environment (and no second download).
+pip install -q -c constraints.txt setuptools
+pip install -q -c constraints.txt --no-build-isolation -e '.[dev]'
+echo "done: $dir/bin/ovf --help"
