@@ -1,4 +1,4 @@
-"""What the slab stage needs of one series: where its slices lie, in the files and in the patient. No I/O here.
+"""What the slab stage needs of one series: where its slices lie, in files and in the patient. No I/O here.
 
 A plan holds pseudonyms and file references, no other identifier. It is picklable and travels to the workers.
 """
@@ -18,7 +18,7 @@ Orientation = tuple[
 
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
-    """How the stored pixels of a slice are to be read. Slices of one series may differ (padding, compression)."""
+    """How the stored pixels of a slice are to be read; slices of one series may differ."""
 
     transfer_syntax_uid: str
     samples_per_pixel: int  # 1
@@ -49,7 +49,7 @@ class PlannedSlice:
 
 @dataclass(frozen=True, slots=True)
 class SeriesPlan:
-    """An eligible series, ready to be read. `slices` ascend along `normal` and share orientation, size and spacing."""
+    """An eligible series. `slices` ascend along `normal` and share orientation, size and pixel spacing."""
 
     study_key: str
     series_key: str
