@@ -110,3 +110,41 @@ class Instance:
 
     # remarks of the reader, such as "preamble_polyglot", "no_meta"; they become flags
     remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FileIssue:
+    """A file that is no usable instance, and why. The UIDs are set as far as its header could still be read."""
+
+    file: FileRef
+    outcome: str  # excluded | quarantined | failed | pending
+    reason: str  # a code of warehouse.reasons, with its detail behind a colon where it has one
+    detail: str | None = None  # name=value for the message's template, such as "missing_bytes=1024"
+    study_instance_uid: str | None = None
+    series_instance_uid: str | None = None
+    sop_instance_uid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StudyTicket:
+    """A study of the index that has something new. `touch` goes back with its revision."""
+
+    study_instance_uid: str
+    study_revision: str | None  # as last stored by the flow; None: never processed
+    n_files: int
+    n_bytes: int
+    touch: int  # number of the wave that last changed it
+
+
+@dataclass(frozen=True, slots=True)
+class StudyInstances:
+    """All the index knows of one study. Independent of file names, folders and the order of reading."""
+
+    study_instance_uid: str
+    instances: tuple[Instance, ...]  # identical duplicates dropped; sorted by series and SOP Instance UID
+    n_files: int  # duplicates and broken files included
+    duplicates: int  # identical copies that were dropped
+    conflicts: frozenset[str]  # SOP Instance UIDs that occur with different contents
+    issues: tuple[FileIssue, ...]  # broken files whose header still names study and series
+    duplicates_by_series: tuple[tuple[str, int], ...] = ()  # (SeriesInstanceUID, identical copies dropped)
+    vanished: frozenset[str] = frozenset()  # SOP Instance UIDs whose files have gone from the archive
