@@ -31,7 +31,8 @@ fi
 echo "environment: $dir, from $("$python" --version)"
 if ! is_new_enough "$dir/bin/python"; then "$python" -m venv --clear "$dir"; fi
 pip() { "$dir/bin/python" -m pip --disable-pip-version-check "$@"; }
-# The build backend first, so that building needs no second environment (and no second download).
-pip install -q -c constraints.txt setuptools
-pip install -q -c constraints.txt --no-build-isolation -e '.[dev]'
+# The build backend first, so that building needs no second environment, and a pip that is twice as fast as Debian's.
+# Without --no-compile half of the time goes into compiling modules that nobody will import.
+pip install -q --no-compile -c constraints.txt pip setuptools
+pip install -q --no-compile -c constraints.txt --no-build-isolation -e '.[dev]'
 echo "done: $dir/bin/ovf --help"
