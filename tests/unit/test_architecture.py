@@ -28,7 +28,7 @@ def modules(room: str) -> list[Path]:
 
 
 def imports(path: Path) -> set[str]:
-    """Dotted names that a module imports, at any depth of its code; `from a.b import c` gives a.b and a.b.c."""
+    """Dotted names that a module imports, anywhere in its code; `from a.b import c` gives a.b.c."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""The list of versions, the packages and the data that an installation carries."""
+"""The list of versions: exact, complete, and each direct dependency with its reason."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-import pytest
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from setuptools import find_packages
 
 ROOT = Path(__file__).parents[2]
 # These come with CUDA builds of torch only, which pins them itself.
@@ -96,35 +94,3 @@ def test_pins_agree_with_pyproject() -> None:
     for requirement in direct_requirements():
         version = pins()[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), f"{requirement} does not allow {version}"
-
-
-def test_every_room_is_packaged() -> None:
-    include = project()["tool"]["setuptools"]["packages"]["find"]["include"]
-    packages = set(find_packages(str(ROOT), include=include))
-    folders = {path.parent for room in include for path in ROOT.glob(f"{room.rstrip('*')}/**/*.py")}
-    expected = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
-    assert packages == expected, "a folder with code needs an __init__.py"
-    assert not packages & {"tests", "benchmarks", "docs"}
-
-
-def packaged_patterns() -> list[str]:
-    return list(project()["tool"]["setuptools"]["package-data"]["*"])
-
-
-@pytest.mark.parametrize(
-    "suffix", [".sql", ".safetensors", ".toml", ".json", ".csv", ".txt", ".html", ".css"]
-)
-def test_data_files_beside_code_are_package_data(suffix: str) -> None:
-    rooms = [room.rstrip("*") for room in project()["tool"]["setuptools"]["packages"]["find"]["include"]]
-    files = [path for room in rooms for path in ROOT.glob(f"{room}/**/*{suffix}")]
-    assert not files or f"*{suffix}" in packaged_patterns(), f"{files[0].name} would be left out"
-
-
-def test_data_folders_are_packages() -> None:
-    """setuptools takes data from packages only: a folder of SQL without __init__.py would be left out."""
-    rooms = [room.rstrip("*") for room in project()["tool"]["setuptools"]["packages"]["find"]["include"]]
-    files = [
-        p for room in rooms for pattern in packaged_patterns() for p in ROOT.glob(f"{room}/**/{pattern}")
-    ]
-    lost = sorted({str(p.parent.relative_to(ROOT)) for p in files if not (p.parent / "__init__.py").exists()})
-    assert not lost, f"add an __init__.py to {lost}"
