@@ -1,0 +1,94 @@
+"""How one scan is made: slice thickness, sharpness, noise, field of view; and what that does to a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from phantom.families import ScannerSettings
+from phantom.painting import Float
+from phantom.texture import NOISE_KINDS, NOISE_LENGTH, noise_bank
+
+SLAB_NOISE_SHARE = 0.6  # a 3 mm mean of correlated voxels keeps about this share of their noise
+BONE_FROM_HU = 100.0  # the gain of bone and contrast with kVp acts above this
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """One way of scanning. `noise_hu` 0, `blur` 0, `sharpen` 0, offset 0 and gain 1 give the bare anatomy."""
+
+    thickness_mm: float = 1.0
+    spacing_mm: float = 1.0
+    noise_hu: float = 0.0
+    noise_kinds: tuple[str, str] = ("plain", "plain")
+    noise_mix: float = 0.0
+    blur: float = 0.0
+    sharpen: float = 0.0
+    hu_offset: float = 0.0
+    bone_gain: float = 1.0
+    field_of_view_mm: float = 360.0
+    y_shift_mm: float = 0.0
+    head_margin_mm: float = 20.0
+    foot_margin_mm: float = 20.0
+
+
+CLEAN = Acquisition()
+
+
+def draw_acquisition(rng: np.random.Generator, settings: ScannerSettings) -> Acquisition:
+    """A scanner's habits by seed; thick slices are less noisy, sharp kernels more."""
+    thickness = float(rng.choice(settings.thickness_mm, p=settings.thickness_weights))
+    spacing = thickness * float(rng.choice([1.0, 1.0, 1.0, 0.8, 0.5]))
+    is_sharp = rng.random() < 0.3
+    low, high = settings.noise_hu
+    noise = (
+        low
+        * (high / low) ** float(rng.uniform())
+        * (1.3 if is_sharp else 1.0)
+        * min(1.2, 1.4 / thickness**0.3)
+    )
+    kinds = rng.choice(NOISE_KINDS, 2)
+    return Acquisition(
+        thickness_mm=thickness,
+        spacing_mm=max(0.6, spacing),
+        noise_hu=float(noise),
+        noise_kinds=(str(kinds[0]), str(kinds[1])),
+        noise_mix=float(rng.uniform()),
+        blur=0.0 if is_sharp else float(rng.uniform(*settings.blur)),
+        sharpen=float(rng.uniform(*settings.sharpen)) if is_sharp else 0.0,
+        hu_offset=float(rng.uniform(*settings.hu_offset)),
+        bone_gain=float(rng.uniform(*settings.bone_gain)),
+        field_of_view_mm=float(rng.uniform(*settings.field_of_view_mm)),
+        y_shift_mm=float(rng.uniform(-12, 12)),
+        head_margin_mm=float(rng.uniform(4, 45)),
+        foot_margin_mm=float(rng.uniform(4, 45)),
+    )
+
+
+def apply_kernel(canvas: Float, scan: Acquisition) -> None:
+    """Blur or sharpen along the last axis, then offset and gain of bone; in place."""
+    weight = np.float32(scan.blur - 0.35 * scan.sharpen)
+    if abs(weight) > 0.005:
+        inner = canvas[..., 1:-1]
+        around = canvas[..., :-2] + canvas[..., 2:]
+        around -= 2 * inner
+        inner += weight * around
+    if scan.bone_gain != 1.0:
+        above = np.maximum(canvas - np.float32(BONE_FROM_HU), 0)
+        canvas += above * np.float32(scan.bone_gain - 1)
+    if scan.hu_offset:
+        canvas += np.float32(scan.hu_offset)
+
+
+def add_noise(plane: Float, scan: Acquisition, rng: np.random.Generator, share: float = 1.0) -> None:
+    """Add noise to one plane, in place; it reads a stretch of the banks that the generator chooses."""
+    if scan.noise_hu <= 0:
+        return
+    size = plane.size
+    first, second = (noise_bank(k) for k in scan.noise_kinds)
+    scale = share * scan.noise_hu / float(np.hypot(1 - scan.noise_mix, scan.noise_mix))
+    i, j = rng.integers(0, NOISE_LENGTH - size, 2)
+    row = first[i : i + size] * np.float32(scale * (1 - scan.noise_mix))
+    row += second[j : j + size] * np.float32(scale * scan.noise_mix)
+    plane += row.reshape(plane.shape)

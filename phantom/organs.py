@@ -1,0 +1,394 @@
+"""The body around the spine: outline, tissues, and the organs as ellipsoids and near-vertical tubes.
+
+Frame as in `spine.py` (x left, y back, z up, mm). Sizes are round adult means with wide random ranges; they
+were compared by eye with the real mid-sagittal slices in the data, not measured.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from phantom.families import BodySettings
+from phantom.spine import ALL_LEVELS, Vertebra
+
+FAT_ONLY = (-140.0, -50.0)
+
+
+@dataclass(frozen=True)
+class Blob:
+    """An ellipsoid. With `core_hu` it is a shell of `hu` around that; `over` limits it to tissues of that HU."""
+
+    centre_xyz_mm: tuple[float, float, float]
+    radii_xyz_mm: tuple[float, float, float]
+    hu: float
+    core_hu: float | None = None
+    shell_mm: float = 1.2
+    over: tuple[float, float] | None = None
+    is_boxy: bool = False
+
+
+@dataclass(frozen=True)
+class Tube:
+    """A tube along z: centre (x, y) and radius in mm at rising z; `aspect` is its x radius over its y radius."""
+
+    z_mm: tuple[float, ...]
+    x_mm: tuple[float, ...]
+    y_mm: tuple[float, ...]
+    radius_mm: tuple[float, ...]
+    hu: float
+    core_hu: float | None = None
+    shell_mm: float = 1.2
+    aspect: float = 1.0
+
+
+@dataclass(frozen=True)
+class Tissues:
+    """HU of the tissues that fill layers."""
+
+    fat: float
+    muscle: float
+    skin: float
+    lung: float
+    mediastinum: float
+    canal: float
+    disc_gain: float
+
+
+@dataclass(frozen=True)
+class BodyShape:
+    """Outline at heights `z_mm` (rising): half width, front and back skin at the midline, the spine's front.
+
+    The lungs reach from `apex_z_mm` down to `base_z_mm`; the diaphragm's dome tops at `dome_z_mm`.
+    """
+
+    z_mm: tuple[float, ...]
+    half_width_mm: tuple[float, ...]
+    front_y_mm: tuple[float, ...]
+    back_y_mm: tuple[float, ...]
+    spine_x_mm: tuple[float, ...]
+    spine_front_y_mm: tuple[float, ...]
+    spine_back_y_mm: tuple[float, ...]
+    front_fat_mm: float
+    back_fat_mm: float
+    skin_mm: float
+    apex_z_mm: float
+    dome_z_mm: float
+    base_z_mm: float
+    floor_z_mm: float
+    mediastinum_left_mm: float
+    mediastinum_right_mm: float
+
+    @property
+    def lateral_extent_mm(self) -> float:
+        """Width of the patient from skin to skin where it is largest below the shoulders."""
+        z = np.asarray(self.z_mm)
+        return float(2 * np.max(np.asarray(self.half_width_mm)[z < self.apex_z_mm]))
+
+
+def draw_tissues(rng: np.random.Generator, has_contrast: bool) -> Tissues:
+    """HU of layers; contrast lifts muscle a little."""
+    return Tissues(
+        fat=float(rng.normal(-102, 6)),
+        muscle=float(rng.normal(52 + 8 * has_contrast, 8)),
+        skin=float(rng.normal(20, 15)),
+        lung=float(rng.normal(-850, 30)),
+        mediastinum=float(rng.normal(-75, 22)),
+        canal=float(rng.normal(25, 8)),
+        disc_gain=float(rng.uniform(0.9, 1.1)),
+    )
+
+
+def _at(bodies: list[Vertebra], level: str) -> Vertebra:
+    return next(b for b in bodies if b.level == level)
+
+
+def draw_body(
+    rng: np.random.Generator, settings: BodySettings, bodies: list[Vertebra], is_female: bool
+) -> BodyShape:
+    """Outline around a placed column (C4 to the coccyx)."""
+    habitus = rng.uniform(*settings.habitus)
+    top = bodies[0].centre_xyz_mm[2] + 25
+    z = np.arange(-260.0, top + 10, 10.0)
+    order = np.argsort([b.centre_xyz_mm[2] for b in bodies])
+    centres = np.array([bodies[i].centre_xyz_mm for i in order])
+    depth = np.array([bodies[i].half_depth_mm * math.cos(bodies[i].theta_rad) for i in order])
+    x_line, y_line, d_line = (np.interp(z, centres[:, 2], c) for c in (centres[:, 0], centres[:, 1], depth))
+    front_fat = rng.uniform(*settings.front_fat_mm)
+    back_fat = rng.uniform(*settings.back_fat_mm)
+    front = _front(rng, z, bodies, habitus, front_fat)
+    back = _back(rng, z, y_line + d_line, back_fat)
+    width = _width(z, bodies, habitus, is_female)
+    return BodyShape(
+        z_mm=_tuple(z),
+        half_width_mm=_tuple(width),
+        front_y_mm=_tuple(np.minimum(front, y_line - d_line - 45)),
+        back_y_mm=_tuple(back),
+        spine_x_mm=_tuple(x_line),
+        spine_front_y_mm=_tuple(y_line - d_line),
+        spine_back_y_mm=_tuple(y_line + d_line),
+        front_fat_mm=float(front_fat),
+        back_fat_mm=float(back_fat),
+        skin_mm=float(rng.uniform(1.2, 2.6)),
+        apex_z_mm=_at(bodies, "T1").centre_xyz_mm[2] + float(rng.uniform(-8, 14)),
+        dome_z_mm=_at(bodies, "T9").centre_xyz_mm[2] + float(rng.uniform(-28, 22)),
+        base_z_mm=_at(bodies, "T12").centre_xyz_mm[2] + float(rng.uniform(-25, 15)),
+        floor_z_mm=float(rng.uniform(-165, -140)),
+        mediastinum_left_mm=float(rng.uniform(22, 42)),
+        mediastinum_right_mm=float(rng.uniform(14, 36)),
+    )
+
+
+def _tuple(values: np.ndarray) -> tuple[float, ...]:
+    return tuple(float(v) for v in values)
+
+
+def _profile(z: np.ndarray, bodies: list[Vertebra], knots: dict[str | float, float]) -> np.ndarray:
+    where = [k if isinstance(k, float) else _at(bodies, k).centre_xyz_mm[2] for k in knots]
+    order = np.argsort(where)
+    return np.interp(z, np.asarray(where)[order], np.asarray(list(knots.values()))[order])
+
+
+def _smooth(values: np.ndarray, width: int = 5) -> np.ndarray:
+    padded = np.pad(values, width // 2, mode="edge")
+    return np.convolve(padded, np.ones(width) / width, mode="valid")
+
+
+def _front(
+    rng: np.random.Generator, z: np.ndarray, bodies: list[Vertebra], habitus: float, fat_mm: float
+) -> np.ndarray:
+    """Front skin at the midline: from the neck over the chest and the belly to the pubis."""
+    reach: dict[str | float, float] = {"C4": 62, "C7": 66, "T1": 66, "T3": 84, "T6": 118, "T9": 146}
+    reach |= {"T12": 150, "L2": 128, "L4": 108}
+    y_of = {level: _at(bodies, str(level)).centre_xyz_mm[1] for level in reach}
+    belly = rng.uniform(-12, 40) + 0.5 * fat_mm
+    knots: dict[str | float, float] = {}
+    for level, mm in reach.items():
+        grow = habitus if str(level) not in ("C4", "C7", "T1") else 1.0
+        knots[level] = y_of[level] - mm * grow - (belly if level in ("L2", "L4") else 0.35 * belly)
+    low = y_of["L4"] - 100 * habitus - 0.8 * belly
+    knots |= {-10.0: low, -90.0: low + 22 + 0.3 * belly, -150.0: low + 42 + 0.5 * belly, -250.0: low + 40}
+    wave = 1.5 * np.sin(z / rng.uniform(14, 30) + rng.uniform(0, 6))
+    return _smooth(_profile(z, bodies, knots), 7) + wave
+
+
+def _back(rng: np.random.Generator, z: np.ndarray, spine_back: np.ndarray, fat_mm: float) -> np.ndarray:
+    """Back skin at the midline; the table flattens it."""
+    skin = _smooth(spine_back, 9) + rng.uniform(46, 58) + fat_mm
+    flat = np.percentile(skin[(z > -80) & (z < 400)], 85)
+    lying = np.where(z > -20, np.maximum(0.55 * skin + 0.45 * flat, spine_back + 44 + fat_mm), skin)
+    return np.minimum(_smooth(lying, 7), flat + 14)
+
+
+def _width(z: np.ndarray, bodies: list[Vertebra], habitus: float, is_female: bool) -> np.ndarray:
+    knots: dict[str | float, float] = {"C4": 60, "C7": 84, "T1": 158, "T3": 168, "T8": 160, "T12": 154}
+    knots |= {"L3": 146, -10.0: 160 + 8 * is_female, -90.0: 176 + 6 * is_female, -250.0: 172}
+    return _smooth(_profile(z, bodies, knots), 5) * (0.4 + 0.6 * habitus)
+
+
+class _Places:
+    """Where organs hang: the spine's front, the skin's front, and heights by level."""
+
+    def __init__(self, shape: BodyShape, bodies: list[Vertebra]) -> None:
+        self.shape, self.bodies = shape, bodies
+
+    def z(self, level: str) -> float:
+        return _at(self.bodies, level).centre_xyz_mm[2]
+
+    def spine_front(self, z: float) -> float:
+        return float(np.interp(z, self.shape.z_mm, self.shape.spine_front_y_mm))
+
+    def spine_x(self, z: float) -> float:
+        return float(np.interp(z, self.shape.z_mm, self.shape.spine_x_mm))
+
+    def wall(self, z: float) -> float:
+        """Inner side of the front wall."""
+        skin = float(np.interp(z, self.shape.z_mm, self.shape.front_y_mm))
+        return skin + self.shape.front_fat_mm + 12
+
+
+def draw_organs(
+    rng: np.random.Generator,
+    shape: BodyShape,
+    bodies: list[Vertebra],
+    has_contrast: bool,
+    is_female: bool,
+    age_years: float,
+) -> tuple[tuple[Blob, ...], tuple[Tube, ...]]:
+    """Blobs are painted before tubes, each in order: later ones cover earlier ones."""
+    places = _Places(shape, bodies)
+    blood = float(rng.uniform(130, 330)) if has_contrast else float(rng.uniform(32, 52))
+    vein = float(rng.uniform(90, 160)) if has_contrast else blood
+    blobs = _chest(rng, places, blood) + _abdomen(rng, places, vein, has_contrast) + _bowel(rng, places)
+    blobs += _pelvis(rng, places, is_female)
+    tubes = _airways(rng, places) + _vessels(rng, places, blood, vein) + [_sternum(rng, places)]
+    return tuple(blobs + _plaques(rng, places, age_years)), tuple(tubes)
+
+
+def _chest(rng: np.random.Generator, at: _Places, blood: float) -> list[Blob]:
+    z = at.z("T8") + float(rng.uniform(-12, 12))
+    room = at.spine_front(z) - at.wall(z)
+    ry = float(np.clip(rng.uniform(0.4, 0.47) * room, 25, 72))
+    y = at.spine_front(z) - float(rng.uniform(14, 24)) - ry
+    x = 22.0 + float(rng.uniform(-8, 8))
+    blobs = [
+        Blob((x, y - 4, z - 12), (56.0, ry, 46.0), 45.0),
+        Blob((x - 10, y - 0.1 * ry, z + 16), (44.0, 0.8 * ry, 40.0), 45.0),
+    ]
+    for dx, dy, dz, r in ((8, -0.5, -10, 20), (-12, 0.1, 0, 22), (14, 0.25, -14, 22), (2, 0.65, 14, 19)):
+        hu = blood * float(rng.uniform(0.75, 1.1))
+        radii = tuple(float(r * rng.uniform(0.8, 1.2)) for _ in range(3))
+        blobs.append(Blob((dx + 10.0, y + dy * ry, z + dz), (radii[0], radii[1], radii[2]), hu))
+    zp = at.z("T6") + float(rng.uniform(-8, 8))
+    blobs.append(Blob((8.0, at.spine_front(zp) - 42, zp), (24.0, 13.0, 13.0), blood))
+    za = at.z("T4") + float(rng.uniform(-8, 10))
+    far = 0.62 * (at.spine_front(za) - at.wall(za))
+    for share in np.linspace(0, 1, 6):  # the arch, from the descending to the ascending aorta
+        rise = 10 * math.sin(math.pi * share)
+        where = (18.0 - 26 * float(share), at.spine_front(za) - 6 - float(share) * far, za + rise)
+        blobs.append(Blob(where, (12.5, 13.0, 12.5), blood))
+    return blobs + _lung_vessels(rng, at, blood)
+
+
+def _lung_vessels(rng: np.random.Generator, at: _Places, blood: float) -> list[Blob]:
+    blobs = []
+    lung_only = (-990.0, -600.0)
+    low, high = at.shape.dome_z_mm, at.shape.apex_z_mm
+    for _ in range(90):
+        z = float(rng.uniform(low, high))
+        r = float(rng.uniform(0.8, 3.2))
+        x = float(rng.choice([-1, 1]) * rng.uniform(14, 120))
+        y = float(rng.uniform(at.wall(z), at.spine_front(z) + 35))
+        radii = (r * float(rng.uniform(1, 4)), r, r * float(rng.uniform(1, 4)))
+        blobs.append(Blob((x, y, z), radii, min(blood, 150.0), over=lung_only))
+    return blobs
+
+
+def _abdomen(rng: np.random.Generator, at: _Places, vein: float, has_contrast: bool) -> list[Blob]:
+    lift = float(rng.uniform(35, 60)) * has_contrast
+    liver = float(rng.normal(56, 9)) + lift
+    zl = at.shape.dome_z_mm - 62
+    y_mid = 0.5 * (at.spine_front(zl) + at.wall(zl))
+    depth = 0.5 * (at.spine_front(zl) - at.wall(zl))
+    left_lobe, lobe = float(rng.uniform(55, 110)), float(rng.uniform(0.55, 0.95))
+    blobs = [
+        Blob((-72.0, y_mid + 8, zl), (88.0, 1.2 * depth, 88.0), liver, over=FAT_ONLY, is_boxy=True),
+        Blob(
+            (0.0, y_mid - 0.3 * depth, zl + 22),
+            (left_lobe, lobe * depth, 52.0),
+            liver,
+            over=FAT_ONLY,
+            is_boxy=True,
+        ),
+        Blob((95.0, at.spine_front(zl) + 2, zl), (30.0, 42.0, 48.0), 50 + 1.2 * lift, over=FAT_ONLY),
+    ]
+    z1, z2 = at.z("L1"), at.z("L2")
+    for side in (-1.0, 1.0):
+        xk = side * float(rng.uniform(52, 66)) + at.spine_x(z2)
+        blobs.append(
+            Blob((xk, at.spine_front(z2) + 16, z2), (27.0, 25.0, 54.0), 32 + 2.2 * lift, over=FAT_ONLY)
+        )
+    ys = at.wall(z1) + 0.45 * (at.spine_front(z1) - at.wall(z1))
+    blobs.append(Blob((8.0, at.spine_front(z1) - 34, z1), (52.0, 11.0, 13.0), 38 + lift, over=FAT_ONLY))
+    stomach = (38.0 + float(rng.uniform(-20, 15)), ys, z1 + float(rng.uniform(10, 50)))
+    blobs.append(Blob(stomach, (46.0, 28.0, 34.0), 42.0, core_hu=float(rng.uniform(0, 40)), shell_mm=4))
+    gas = (stomach[0], stomach[1] - 12, stomach[2] + 4)
+    blobs.append(Blob(gas, (26.0 * float(rng.uniform(0.3, 1)), 10.0, 20.0), -950.0))
+    return blobs
+
+
+def _bowel(rng: np.random.Generator, at: _Places) -> list[Blob]:
+    """Loops with a wall: gas, fluid, stool or oral contrast; more of them in front."""
+    blobs = []
+    contents = ((-950.0, 0.36), (18.0, 0.4), (-120.0, 0.14), (240.0, 0.1))
+    values, odds = zip(*contents, strict=True)
+    for _ in range(int(rng.integers(70, 150))):
+        z = float(rng.uniform(-120, at.z("L1")))
+        front, back = at.wall(z) + 6, at.spine_front(z) - 18
+        y = front + (back - front) * float(rng.beta(1.2, 2.2))
+        r = float(rng.uniform(5, 16))
+        radii = (r * float(rng.uniform(1, 2.2)), r, r * float(rng.uniform(0.8, 1.8)))
+        core = float(rng.choice(values, p=odds)) + float(rng.normal(0, 12))
+        blobs.append(Blob((float(rng.normal(0, 55)), y, z), radii, 42.0, core_hu=core, shell_mm=2.2))
+    for _ in range(110):  # vessels and nodes of the mesentery
+        z = float(rng.uniform(-60, at.z("L1") + 10))
+        y = float(rng.uniform(at.wall(z) + 15, at.spine_front(z) - 6))
+        radii = tuple(float(v) for v in rng.uniform(1.0, 5.5, 3))
+        blobs.append(Blob((float(rng.uniform(-45, 45)), y, z), (radii[0], radii[1], radii[2]), 45.0))
+    return blobs
+
+
+def _pelvis(rng: np.random.Generator, at: _Places, is_female: bool) -> list[Blob]:
+    z = float(rng.uniform(-118, -95))
+    front = at.wall(z)
+    r = float(rng.uniform(22, 40))
+    bladder = Blob((0.0, front + 22 + r, z), (1.25 * r, r, 0.8 * r), 40.0, float(rng.uniform(2, 16)), 3.0)
+    behind = bladder.centre_xyz_mm[1] + r + 20
+    womb = Blob((float(rng.uniform(-8, 8)), behind, z + 16), (28.0, 20.0, 26.0), 58.0)
+    rectum_hu = float(rng.choice([-900.0, -150.0, 35.0]))
+    rectum = Blob((0.0, at.spine_front(-95.0) - 20, -95.0), (18.0, 14.0, 34.0), 45.0, rectum_hu, 4.0)
+    pubis_z = float(rng.uniform(-152, -138))
+    pubis = Blob((0.0, at.wall(pubis_z) + 14, pubis_z), (32.0, 9.0, 18.0), 420.0, 170.0, 1.6)
+    loose = [Blob((0.0, float(bladder.centre_xyz_mm[1]) + 40, z - 36), (48.0, 60.0, 24.0), 48.0)]
+    return loose + ([womb] if is_female else []) + [rectum, bladder, pubis]
+
+
+def _line(at: _Places, top: str, bottom: str, steps: int) -> np.ndarray:
+    return np.linspace(at.z(bottom), at.z(top), steps)
+
+
+def _airways(rng: np.random.Generator, at: _Places) -> list[Tube]:
+    z = _line(at, "C5", "T5", 10)
+    radius = float(rng.uniform(7, 10))
+    gap = np.linspace(radius + 10, radius + 7, len(z)) + float(rng.uniform(-2, 5))
+    y = np.array([at.spine_front(float(v)) for v in z]) - gap
+    x = np.linspace(float(rng.uniform(-6, 3)), 0, len(z))
+    args = (_tuple(z), _tuple(x), _tuple(y), (radius,) * len(z))
+    return [Tube(*args, hu=40.0, core_hu=-1000.0, shell_mm=1.6)]
+
+
+def _vessels(rng: np.random.Generator, at: _Places, blood: float, vein: float) -> list[Tube]:
+    z = _line(at, "T4", "L4", 24)
+    radius = np.linspace(rng.uniform(7, 10), rng.uniform(11, 15), len(z))
+    down = (z - z[0]) / (z[-1] - z[0])
+    beside = 4 + 16 * down + rng.uniform(-3, 3)
+    front = np.array([at.spine_front(float(v)) for v in z])
+    x = np.array([at.spine_x(float(v)) for v in z]) + beside
+    y = front - radius * (1.02 - 0.45 * down) - rng.uniform(0, 3)
+    aorta = Tube(_tuple(z), _tuple(x), _tuple(y), _tuple(radius), blood)
+    low = z <= at.z("T10")
+    right = _tuple(x[low] - beside[low] - 20)
+    cava = Tube(
+        _tuple(z[low]), right, _tuple(front[low] - 11), (float(rng.uniform(8, 11)),) * int(low.sum()), vein
+    )
+    zo = _line(at, "C6", "T10", 14)
+    yo = np.array([at.spine_front(float(v)) for v in zo]) - 8.0
+    gullet = Tube(_tuple(zo), _tuple(np.linspace(6, -2, 14)), _tuple(yo), (5.5,) * 14, 38.0, aspect=1.3)
+    zu = np.linspace(at.z("T8"), at.z("T4"), 8)
+    yu = np.array([0.4 * at.spine_front(float(v)) + 0.6 * at.wall(float(v)) for v in zu])
+    rising = Tube(_tuple(zu), (-12.0,) * 8, _tuple(yu), (float(rng.uniform(13, 18)),) * 8, blood)
+    return [rising, gullet, cava, aorta]
+
+
+def _plaques(rng: np.random.Generator, at: _Places, age_years: float) -> list[Blob]:
+    count = int(rng.poisson(max(0.0, age_years - 50) / 4))
+    blobs = []
+    for _ in range(count):
+        z = float(rng.uniform(at.z("L4"), at.z("T6")))
+        where = (at.spine_x(z) + float(rng.uniform(-2, 20)), at.spine_front(z) - float(rng.uniform(4, 20)), z)
+        radii = (float(rng.uniform(1, 4)), 1.0, float(rng.uniform(1.5, 5)))
+        blobs.append(Blob(where, radii, float(rng.uniform(350, 900))))
+    return blobs
+
+
+def _sternum(rng: np.random.Generator, at: _Places) -> Tube:
+    top, bottom = at.z("T3") + float(rng.uniform(-6, 12)), at.z("T9") + float(rng.uniform(-5, 12))
+    z = np.linspace(bottom, top, 16)
+    y = np.array([at.wall(float(v)) for v in z]) - 2
+    thick = np.linspace(4.2, 6.0, 16) * float(rng.uniform(0.85, 1.2))
+    return Tube(_tuple(z), (0.0,) * 16, _tuple(y), _tuple(thick), 420.0, 110.0, 1.3, aspect=3.4)
+
+
+__all__ = ["ALL_LEVELS", "Blob", "BodyShape", "Tissues", "Tube", "draw_body", "draw_organs", "draw_tissues"]

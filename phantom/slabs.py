@@ -1,0 +1,200 @@
+"""The sagittal slab of a patient rendered directly, without volume or files, with dense truth.
+
+`render_slab(draw_patient(seed), seed=seed)` is what training draws from without end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from phantom import bone, painting
+from phantom.acquisition import SLAB_NOISE_SHARE, Acquisition, add_noise, apply_kernel, draw_acquisition
+from phantom.anatomy import LEVELS_OF_COVERAGE, Anatomy
+from phantom.painting import Float, Grid
+from phantom.spine import Vertebra
+
+HU_MIN, HU_MAX = -1024, 3071
+
+
+@dataclass(frozen=True)
+class VertebraTruth:
+    """Truth of one thoracolumbar body. Heights are (anterior, middle, posterior) in mm at its mid-sagittal
+    plane; `loss` is the largest share lost of an intact height; rows are of the slab, half open.
+    """
+
+    level: str
+    label: int
+    grade: int
+    shape: str
+    anterior_mm: float
+    middle_mm: float
+    posterior_mm: float
+    intact_mm: tuple[float, float, float]
+    loss: float
+    trabecular_hu: float
+    row_start: int
+    row_stop: int
+    is_visible: bool
+
+
+@dataclass(frozen=True)
+class PhantomSlab:
+    """A slab (x from right to left, rows head to foot, columns front to back), isotropic pixels, HU int16."""
+
+    slab_xzy_hu: npt.NDArray[np.int16]
+    vertebra_label_xzy: npt.NDArray[np.uint8]
+    pixel_mm: float
+    slice_spacing_mm: float
+    lateral_extent_mm: float
+    x_mm: Float
+    z_mm: Float
+    y_mm: Float
+    coverage: str
+    acquisition: Acquisition
+    vertebrae: tuple[VertebraTruth, ...]
+
+    @property
+    def worst_grade(self) -> int:
+        """Worst grade among the bodies that this slab shows whole."""
+        return max((v.grade for v in self.vertebrae if v.is_visible), default=0)
+
+    @property
+    def has_fracture(self) -> bool:
+        """Whether a body that this slab shows is fractured."""
+        return self.worst_grade > 0
+
+
+def coverage_limits_mm(patient: Anatomy, coverage: str, scan: Acquisition) -> tuple[float, float]:
+    """Upper and lower z of a coverage; the levels of `LEVELS_OF_COVERAGE` lie inside."""
+    levels = LEVELS_OF_COVERAGE[coverage]
+    first, last = patient.vertebra(levels[0]), patient.vertebra(levels[-1])
+    top = first.centre_xyz_mm[2] + 0.75 * max(first.intact_mm) + first.disc_mm
+    bottom = last.centre_xyz_mm[2] - 0.75 * max(last.intact_mm) - last.disc_mm
+    if coverage in ("abdomen-pelvis", "chest-abdomen-pelvis"):
+        bottom = -150.0
+    if coverage == "spine":
+        bottom = -45.0
+    return top + scan.head_margin_mm, bottom - scan.foot_margin_mm
+
+
+def field_limits_mm(patient: Anatomy, scan: Acquisition) -> tuple[float, float]:
+    """Front and back y of the field of view; it holds the skin in front and the table behind."""
+    front, back = min(patient.body.front_y_mm), max(patient.body.back_y_mm)
+    centre = 0.5 * (front + back) + scan.y_shift_mm
+    half = 0.5 * max(scan.field_of_view_mm, back - front + 40)
+    return centre - half, centre + half
+
+
+def paint(grid: Grid, patient: Anatomy) -> Float:
+    """The whole scene on a grid, before any scanner effect."""
+    canvas = painting.paint_layers(grid, patient)
+    painting.paint_blobs(canvas, grid, patient.blobs)
+    for tube in patient.tubes:
+        painting.paint_tube(canvas, grid, tube)
+    bone.paint_spine(canvas, grid, patient)
+    return canvas
+
+
+def render_slab(
+    patient: Anatomy,
+    *,
+    pixel_mm: float = 0.8,
+    slice_spacing_mm: float = 3.0,
+    half_width_mm: float = 30.0,
+    coverage: str | None = None,
+    acquisition: Acquisition | None = None,
+    seed: int = 0,
+) -> PhantomSlab:
+    """Render a patient's slab around the middle of the body; deterministic by its arguments.
+
+    Without `acquisition` one is drawn from the patient's family. Axial slices of that thickness and spacing are
+    made first and then interpolated to `pixel_mm` rows, as a reformat does.
+    """
+    rng = np.random.default_rng([patient.seed, seed, 0x51AB])
+    scan = acquisition or draw_acquisition(rng, patient.family.scanner)
+    covered = coverage or patient.coverage
+    top, bottom = coverage_limits_mm(patient, covered, scan)
+    front, back = field_limits_mm(patient, scan)
+    n = round(half_width_mm / slice_spacing_mm)
+    x = (np.arange(-n, n + 1) * slice_spacing_mm).astype(np.float32)
+    y = np.arange(front, back, pixel_mm, dtype=np.float32)
+    rows = np.arange(top, bottom, -pixel_mm, dtype=np.float32)
+    spacing = max(scan.spacing_mm, pixel_mm)
+    z = (top - np.arange(int((top - bottom) / spacing) + 2) * spacing).astype(np.float32)
+    grid = Grid(x, z, y, slice_spacing_mm, max(scan.thickness_mm, 0.5 * pixel_mm), pixel_mm)
+    canvas = paint(grid, patient)
+    hu = np.empty((len(x), len(rows), len(y)), np.int16)
+    for plane, out in zip(canvas, hu, strict=True):  # plane by plane: what is at hand stays in the cache
+        apply_kernel(plane, scan)
+        add_noise(plane, scan, rng, SLAB_NOISE_SHARE)
+        out[:] = _to_rows(plane, z, rows)
+    fine = Grid(x, rows, y, slice_spacing_mm, pixel_mm, pixel_mm)
+    labels, truth = _label(fine, patient)
+    return PhantomSlab(
+        slab_xzy_hu=hu,
+        vertebra_label_xzy=labels,
+        pixel_mm=pixel_mm,
+        slice_spacing_mm=slice_spacing_mm,
+        lateral_extent_mm=patient.body.lateral_extent_mm,
+        x_mm=x,
+        z_mm=rows,
+        y_mm=y,
+        coverage=covered,
+        acquisition=scan,
+        vertebrae=truth,
+    )
+
+
+def _to_rows(plane: Float, z_mm: Float, rows_mm: Float) -> Float:
+    """One plane (z, y), linear along z from slices at `z_mm` to rows at `rows_mm`; both falling; whole HU."""
+    step = float(z_mm[0] - z_mm[1])
+    where = (float(z_mm[0]) - rows_mm) / step
+    low = np.clip(where.astype(np.int64), 0, len(z_mm) - 2)
+    weight = (where - low).astype(np.float32)[:, None]
+    out = plane[low]
+    if float(weight.max()) > 1e-3:
+        out += weight * (plane[low + 1] - out)
+    return np.clip(np.rint(out, out=out), HU_MIN, HU_MAX, out=out)
+
+
+def _label(grid: Grid, patient: Anatomy) -> tuple[npt.NDArray[np.uint8], tuple[VertebraTruth, ...]]:
+    labels = np.zeros(grid.shape, np.uint8)
+    truth = []
+    for body in patient.thoracolumbar:
+        box = bone.body_box(grid, body)
+        if box is not None:
+            mask = bone.body_mask(grid, box, body)
+            labels[box][mask] = body.label
+        truth.append(_truth(grid, body))
+    return labels, tuple(truth)
+
+
+def _truth(grid: Grid, body: Vertebra) -> VertebraTruth:
+    reach = 0.85 * body.half_depth_mm
+    v_of = (-reach, 0.0, reach)
+    tops = [body.to_patient(0, v, w)[2] for v, w in zip(v_of, body.upper_mm, strict=True)]
+    feet = [body.to_patient(0, v, w)[2] for v, w in zip(v_of, body.lower_mm, strict=True)]
+    step = float(grid.z_mm[0] - grid.z_mm[1])
+    start = round((float(grid.z_mm[0]) - max(tops)) / step)
+    stop = round((float(grid.z_mm[0]) - min(feet)) / step) + 1
+    rows = len(grid.z_mm)
+    in_x = float(grid.x_mm[0]) < body.centre_xyz_mm[0] < float(grid.x_mm[-1])
+    anterior, middle, posterior = body.heights_mm
+    return VertebraTruth(
+        level=body.level,
+        label=body.label,
+        grade=body.grade,
+        shape=body.shape,
+        anterior_mm=anterior,
+        middle_mm=middle,
+        posterior_mm=posterior,
+        intact_mm=body.intact_mm,
+        loss=body.loss,
+        trabecular_hu=body.trabecular_hu,
+        row_start=max(0, start),
+        row_stop=max(0, min(rows, stop)),
+        is_visible=bool(start >= 0 and stop <= rows and in_x),
+    )

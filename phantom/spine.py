@@ -1,0 +1,266 @@
+"""The column: sizes of the levels, the vertebra record, and how vertebrae are stacked into a spine.
+
+Frame of the patient: x to the left, y to the back, z to the head (DICOM's LPS), millimetres, origin in the
+middle of the upper endplate of S1. Frame of one body: u to the left, v to the back, w upwards along its axis.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from phantom.families import SpineSettings
+
+LEVELS = tuple(f"T{i}" for i in range(1, 13)) + tuple(f"L{i}" for i in range(1, 6))
+CERVICAL = ("C4", "C5", "C6", "C7")
+ALL_LEVELS = CERVICAL + LEVELS
+LABEL_OF = {name: i + 1 for i, name in enumerate(LEVELS)}  # 1..17, 0 is "no thoracolumbar body"
+
+# Posterior height, half depth, half width, disc above it: rounded means of adults (Panjabi 1991/1992, White &
+# Panjabi 1990); axis tilt (degrees, top to the back) read from the two real mid-sagittal slices in the data.
+_KNOTS = {
+    "C4": (13.0, 7.5, 9.0, 4.5, -14.0),
+    "C7": (14.0, 8.0, 10.5, 4.5, -26.0),
+    "T1": (15.5, 8.5, 13.5, 3.8, -27.0),
+    "T4": (17.5, 11.5, 13.5, 3.6, -20.0),
+    "T8": (19.5, 14.0, 14.5, 4.6, -3.0),
+    "T12": (22.5, 15.0, 19.0, 6.0, 9.0),
+    "L1": (24.0, 15.5, 20.5, 7.5, 10.0),
+    "L3": (25.0, 16.8, 22.5, 10.0, 0.0),
+    "L4": (24.5, 17.3, 24.0, 11.0, -8.0),
+    "L5": (23.5, 17.5, 25.5, 11.5, -21.0),
+}
+RIM = 0.85  # where anterior and posterior heights are measured, as a share of the half depth
+COLUMN_FOLLOWS_WEDGE = 0.6  # share of a wedge's angle that the column above takes; the discs take the rest
+
+
+@dataclass(frozen=True)
+class SchmorlNode:
+    """A pit in one endplate: centre (u, v) and radius in mm, depth in mm, upper or lower endplate."""
+
+    u_mm: float
+    v_mm: float
+    radius_mm: float
+    depth_mm: float
+    is_upper: bool
+
+
+@dataclass(frozen=True)
+class Vertebra:
+    """One vertebra: pose, outline, three heights at the mid-sagittal plane of the body, and what it is made of.
+
+    `heights_mm` and `intact_mm` are (anterior, middle, posterior), measured at v = -RIM, 0, +RIM half depths.
+    `upper_mm` and `lower_mm` are the w of both endplates at these places; their difference is `heights_mm`.
+    """
+
+    level: str
+    label: int
+    centre_xyz_mm: tuple[float, float, float]
+    theta_rad: float
+    phi_rad: float
+    half_width_mm: float
+    half_depth_mm: float
+    intact_mm: tuple[float, float, float]
+    upper_mm: tuple[float, float, float]
+    lower_mm: tuple[float, float, float]
+    disc_mm: float
+    waist: float
+    shape: str = "none"
+    grade: int = 0
+    lateral_tilt: float = 0.0
+    trabecular_hu: float = 150.0
+    band_hu: float = 0.0
+    disc_hu: float = 80.0
+    has_vacuum: bool = False
+    lip_mm: float = 0.0
+    endplate_gain: float = 1.0
+    nodes: tuple[SchmorlNode, ...] = ()
+
+    @property
+    def heights_mm(self) -> tuple[float, float, float]:
+        """Anterior, middle and posterior height as they are."""
+        a, m, p = (t - b for t, b in zip(self.upper_mm, self.lower_mm, strict=True))
+        return (a, m, p)
+
+    @property
+    def losses(self) -> tuple[float, float, float]:
+        """Share of each intact height that is lost."""
+        a, m, p = (1.0 - h / i for h, i in zip(self.heights_mm, self.intact_mm, strict=True))
+        return (a, m, p)
+
+    @property
+    def loss(self) -> float:
+        """The largest of the three losses, the one that Genant's grade stands on."""
+        return max(0.0, *self.losses)
+
+    @cached_property
+    def axes(self) -> tuple[tuple[float, float, float], ...]:
+        """Unit vectors u, v, w of the body's frame in patient coordinates (x, y, z)."""
+        st, ct = math.sin(self.theta_rad), math.cos(self.theta_rad)
+        sp, cp = math.sin(self.phi_rad), math.cos(self.phi_rad)
+        return ((cp, 0.0, -sp), (-sp * st, ct, -cp * st), (sp * ct, st, cp * ct))
+
+    def to_patient(self, u: float, v: float, w: float) -> tuple[float, float, float]:
+        """Patient coordinates of a point given in the body's frame."""
+        a, b, c = self.axes
+        x, y, z = self.centre_xyz_mm
+        return (
+            x + u * a[0] + v * b[0] + w * c[0],
+            y + u * a[1] + v * b[1] + w * c[1],
+            z + u * a[2] + v * b[2] + w * c[2],
+        )
+
+
+def level_table(name: str) -> tuple[float, float, float, float, float]:
+    """Posterior height, half depth, half width, disc thickness (mm) and tilt (degrees) of a level."""
+    knots = [ALL_LEVELS.index(k) for k in _KNOTS]
+    values = np.asarray(list(_KNOTS.values()))
+    row = [float(np.interp(ALL_LEVELS.index(name), knots, values[:, k])) for k in range(5)]
+    return (row[0], row[1], row[2], row[3], row[4])
+
+
+def draw_intact(rng: np.random.Generator, settings: SpineSettings, is_female: bool) -> list[Vertebra]:
+    """Twenty-one intact vertebrae C4-L5 without a place yet; top to bottom."""
+    size = rng.uniform(*settings.size_scale) * (0.95 if is_female else 1.04)
+    tall = float(np.clip(rng.normal(1.0, 0.05), 0.88, 1.12))
+    disc = rng.uniform(*settings.disc_scale)
+    waist = rng.uniform(*settings.waist)
+    concavity = rng.uniform(*settings.concavity)
+    lordotic_l5 = rng.uniform(0.0, 0.12)
+    physiological = rng.uniform(0.0, 0.055)
+    bodies = []
+    for name in ALL_LEVELS:
+        height, depth, width, gap, _ = level_table(name)
+        posterior = height * size * tall * (1 + rng.normal(0, settings.height_jitter))
+        wedge = physiological * (1.0 if name in LEVELS[4:13] else 0.0) - (
+            lordotic_l5 if name == "L5" else 0.0
+        )
+        anterior = posterior * (1 - wedge + rng.normal(0, settings.height_jitter))
+        middle = 0.5 * (anterior + posterior) * (1 - concavity * rng.uniform(0.7, 1.3))
+        heights = (anterior, middle, posterior)
+        half = tuple(0.5 * h for h in heights)
+        bodies.append(
+            Vertebra(
+                level=name,
+                label=LABEL_OF.get(name, 0),
+                centre_xyz_mm=(0.0, 0.0, 0.0),
+                theta_rad=0.0,
+                phi_rad=0.0,
+                half_width_mm=width * size * float(rng.normal(1, 0.02)),
+                half_depth_mm=depth * size * float(rng.normal(1, 0.02)),
+                intact_mm=heights,
+                upper_mm=(half[0], half[1], half[2]),
+                lower_mm=(-half[0], -half[1], -half[2]),
+                disc_mm=gap * size * disc * float(rng.uniform(0.85, 1.15)),
+                waist=waist * float(rng.uniform(0.7, 1.3)),
+            )
+        )
+    return bodies
+
+
+def sagittal_tilts(rng: np.random.Generator, settings: SpineSettings) -> np.ndarray:
+    """Tilt of every axis in radians, top to bottom, before any fracture."""
+    kyphosis, lordosis = rng.uniform(*settings.kyphosis_scale), rng.uniform(*settings.lordosis_scale)
+    pivot = level_table("T12")[4]
+    tilts = []
+    for name in ALL_LEVELS:
+        base = level_table(name)[4]
+        if ALL_LEVELS.index(name) <= ALL_LEVELS.index("T12"):
+            tilts.append(pivot * lordosis + (base - pivot) * kyphosis + rng.normal(0, 1.0))
+        else:
+            tilts.append(base * lordosis + rng.normal(0, 1.2))
+    # Lying on the table flattens what a strong curve would do to the neck.
+    tilted = np.clip(np.asarray(tilts) + rng.uniform(*settings.tilt_deg), -48.0, 40.0)
+    return np.radians(tilted)
+
+
+def coronal_curve(rng: np.random.Generator, settings: SpineSettings) -> np.ndarray:
+    """Sideways position of every vertebra in mm, top to bottom: an offset and one or two arcs."""
+    n = len(ALL_LEVELS)
+    where = np.linspace(0, 1, n)
+    amplitude = rng.uniform(*settings.scoliosis_mm) * rng.choice([-1, 1]) * rng.uniform(0.2, 1) ** 1.5
+    phase, waves = rng.uniform(0, 2 * math.pi), rng.uniform(0.6, 1.4)
+    return amplitude * np.sin(2 * math.pi * waves * where + phase) + rng.uniform(*settings.lateral_offset_mm)
+
+
+def stack(bodies: list[Vertebra], tilts: np.ndarray, sideways_mm: np.ndarray) -> list[Vertebra]:
+    """Give every vertebra its place, from L5 upwards, so that the column sinks and bends with its fractures."""
+    placed: list[Vertebra] = []
+    end = np.array([0.0, 0.0])  # (y, z) of the upper endplate below
+    extra = 0.0
+    for i in range(len(bodies) - 1, -1, -1):
+        body = bodies[i]
+        reach = 2 * RIM * body.half_depth_mm
+        lost = [i_mm - h_mm for i_mm, h_mm in zip(body.intact_mm, body.heights_mm, strict=True)]
+        bend = COLUMN_FOLLOWS_WEDGE * math.atan((lost[2] - lost[0]) / reach)
+        below = bodies[i + 1].disc_mm if i + 1 < len(bodies) else body.disc_mm
+        theta = float(tilts[i]) + extra + 0.5 * bend
+        axis = np.array([math.sin(theta), math.cos(theta)])
+        lower = 0.5 * (body.lower_mm[0] + body.lower_mm[2])
+        upper = 0.5 * (body.upper_mm[0] + body.upper_mm[2])
+        bottom = end + axis * below
+        centre = bottom - axis * lower
+        end = centre + axis * upper
+        extra += bend
+        placed.append(
+            replace(
+                body,
+                centre_xyz_mm=(float(sideways_mm[i]), float(centre[0]), float(centre[1])),
+                theta_rad=theta,
+            )
+        )
+    return _with_coronal_tilt(placed[::-1])
+
+
+def _with_coronal_tilt(bodies: list[Vertebra]) -> list[Vertebra]:
+    x = np.array([b.centre_xyz_mm[0] for b in bodies])
+    z = np.array([b.centre_xyz_mm[2] for b in bodies])
+    slope = np.gradient(x, z)
+    return [replace(b, phi_rad=math.atan(float(s))) for b, s in zip(bodies, slope, strict=True)]
+
+
+# Sacrum and coccyx: height, half depth, half width, gap above, tilt (degrees); read from the real slices.
+_SACRUM = (
+    (29.0, 16.0, 26.0, 0.0, -38.0),
+    (25.0, 11.0, 20.0, 1.6, -47.0),
+    (21.0, 8.5, 16.0, 1.2, -46.0),
+    (18.0, 7.0, 14.0, 1.0, -34.0),
+    (15.0, 6.0, 12.0, 1.0, -16.0),
+    (12.0, 4.5, 8.0, 2.5, 2.0),
+    (9.0, 4.0, 6.0, 1.5, 18.0),
+)
+
+
+def draw_sacrum(rng: np.random.Generator, l5: Vertebra, x_mm: float) -> list[Vertebra]:
+    """Five sacral and two coccygeal bodies, stacked downwards from the origin; label 0."""
+    size, turn = l5.half_depth_mm / 17.5, math.radians(float(rng.uniform(-10, 12)))
+    end = np.array([0.0, 0.0])
+    bodies = []
+    for i, (height, depth, width, gap, tilt) in enumerate(_SACRUM):
+        theta = math.radians(tilt) + turn
+        axis = np.array([math.sin(theta), math.cos(theta)])
+        tall = height * size * float(rng.normal(1, 0.03))
+        centre = end - axis * (gap + 0.5 * tall)
+        end = centre - axis * 0.5 * tall
+        half = 0.5 * tall
+        bodies.append(
+            Vertebra(
+                level=f"S{i + 1}",
+                label=0,
+                centre_xyz_mm=(x_mm, float(centre[0]), float(centre[1])),
+                theta_rad=theta,
+                phi_rad=0.0,
+                half_width_mm=width * size,
+                half_depth_mm=depth * size,
+                intact_mm=(tall, tall, tall),
+                upper_mm=(half, half, half),
+                lower_mm=(-half, -half, -half),
+                disc_mm=gap,
+                waist=0.08,
+                trabecular_hu=0.9 * l5.trabecular_hu,
+            )
+        )
+    return bodies
