@@ -1,0 +1,135 @@
+"""Scores scans with one loaded model: batches cross scans, and the answer does not depend on the company.
+
+Every batch has one fixed shape (the last one is filled up with black images), so that each image goes through
+the same kernels wherever it lies; what follows the convolutions runs in fp32, image by image, scan by scan.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.config import ModelConfig
+from models.heads import FractureNet
+from models.lstm import ScanLstm
+from models.registry import LoadedModel
+from models.resnet import fold_batch_norm
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+CPU_BATCH, CUDA_BATCH = 16, 256
+
+
+@dataclass(frozen=True)
+class ScanScore:
+    """What the model said about one scan, raw, in fp32."""
+
+    logit: float  # of the scan, by the LSTM
+    slice_logits: NDArray[np.float32]  # (n,)
+    slice_features: NDArray[np.float32]  # (n, 32)
+
+
+def has_fast_bf16() -> bool:
+    """True when this CPU multiplies bf16 in hardware (AVX-512 BF16 or AMX); elsewhere bf16 is slow."""
+    able = torch.cpu.get_capabilities()
+    return any(bool(able.get(name)) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def choose_device(device: str | None) -> torch.device:
+    """`device` when given, else CUDA when there is one, else the CPU."""
+    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    """The type of the convolutions. `auto`: bf16 where the hardware has it, else fp32."""
+    if precision == "fp32":
+        return torch.float32
+    if precision == "bf16":
+        return torch.bfloat16
+    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else has_fast_bf16()
+    return torch.bfloat16 if fast else torch.float32
+
+
+class Scorer:
+    """One model, made ready for one device once, then used for any number of scans. Not for training."""
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        device: str | None = None,
+        precision: Precision = "auto",
+        batch_size: int | None = None,
+    ) -> None:
+        self.config: ModelConfig = loaded.config
+        self.digest = loaded.digest
+        self.device = choose_device(device)
+        self.dtype = choose_dtype(precision, self.device)
+        self.batch_size = batch_size or (CUDA_BATCH if self.device.type == "cuda" else CPU_BATCH)
+        net = _for_inference(loaded.net)
+        self.convolutions = net.resnet.to(self.device, self.dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.head = net.head.float().cpu()
+        self.lstm: ScanLstm = copy.deepcopy(loaded.lstm).float().cpu().eval()
+
+    def score(self, views: Sequence[NDArray[np.uint8]]) -> list[ScanScore]:
+        """views: per scan (n, rows, cols) uint8, as `make_view` gives them, n ≥ 1 → one score each.
+
+        ValueError when a scan has no images or of another size than the model's view.
+        """
+        for view in views:
+            self._check(view)
+        pooled = self._pooled(image for view in views for image in view)
+        return [self._scan_score(list(islice(pooled, len(view)))) for view in views]
+
+    def _check(self, view: NDArray[np.uint8]) -> None:
+        recipe = self.config.view
+        if view.ndim != 3 or len(view) == 0 or view.shape[1:] != (recipe.tile_rows, recipe.tile_cols):
+            raise ValueError(f"a scan is (n ≥ 1, {recipe.tile_rows}, {recipe.tile_cols}) for this model")
+        if view.dtype != np.uint8:
+            raise ValueError("the images of a scan are uint8")
+
+    def _pooled(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Tensor]:
+        """The pooled 512-vector of each image, in order."""
+        left = iter(images)
+        while batch := list(islice(left, self.batch_size)):
+            deep = self._convolve(batch)
+            for index in range(len(batch)):
+                yield deep[index].float().mean(dim=(1, 2))
+
+    def _convolve(self, batch: list[NDArray[np.uint8]]) -> Tensor:
+        """Up to `batch_size` images → (batch_size, 512, h, w) on the CPU, filled up with black."""
+        recipe = self.config.view
+        filled = np.zeros((self.batch_size, 1, recipe.tile_rows, recipe.tile_cols), np.uint8)
+        filled[: len(batch), 0] = batch
+        with torch.inference_mode():
+            pixels = torch.from_numpy(filled).to(self.device).float() / 255
+            pixels = (pixels - self.config.pixel_mean) / self.config.pixel_std
+            pixels = pixels.to(self.dtype).contiguous(memory_format=torch.channels_last)
+            deep = self.convolutions(pixels)[1]
+            return cast(Tensor, deep.float().cpu().contiguous())
+
+    def _scan_score(self, pooled: list[Tensor]) -> ScanScore:
+        with torch.inference_mode():
+            said = [self.head(one[None]) for one in pooled]  # one by one: no matrix shape to depend on
+            features = torch.cat([feature for feature, _ in said])  # (n, 32)
+            logit = self.lstm(features[None])
+            return ScanScore(
+                logit=float(logit[0]),
+                slice_logits=torch.cat([one for _, one in said]).numpy(),
+                slice_features=features.numpy(),
+            )
+
+
+def _for_inference(net: FractureNet) -> FractureNet:
+    ready = copy.deepcopy(net).float().eval()
+    fold_batch_norm(ready.resnet)
+    for parameter in cast(nn.Module, ready).parameters():
+        parameter.requires_grad_(False)
+    return ready
