@@ -102,7 +102,8 @@ BOLUS_WORDS = _patterns(
 )
 MONOENERGETIC_WORDS = _patterns(monoenergetic="MONO ?E\\w*|MONO\\+?|\\d{2,3} ?KEV|KEV|VMI")
 COLONOGRAPHY_WORDS = _patterns(
-    colonography="COLONOGRAPH\\w*|COLONOSCOP\\w*|VIRTUAL COLON\\w*|CTC|COLON (?:SCREEN\\w*|SUPINE|PRONE)|结肠成像"
+    colonography="COLONOGRAPH\\w*|COLONOSCOP\\w*|VIRTUAL COLON\\w*|CTC"
+    "|COLON (?:SCREEN\\w*|SUPINE|PRONE)|结肠成像"
 )
 PRONE_WORDS = _patterns(prone="PRONE|DECUB\\w*|俯卧")
 SUPINE_WORDS = _patterns(supine="SUPINE|仰卧")
