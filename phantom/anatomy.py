@@ -36,6 +36,7 @@ class Anatomy:
     sacrum: tuple[Vertebra, ...]
     cortex_hu: float
     cortex_mm: float
+    wall_share: float
     texture_hu: float
     texture_scale: float
     texture_shift: tuple[int, int, int]
@@ -75,10 +76,20 @@ def draw_patient(
     covered = coverage or str(rng.choice(COVERAGES, p=family.body.coverage_weights))
     age, is_fractured = _draw_age_and_label(rng, has_fracture)
     has_contrast = bool(rng.random() < family.body.contrast_share)
-    bodies, has_imitator = _draw_spine(rng, family, age, is_female, covered, is_fractured, has_contrast)
+    bodies, has_imitator = _draw_spine(
+        rng,
+        family,
+        age=age,
+        is_female=is_female,
+        coverage=covered,
+        is_fractured=is_fractured,
+        has_contrast=has_contrast,
+    )
     sacrum = spine.draw_sacrum(rng, bodies[-1], bodies[-1].centre_xyz_mm[0])
     shape = organs.draw_body(rng, family.body, bodies + sacrum, is_female)
-    blobs, tubes = organs.draw_organs(rng, shape, bodies, has_contrast, is_female, age)
+    blobs, tubes = organs.draw_organs(
+        rng, shape, bodies, has_contrast=has_contrast, is_female=is_female, age_years=age
+    )
     return Anatomy(
         seed=seed,
         family=family,
@@ -92,6 +103,7 @@ def draw_patient(
         sacrum=tuple(sacrum),
         cortex_hu=float(rng.uniform(*family.bone.cortex_hu)),
         cortex_mm=float(rng.uniform(*family.bone.cortex_mm)),
+        wall_share=float(rng.uniform(0.35, 0.85)),
         texture_hu=float(rng.uniform(*family.bone.texture_hu)),
         texture_scale=float(rng.uniform(*family.bone.texture_scale)),
         texture_shift=_shift(rng),
@@ -124,6 +136,7 @@ def _draw_age_and_label(rng: np.random.Generator, wanted: bool | None) -> tuple[
 def _draw_spine(
     rng: np.random.Generator,
     family: Family,
+    *,
     age: float,
     is_female: bool,
     coverage: str,

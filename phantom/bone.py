@@ -16,8 +16,7 @@ from phantom.painting import Box, Float, Grid, blend, paint_blob, soft
 from phantom.spine import ALL_LEVELS, RIM, Vertebra
 from phantom.texture import bone_texture
 
-# An arch in units of the body: name, centre (u, v behind the posterior wall, w), half sizes, slope of its axis
-# (degrees, tip down). Read from the two real mid-sagittal and axial images.
+# Sizes of canal and arches were read from the two real mid-sagittal and axial images in the data.
 CANAL_DEPTH_MM = 15.0
 CANAL_HALF_WIDTH_MM = 10.5
 
@@ -67,11 +66,11 @@ def endplates(body: Vertebra, u: Float, v: Float) -> tuple[Float, Float]:
 
 def _pit(u0: float, v0: float, radius: float, u: Float, v: Float) -> Float:
     r2 = ((u - np.float32(u0)) ** 2 + (v - np.float32(v0)) ** 2) * np.float32(1 / radius**2)
-    return np.maximum(1 - r2, 0) ** 2
+    return np.asarray(np.maximum(1 - r2, 0) ** 2)
 
 
 def wall_distance(body: Vertebra, u: Float, v: Float, w: Float) -> Float:
-    """Signed distance to the side wall (inside positive), near the wall in mm: a superellipse with a waist."""
+    """Signed distance to the side wall (inside positive, mm): a superellipse with a waist."""
     qu, qv = np.abs(u) * np.float32(1 / body.half_width_mm), np.abs(v) * np.float32(1 / body.half_depth_mm)
     tall = np.float32(2 / (0.5 * (sum(body.upper_mm) - sum(body.lower_mm)) / 1.5))
     qw = (w * tall) ** 2
@@ -81,7 +80,7 @@ def wall_distance(body: Vertebra, u: Float, v: Float, w: Float) -> Float:
         lip = np.float32(3 * body.lip_mm / body.half_depth_mm)
         grow = grow / (1 + lip * front * np.clip(qw * 2 - 1, 0, 1))
     s = (qu * qu * qu + qv * qv * qv) * grow
-    return (1 - s) * np.float32(body.half_depth_mm / 3)
+    return np.asarray((1 - s) * np.float32(body.half_depth_mm / 3))
 
 
 def body_box(grid: Grid, body: Vertebra, margin_mm: float = 1.5) -> Box | None:
@@ -95,7 +94,7 @@ def body_mask(grid: Grid, box: Box, body: Vertebra) -> npt.NDArray[np.bool_]:
     """Samples that lie inside the body."""
     u, v, w = frame(grid, box, body)
     upper, lower = endplates(body, u, v)
-    return (w < upper) & (w > lower) & (wall_distance(body, u, v, w) > 0)
+    return np.asarray((w < upper) & (w > lower) & (wall_distance(body, u, v, w) > 0))
 
 
 def paint_disc(canvas: Float, grid: Grid, body: Vertebra, gain: float) -> None:
@@ -143,13 +142,16 @@ def paint_body(canvas: Float, grid: Grid, patient: Anatomy, body: Vertebra) -> N
     shell = patient.cortex_mm
     plate = shell * body.endplate_gain
     view = canvas[box]
-    blend(view, soft(cap, cap_width) * soft(wall, wall_width), patient.cortex_hu)
     x, z, y = grid.places(box)
     texture = bone_texture(x.ravel(), z.ravel(), y.ravel(), patient.texture_scale, patient.texture_shift)
+    compact = (1 + np.float32(0.12) * texture) * np.float32(patient.cortex_hu * body.cortex_gain)
+    blend(view, soft(cap, cap_width) * soft(wall, wall_width), compact)
     core = texture * np.float32(patient.texture_hu) + np.float32(body.trabecular_hu)
     if body.band_hu:
         core += np.exp(-(((upper - w) * np.float32(1 / 6.0)) ** 2)) * np.float32(body.band_hu)
-    inside = soft(cap - np.float32(plate), cap_width) * soft(wall - np.float32(0.65 * shell), wall_width)
+    inside = soft(cap - np.float32(plate) * (1 + np.float32(0.2) * texture), cap_width) * soft(
+        wall - np.float32(patient.wall_share * shell), wall_width
+    )
     blend(view, inside, core)
 
 
@@ -158,6 +160,7 @@ def _paint_bar(
     grid: Grid,
     patient: Anatomy,
     body: Vertebra,
+    *,
     centre: tuple[float, float, float],
     half: tuple[float, float, float],
     slope_deg: float,
@@ -212,14 +215,23 @@ def paint_arch(canvas: Float, grid: Grid, patient: Anatomy, body: Vertebra) -> N
     tall = 5.2 + 0.24 * h * lumbar
     drop = math.sin(math.radians(slope)) * length
     reach = math.cos(math.radians(slope)) * length
-    spinous = (0.0, behind + 3 + reach, -0.12 * h - drop - 0.18 * h * lumbar)
-    _paint_bar(canvas, grid, patient, body, spinous, (3.0 + 0.8 * lumbar, length, tall), slope)
+    bars = [
+        (
+            (0.0, behind + 3 + reach, -0.12 * h - drop - 0.18 * h * lumbar),
+            (3.6 + 0.8 * lumbar, length, tall),
+            slope,
+        )
+    ]
     for side in (-1.0, 1.0):
         u = side * min(0.62 * a, 15.0)
-        _paint_bar(canvas, grid, patient, body, (u, b + 5, 0.2 * h), (3.6 + lumbar, 9, 0.24 * h), 0)
-        _paint_bar(canvas, grid, patient, body, (side * 15, behind + 1, -0.1 * h), (5, 5.5, 0.78 * h), -6)
-        _paint_bar(canvas, grid, patient, body, (side * 6, behind + 2.5, -0.12 * h), (8, 3.2, 0.42 * h), -14)
-        _paint_bar(canvas, grid, patient, body, (side * (a + 10), b + 12, 0.1 * h), (13, 4, 4), 0)
+        bars += [
+            ((u, b + 5, 0.2 * h), (3.6 + lumbar, 9, 0.24 * h), 0),
+            ((side * 15, behind + 1, -0.1 * h), (5, 5.5, 0.78 * h), -6),
+            ((side * 6, behind + 2.5, -0.12 * h), (8, 3.2, 0.42 * h), -14),
+            ((side * (a + 10), b + 12, 0.1 * h), (13, 4, 4), 0),
+        ]
+    for centre, half, turn in bars:
+        _paint_bar(canvas, grid, patient, body, centre=centre, half=half, slope_deg=turn)
 
 
 def paint_sacrum(canvas: Float, grid: Grid, patient: Anatomy) -> None:
@@ -233,11 +245,17 @@ def paint_sacrum(canvas: Float, grid: Grid, patient: Anatomy) -> None:
         if order < 4:
             v = body.half_depth_mm + 15 - 2.5 * order
             half = (14.0 - 2 * order, 3.0, 0.55 * max(body.intact_mm))
-            _paint_bar(canvas, grid, patient, body, (0, v, 0), half, 0)
+            _paint_bar(canvas, grid, patient, body, centre=(0, v, 0), half=half, slope_deg=0)
             for side in (-1.0, 1.0):  # the wings
                 wing = (side * (body.half_width_mm + 14 - 2 * order), 2.0, 0.0)
                 _paint_bar(
-                    canvas, grid, patient, body, wing, (17, 12 - 2 * order, 0.5 * max(body.intact_mm)), 0
+                    canvas,
+                    grid,
+                    patient,
+                    body,
+                    centre=wing,
+                    half=(17, 12 - 2 * order, 0.5 * max(body.intact_mm)),
+                    slope_deg=0,
                 )
 
 

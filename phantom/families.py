@@ -20,8 +20,8 @@ class SpineSettings:
     kyphosis_scale: Range = (0.55, 1.5)
     lordosis_scale: Range = (0.3, 1.5)
     tilt_deg: Range = (-5.0, 5.0)
-    scoliosis_mm: Range = (0.0, 14.0)
-    lateral_offset_mm: Range = (-9.0, 9.0)
+    scoliosis_mm: Range = (0.0, 13.0)
+    lateral_offset_mm: Range = (-5.0, 5.0)
     size_scale: Range = (0.9, 1.12)
     disc_scale: Range = (0.7, 1.2)
     height_jitter: float = 0.018
@@ -31,7 +31,7 @@ class SpineSettings:
 
 @dataclass(frozen=True)
 class BoneSettings:
-    """Density and texture. HU at 120 kVp without contrast; the fall with age after PMID 23440009 (rounded)."""
+    """Density and texture: HU at 120 kVp without contrast, falling with age (rounded from L1 screening data)."""
 
     trabecular_hu_at_20: float = 245.0
     trabecular_hu_per_year: float = -2.15

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from phantom.families import BoneSettings, FractureSettings
 from phantom.spine import LEVELS, SchmorlNode, Vertebra
@@ -74,7 +75,7 @@ def fracture(
 def draw_imitators(
     rng: np.random.Generator, bodies: list[Vertebra], settings: FractureSettings
 ) -> list[Vertebra]:
-    """Changes that are no fractures: low bodies (8-19 %), wedging, Schmorl nodes, lips, thin discs, sclerosis."""
+    """Changes that are no fractures: low bodies (8-19 %), wedging, pits, lips, thin discs, dense bands."""
     result = list(bodies)
     kinds = [k for k in ("short", "wedging", "nodes", "lips", "discs", "dense") if rng.random() < 0.38]
     for kind in kinds or [str(rng.choice(["short", "wedging", "nodes"]))]:
@@ -181,9 +182,9 @@ def _discs(rng: np.random.Generator, bodies: list[Vertebra]) -> list[Vertebra]:
     return bodies
 
 
-def _disc_weights() -> np.ndarray:
+def _disc_weights() -> npt.NDArray[np.float64]:
     weights = np.linspace(1, 4, len(LEVELS) - 3)
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
 def _dense(rng: np.random.Generator, bodies: list[Vertebra]) -> list[Vertebra]:

@@ -10,16 +10,18 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from phantom.families import BodySettings
 from phantom.spine import ALL_LEVELS, Vertebra
 
+Floats = npt.NDArray[np.float64]
 FAT_ONLY = (-140.0, -50.0)
 
 
 @dataclass(frozen=True)
 class Blob:
-    """An ellipsoid. With `core_hu` it is a shell of `hu` around that; `over` limits it to tissues of that HU."""
+    """An ellipsoid; `core_hu` makes it a shell of `hu`, `over` limits it to tissues of that HU."""
 
     centre_xyz_mm: tuple[float, float, float]
     radii_xyz_mm: tuple[float, float, float]
@@ -32,7 +34,7 @@ class Blob:
 
 @dataclass(frozen=True)
 class Tube:
-    """A tube along z: centre (x, y) and radius in mm at rising z; `aspect` is its x radius over its y radius."""
+    """A tube along z: centre (x, y), radius in mm at rising z; `aspect` is its x radius over its y radius."""
 
     z_mm: tuple[float, ...]
     x_mm: tuple[float, ...]
@@ -141,24 +143,25 @@ def draw_body(
     )
 
 
-def _tuple(values: np.ndarray) -> tuple[float, ...]:
+def _tuple(values: Floats) -> tuple[float, ...]:
     return tuple(float(v) for v in values)
 
 
-def _profile(z: np.ndarray, bodies: list[Vertebra], knots: dict[str | float, float]) -> np.ndarray:
+def _profile(z: Floats, bodies: list[Vertebra], knots: dict[str | float, float]) -> Floats:
     where = [k if isinstance(k, float) else _at(bodies, k).centre_xyz_mm[2] for k in knots]
     order = np.argsort(where)
-    return np.interp(z, np.asarray(where)[order], np.asarray(list(knots.values()))[order])
+    values = np.asarray(list(knots.values()))
+    return np.asarray(np.interp(z, np.asarray(where)[order], values[order]))
 
 
-def _smooth(values: np.ndarray, width: int = 5) -> np.ndarray:
+def _smooth(values: Floats, width: int = 5) -> Floats:
     padded = np.pad(values, width // 2, mode="edge")
-    return np.convolve(padded, np.ones(width) / width, mode="valid")
+    return np.asarray(np.convolve(padded, np.ones(width) / width, mode="valid"))
 
 
 def _front(
-    rng: np.random.Generator, z: np.ndarray, bodies: list[Vertebra], habitus: float, fat_mm: float
-) -> np.ndarray:
+    rng: np.random.Generator, z: Floats, bodies: list[Vertebra], habitus: float, fat_mm: float
+) -> Floats:
     """Front skin at the midline: from the neck over the chest and the belly to the pubis."""
     reach: dict[str | float, float] = {"C4": 62, "C7": 66, "T1": 66, "T3": 84, "T6": 118, "T9": 146}
     reach |= {"T12": 150, "L2": 128, "L4": 108}
@@ -171,10 +174,10 @@ def _front(
     low = y_of["L4"] - 100 * habitus - 0.8 * belly
     knots |= {-10.0: low, -90.0: low + 22 + 0.3 * belly, -150.0: low + 42 + 0.5 * belly, -250.0: low + 40}
     wave = 1.5 * np.sin(z / rng.uniform(14, 30) + rng.uniform(0, 6))
-    return _smooth(_profile(z, bodies, knots), 7) + wave
+    return np.asarray(_smooth(_profile(z, bodies, knots), 7) + wave)
 
 
-def _back(rng: np.random.Generator, z: np.ndarray, spine_back: np.ndarray, fat_mm: float) -> np.ndarray:
+def _back(rng: np.random.Generator, z: Floats, spine_back: Floats, fat_mm: float) -> Floats:
     """Back skin at the midline; the table flattens it."""
     skin = _smooth(spine_back, 9) + rng.uniform(46, 58) + fat_mm
     flat = np.percentile(skin[(z > -80) & (z < 400)], 85)
@@ -182,7 +185,7 @@ def _back(rng: np.random.Generator, z: np.ndarray, spine_back: np.ndarray, fat_m
     return np.minimum(_smooth(lying, 7), flat + 14)
 
 
-def _width(z: np.ndarray, bodies: list[Vertebra], habitus: float, is_female: bool) -> np.ndarray:
+def _width(z: Floats, bodies: list[Vertebra], habitus: float, is_female: bool) -> Floats:
     knots: dict[str | float, float] = {"C4": 60, "C7": 84, "T1": 158, "T3": 168, "T8": 160, "T12": 154}
     knots |= {"L3": 146, -10.0: 160 + 8 * is_female, -90.0: 176 + 6 * is_female, -250.0: 172}
     return _smooth(_profile(z, bodies, knots), 5) * (0.4 + 0.6 * habitus)
@@ -213,6 +216,7 @@ def draw_organs(
     rng: np.random.Generator,
     shape: BodyShape,
     bodies: list[Vertebra],
+    *,
     has_contrast: bool,
     is_female: bool,
     age_years: float,
@@ -239,8 +243,8 @@ def _chest(rng: np.random.Generator, at: _Places, blood: float) -> list[Blob]:
     ]
     for dx, dy, dz, r in ((8, -0.5, -10, 20), (-12, 0.1, 0, 22), (14, 0.25, -14, 22), (2, 0.65, 14, 19)):
         hu = blood * float(rng.uniform(0.75, 1.1))
-        radii = tuple(float(r * rng.uniform(0.8, 1.2)) for _ in range(3))
-        blobs.append(Blob((dx + 10.0, y + dy * ry, z + dz), (radii[0], radii[1], radii[2]), hu))
+        a, b, c = (r * rng.uniform(0.8, 1.2, 3)).tolist()
+        blobs.append(Blob((dx + 10.0, y + dy * ry, z + dz), (a, b, c), hu))
     zp = at.z("T6") + float(rng.uniform(-8, 8))
     blobs.append(Blob((8.0, at.spine_front(zp) - 42, zp), (24.0, 13.0, 13.0), blood))
     za = at.z("T4") + float(rng.uniform(-8, 10))
@@ -304,19 +308,25 @@ def _bowel(rng: np.random.Generator, at: _Places) -> list[Blob]:
     blobs = []
     contents = ((-950.0, 0.36), (18.0, 0.4), (-120.0, 0.14), (240.0, 0.1))
     values, odds = zip(*contents, strict=True)
-    for _ in range(int(rng.integers(70, 150))):
-        z = float(rng.uniform(-120, at.z("L1")))
+    count = int(rng.integers(70, 150))
+    cores = rng.choice(values, count, p=odds) + rng.normal(0, 12, count)
+    drawn = np.stack(
+        [rng.uniform(-120, at.z("L1"), count), rng.beta(1.2, 2.2, count), rng.uniform(5, 16, count)]
+        + [rng.uniform(1, 2.2, count), rng.uniform(0.8, 1.8, count), rng.normal(0, 55, count), cores]
+    )
+    for z, share, r, wide, tall, x, core in drawn.T.tolist():
         front, back = at.wall(z) + 6, at.spine_front(z) - 18
-        y = front + (back - front) * float(rng.beta(1.2, 2.2))
-        r = float(rng.uniform(5, 16))
-        radii = (r * float(rng.uniform(1, 2.2)), r, r * float(rng.uniform(0.8, 1.8)))
-        core = float(rng.choice(values, p=odds)) + float(rng.normal(0, 12))
-        blobs.append(Blob((float(rng.normal(0, 55)), y, z), radii, 42.0, core_hu=core, shell_mm=2.2))
-    for _ in range(110):  # vessels and nodes of the mesentery
-        z = float(rng.uniform(-60, at.z("L1") + 10))
-        y = float(rng.uniform(at.wall(z) + 15, at.spine_front(z) - 6))
-        radii = tuple(float(v) for v in rng.uniform(1.0, 5.5, 3))
-        blobs.append(Blob((float(rng.uniform(-45, 45)), y, z), (radii[0], radii[1], radii[2]), 45.0))
+        y = front + (back - front) * share
+        blobs.append(Blob((x, y, z), (r * wide, r, r * tall), 42.0, core_hu=core, shell_mm=2.2))
+    size = 110  # vessels and nodes of the mesentery
+    places = np.stack(
+        [rng.uniform(-60, at.z("L1") + 10, size), rng.uniform(0, 1, size), rng.uniform(-45, 45, size)]
+    )
+    for (z, share, x), (a, b, c) in zip(
+        places.T.tolist(), rng.uniform(1, 5.5, (size, 3)).tolist(), strict=True
+    ):
+        front, back = at.wall(z) + 15, at.spine_front(z) - 6
+        blobs.append(Blob((x, front + (back - front) * share, z), (a, b, c), 45.0))
     return blobs
 
 
@@ -331,11 +341,13 @@ def _pelvis(rng: np.random.Generator, at: _Places, is_female: bool) -> list[Blob
     rectum = Blob((0.0, at.spine_front(-95.0) - 20, -95.0), (18.0, 14.0, 34.0), 45.0, rectum_hu, 4.0)
     pubis_z = float(rng.uniform(-152, -138))
     pubis = Blob((0.0, at.wall(pubis_z) + 14, pubis_z), (32.0, 9.0, 18.0), 420.0, 170.0, 1.6)
-    loose = [Blob((0.0, float(bladder.centre_xyz_mm[1]) + 40, z - 36), (48.0, 60.0, 24.0), 48.0)]
+    loose = [
+        Blob((0.0, float(bladder.centre_xyz_mm[1]) + 40, z - 36), (48.0, 60.0, 24.0), 48.0, over=FAT_ONLY)
+    ]
     return loose + ([womb] if is_female else []) + [rectum, bladder, pubis]
 
 
-def _line(at: _Places, top: str, bottom: str, steps: int) -> np.ndarray:
+def _line(at: _Places, top: str, bottom: str, steps: int) -> Floats:
     return np.linspace(at.z(bottom), at.z(top), steps)
 
 

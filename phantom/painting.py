@@ -1,7 +1,7 @@
 """Paints tissues on a grid of sample places: layers of the body, ellipsoids, tubes. HU, axes (x, z, y).
 
-A grid has its rows from head to foot and knows how wide a sample is along each axis, so that edges are as soft
-as the partial volume of a slice makes them. The same code paints sagittal slabs and axial volumes.
+A grid has its rows from head to foot and knows how wide a sample is along each axis, so that edges are
+as soft as the partial volume of a slice makes them. The same code paints sagittal slabs and axial volumes.
 """
 
 from __future__ import annotations
@@ -76,16 +76,16 @@ class Grid:
 
 def soft(distance: Float, width: float) -> Float:
     """Share of a sample that lies inside, from its signed distance to the edge and the sample's width."""
-    return np.clip(distance * np.float32(1.0 / width) + np.float32(0.5), 0, 1)
+    return np.asarray(np.clip(distance * np.float32(1.0 / width) + np.float32(0.5), 0, 1))
 
 
 def blend(target: Float, share: Float, value: float | Float) -> None:
     """Replace that share of what is there, in place."""
-    target += share * (np.float32(value) - target if np.isscalar(value) else value - target)
+    target += share * (np.asarray(value, np.float32) - target)
 
 
 def paint_layers(grid: Grid, patient: Anatomy) -> Float:
-    """Air, skin, fat, wall, lungs and belly, wall, fat, skin, table: each ray along y is cut into intervals."""
+    """Air, skin, fat, wall, lungs, belly, wall, fat, skin, table: every ray along y cut in intervals."""
     edges, values = _layers(grid, patient)
     ny = len(grid.y_mm)
     step = float(grid.y_mm[1] - grid.y_mm[0])
@@ -103,7 +103,10 @@ def _outline(x: Float, half_width: Float, front: Float, back: Float) -> tuple[Fl
     q = np.clip(np.abs(x) / np.maximum(half_width, 1.0), 0, 1)
     rise_front = (1 - q**2.3) ** (1 / 2.1)
     rise_back = (1 - q**3.4) ** (1 / 2.6)
-    return middle + (front - middle) * rise_front, middle + (back - middle) * rise_back
+    return (
+        np.asarray(middle + (front - middle) * rise_front, np.float32),
+        np.asarray(middle + (back - middle) * rise_back, np.float32),
+    )
 
 
 def _layers(grid: Grid, patient: Anatomy) -> tuple[list[Float], list[npt.ArrayLike]]:
@@ -130,8 +133,7 @@ def _layers(grid: Grid, patient: Anatomy) -> tuple[list[Float], list[npt.ArrayLi
     d1, d2 = _dome(shape, z[None, :], f3, b3)
     lung = _is_lung(shape, x, z[None, :], mid)
     chest = np.where(lung, tissue.lung, tissue.mediastinum)
-    table = np.float32(max(shape.back_y_mm)) + patient.table_gap_mm
-    table = table + patient.table_curve * x * x + np.zeros_like(b0)
+    table = patient.table_curve * x * x + np.zeros_like(b0) + (max(shape.back_y_mm) + patient.table_gap_mm)
     deep = np.full_like(table, float(max(shape.back_y_mm)) + patient.table_gap_mm + patient.table_depth_mm)
     on = np.abs(x) < 235
     shell = np.where(on, patient.table_hu, AIR_HU)
@@ -167,7 +169,7 @@ def paint_blobs(canvas: Float, grid: Grid, blobs: Sequence[Blob]) -> None:
         return
     centres = np.array([b.centre_xyz_mm for b in blobs])
     radii = np.array([b.radii_xyz_mm for b in blobs]) + 2
-    for k in np.flatnonzero(grid.reaches(centres - radii, centres + radii)):
+    for k in np.flatnonzero(grid.reaches(centres - radii, centres + radii)).tolist():
         paint_blob(canvas, grid, blobs[k])
 
 

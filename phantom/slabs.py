@@ -110,8 +110,8 @@ def render_slab(
 ) -> PhantomSlab:
     """Render a patient's slab around the middle of the body; deterministic by its arguments.
 
-    Without `acquisition` one is drawn from the patient's family. Axial slices of that thickness and spacing are
-    made first and then interpolated to `pixel_mm` rows, as a reformat does.
+    Without `acquisition` one is drawn from the patient's family. Axial slices of that thickness and spacing
+    are made first and then interpolated to `pixel_mm` rows, as a reformat does.
     """
     rng = np.random.default_rng([patient.seed, seed, 0x51AB])
     scan = acquisition or draw_acquisition(rng, patient.family.scanner)

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from phantom.families import SpineSettings
 
+Floats = npt.NDArray[np.float64]
 LEVELS = tuple(f"T{i}" for i in range(1, 13)) + tuple(f"L{i}" for i in range(1, 6))
 CERVICAL = ("C4", "C5", "C6", "C7")
 ALL_LEVELS = CERVICAL + LEVELS
@@ -27,11 +29,11 @@ _KNOTS = {
     "T1": (15.5, 8.5, 13.5, 3.8, -27.0),
     "T4": (17.5, 11.5, 13.5, 3.6, -20.0),
     "T8": (19.5, 14.0, 14.5, 4.6, -3.0),
-    "T12": (22.5, 15.0, 19.0, 6.0, 9.0),
-    "L1": (24.0, 15.5, 20.5, 7.5, 10.0),
-    "L3": (25.0, 16.8, 22.5, 10.0, 0.0),
-    "L4": (24.5, 17.3, 24.0, 11.0, -8.0),
-    "L5": (23.5, 17.5, 25.5, 11.5, -21.0),
+    "T12": (23.3, 15.0, 19.0, 5.4, 9.0),
+    "L1": (25.2, 15.5, 20.5, 6.6, 10.0),
+    "L3": (26.6, 16.8, 22.5, 8.4, 0.0),
+    "L4": (26.0, 17.3, 24.0, 9.3, -8.0),
+    "L5": (24.3, 17.5, 25.5, 9.8, -21.0),
 }
 RIM = 0.85  # where anterior and posterior heights are measured, as a share of the half depth
 COLUMN_FOLLOWS_WEDGE = 0.6  # share of a wedge's angle that the column above takes; the discs take the rest
@@ -50,7 +52,7 @@ class SchmorlNode:
 
 @dataclass(frozen=True)
 class Vertebra:
-    """One vertebra: pose, outline, three heights at the mid-sagittal plane of the body, and what it is made of.
+    """One vertebra: pose, outline, three heights at its mid-sagittal plane, and what it is made of.
 
     `heights_mm` and `intact_mm` are (anterior, middle, posterior), measured at v = -RIM, 0, +RIM half depths.
     `upper_mm` and `lower_mm` are the w of both endplates at these places; their difference is `heights_mm`.
@@ -68,6 +70,7 @@ class Vertebra:
     lower_mm: tuple[float, float, float]
     disc_mm: float
     waist: float
+    cortex_gain: float = 1.0
     shape: str = "none"
     grade: int = 0
     lateral_tilt: float = 0.0
@@ -161,7 +164,7 @@ def draw_intact(rng: np.random.Generator, settings: SpineSettings, is_female: bo
     return bodies
 
 
-def sagittal_tilts(rng: np.random.Generator, settings: SpineSettings) -> np.ndarray:
+def sagittal_tilts(rng: np.random.Generator, settings: SpineSettings) -> Floats:
     """Tilt of every axis in radians, top to bottom, before any fracture."""
     kyphosis, lordosis = rng.uniform(*settings.kyphosis_scale), rng.uniform(*settings.lordosis_scale)
     pivot = level_table("T12")[4]
@@ -177,17 +180,18 @@ def sagittal_tilts(rng: np.random.Generator, settings: SpineSettings) -> np.ndar
     return np.radians(tilted)
 
 
-def coronal_curve(rng: np.random.Generator, settings: SpineSettings) -> np.ndarray:
+def coronal_curve(rng: np.random.Generator, settings: SpineSettings) -> Floats:
     """Sideways position of every vertebra in mm, top to bottom: an offset and one or two arcs."""
     n = len(ALL_LEVELS)
     where = np.linspace(0, 1, n)
     amplitude = rng.uniform(*settings.scoliosis_mm) * rng.choice([-1, 1]) * rng.uniform(0.2, 1) ** 1.5
     phase, waves = rng.uniform(0, 2 * math.pi), rng.uniform(0.6, 1.4)
-    return amplitude * np.sin(2 * math.pi * waves * where + phase) + rng.uniform(*settings.lateral_offset_mm)
+    offset = rng.uniform(*settings.lateral_offset_mm)
+    return np.asarray(amplitude * np.sin(2 * math.pi * waves * where + phase) + offset)
 
 
-def stack(bodies: list[Vertebra], tilts: np.ndarray, sideways_mm: np.ndarray) -> list[Vertebra]:
-    """Give every vertebra its place, from L5 upwards, so that the column sinks and bends with its fractures."""
+def stack(bodies: list[Vertebra], tilts: Floats, sideways_mm: Floats) -> list[Vertebra]:
+    """Place every vertebra, from L5 upwards, so that the column sinks and bends with its fractures."""
     placed: list[Vertebra] = []
     end = np.array([0.0, 0.0])  # (y, z) of the upper endplate below
     extra = 0.0
@@ -260,6 +264,7 @@ def draw_sacrum(rng: np.random.Generator, l5: Vertebra, x_mm: float) -> list[Ver
                 lower_mm=(-half, -half, -half),
                 disc_mm=gap,
                 waist=0.08,
+                cortex_gain=0.72,
                 trabecular_hu=0.9 * l5.trabecular_hu,
             )
         )

@@ -1,0 +1,96 @@
+"""The truth of a phantom agrees with its pixels: heights measured on the bare slab, grades with losses."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import map_coordinates
+
+from phantom.acquisition import Acquisition
+from phantom.anatomy import Anatomy, draw_patient
+from phantom.fractures import grade_of
+from phantom.slabs import PhantomSlab, render_slab
+from phantom.spine import RIM, Vertebra
+
+MAX_LOSS_ERROR = 0.03
+NOISE_FREE = Acquisition(thickness_mm=0.6, spacing_mm=0.6)
+
+
+def _profile(slab: PhantomSlab, body: Vertebra, v_mm: float, w_mm: np.ndarray) -> np.ndarray:
+    """HU along the body's axis, taken through the slab's pixels."""
+    points = np.array([body.to_patient(0.0, v_mm, float(w)) for w in w_mm])
+    x = (points[:, 0] - slab.x_mm[0]) / slab.slice_spacing_mm
+    rows = (slab.z_mm[0] - points[:, 2]) / slab.pixel_mm
+    columns = (points[:, 1] - slab.y_mm[0]) / slab.pixel_mm
+    return map_coordinates(slab.slab_xzy_hu.astype(np.float32), [x, rows, columns], order=1)
+
+
+def _edge(profile: np.ndarray, w_mm: np.ndarray, expected_mm: float, outward: int, disc_hu: float) -> float:
+    """Where the endplate's outer flank falls to half way between its peak and the disc, near the truth."""
+    near = np.flatnonzero(np.abs(w_mm - expected_mm) < 2.5)
+    peak = near[np.argmax(profile[near])]
+    half = 0.5 * (profile[peak] + disc_hu)
+    k = peak
+    while 0 < k < len(w_mm) - 1 and profile[k] > half:
+        k += outward
+    a, b = profile[k - outward], profile[k]
+    return float(w_mm[k - outward] + (a - half) / (a - b) * (w_mm[k] - w_mm[k - outward]))
+
+
+def _loss_errors(patient: Anatomy, slab: PhantomSlab) -> list[float]:
+    errors = []
+    for truth, body in zip(slab.vertebrae, patient.thoracolumbar, strict=True):
+        if not truth.is_visible or body.nodes or body.has_vacuum or body.disc_mm < 3.0:
+            continue
+        w = np.arange(-28, 28, 0.1)
+        for k, v in enumerate((-RIM * body.half_depth_mm, 0.0, RIM * body.half_depth_mm)):
+            profile = _profile(slab, body, 0.9 * v, w)
+            share = 0.9 * v / (RIM * body.half_depth_mm)
+            upper, lower = (_surface(three, share) for three in (body.upper_mm, body.lower_mm))
+            top = _edge(profile, w, upper, 1, body.disc_hu)
+            bottom = _edge(profile, w, lower, -1, body.disc_hu)
+            errors.append((top - bottom - (upper - lower)) / body.intact_mm[k])
+    return errors
+
+
+def _surface(three: tuple[float, float, float], share: float) -> float:
+    anterior, middle, posterior = three
+    flat = 0.5 * (anterior + posterior) + 0.5 * share * (posterior - anterior)
+    return flat - (1 - share * share) * (0.5 * (anterior + posterior) - middle)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@given(seed=st.integers(0, 10**6), is_fractured=st.booleans())
+def test_height_loss_measured_on_the_pixels_is_the_truth(seed: int, is_fractured: bool) -> None:
+    patient = draw_patient(seed, has_fracture=is_fractured)
+    slab = render_slab(patient, acquisition=NOISE_FREE, pixel_mm=0.6, slice_spacing_mm=1.0)
+    errors = np.abs(_loss_errors(patient, slab))
+    assert len(errors) >= 6
+    assert np.quantile(errors, 0.97) <= MAX_LOSS_ERROR, np.round(np.sort(errors)[-6:], 3)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10**6))
+def test_grade_follows_from_the_loss_and_imitators_stay_below_it(seed: int) -> None:
+    fractured, sound = (draw_patient(seed, has_fracture=f) for f in (True, False))
+    assert all(v.grade == grade_of(v.loss) for v in fractured.thoracolumbar)
+    assert any(v.grade for v in fractured.thoracolumbar)
+    assert all(v.grade == 0 and v.loss < 0.195 and v.shape == "none" for v in sound.thoracolumbar)
+
+
+@settings(max_examples=6, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10**6))
+def test_labels_have_the_height_of_the_truth(seed: int) -> None:
+    patient = draw_patient(seed, has_fracture=True)
+    slab = render_slab(patient, acquisition=NOISE_FREE)
+    for truth, body in zip(slab.vertebrae, patient.thoracolumbar, strict=True):
+        if not truth.is_visible:
+            continue
+        k = int(np.argmin(np.abs(slab.x_mm - body.centre_xyz_mm[0])))
+        column = int(np.argmin(np.abs(slab.y_mm - body.centre_xyz_mm[1])))
+        rows = np.flatnonzero(slab.vertebra_label_xzy[k, :, column] == truth.label)
+        assert rows[0] >= truth.row_start - 3
+        assert rows[-1] < truth.row_stop + 3
+        along = len(rows) * slab.pixel_mm * np.cos(body.theta_rad)
+        assert abs(along - truth.middle_mm) < 2.5 + 0.1 * truth.middle_mm
