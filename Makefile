@@ -35,8 +35,8 @@ $(STAMP): pyproject.toml constraints.txt
 .PHONY: sweep
 sweep: setup  ## sweep a simulated hospital; make sweep ARCHIVE=/path sweeps your own folder
 ifeq ($(strip $(ARCHIVE)),)
-	@if [ ! -e "$(DEMO)" ]; then $(BIN)/ovf demo "$(DEMO)" --patients 24 --seed 1; fi
-	$(BIN)/ovf sweep "$(DEMO)" $(SWEEP_OPTIONS)
+	@if [ ! -e "$(DEMO)" ]; then rm -rf "$(DEMO).part" && $(BIN)/ovf demo "$(DEMO).part" --patients 24 --seed 1 && mv "$(DEMO).part" "$(DEMO)"; fi
+	$(BIN)/ovf sweep "$(DEMO)/archive" $(SWEEP_OPTIONS)
 else
 	$(BIN)/ovf sweep "$(ARCHIVE)" $(SWEEP_OPTIONS)
 endif
@@ -67,6 +67,12 @@ bench: setup  ## the benchmarks; the table goes to benchmarks/
 	@$(BIN)/python -c 'import SimpleITK' 2>/dev/null || $(BIN)/pip install -q -c constraints.txt SimpleITK
 	$(BIN)/python -m benchmarks
 
+.PHONY: wheels
+wheels: setup  ## a folder of wheels, for machines without a network (docs/install-offline.md)
+	$(BIN)/python -m pip wheel -q -c constraints.txt --no-build-isolation -w wheels . pip setuptools
+	rm -rf build
+	@ls wheels | wc -l | xargs -I{} echo "{} wheels in wheels/"
+
 .PHONY: format
 format: setup  ## rewrite the code in the house format
 	$(BIN)/ruff format .
@@ -74,5 +80,5 @@ format: setup  ## rewrite the code in the house format
 
 .PHONY: clean
 clean:  ## remove what was built: environment, caches, the simulated hospital; never a warehouse
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis "$(DEMO)"
+	rm -rf $(VENV) build dist wheels *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis "$(DEMO)" "$(DEMO).part"
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
