@@ -81,7 +81,7 @@ def _stack(study: StudyInstances, uid: str, label: str | None, slices: list[Stac
 
 
 def _count_files(stacks: list[Stack], n_duplicates: int) -> list[Stack]:
-    """Count each file once: copies and broken files at the largest stack, a shared object at the first one."""
+    """Count each file once: copies and broken files at the largest stack, a shared object at the first."""
     main = max(stacks, key=lambda stack: (len(stack.slices), stack.split_label or ""))
     counted, seen = [], set[int]()
     for stack in stacks:

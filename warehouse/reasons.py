@@ -78,10 +78,14 @@ _ALL = (
     Reason("material_map", _X, "a material or spectral map", "nothing"),
     Reason("bone_removed", _X, "bone was removed", "nothing"),
     Reason(
-        "attenuation_correction", _X, "CT for attenuation correction", "use the lenient profile to accept it"
+        "attenuation_correction",
+        _X,
+        "CT for attenuation correction",
+        "nothing: the CT of a PET/CT that is not named so is scored, and flagged",
     ),
     Reason("radiotherapy", _X, "radiotherapy planning CT", "nothing"),
     Reason("interventional", _X, "interventional CT", "nothing"),
+    Reason("bolus_timing", _X, "bolus timing: images of one place over time", "nothing"),
     Reason("prone_second", _X, "the second (prone) series of a colonography", "nothing"),
     Reason("body_part", _X, "the body part holds no thoracolumbar spine", "nothing"),
     Reason("plane", _X, "neither axial nor sagittal", "nothing"),
@@ -109,6 +113,7 @@ _ALL = (
     Reason("photometric", _Q, "the photometric interpretation is not that of CT", "nothing"),
     Reason("bits", _Q, "the bit depth is not that of CT", "nothing"),
     Reason("mixed", _Q, "the series mixes acquisitions that cannot be told apart", "look at it by hand"),
+    Reason("patients_mixed", _Q, "one study names several patients", "look at it by hand"),
     Reason("dup_conflict", _Q, "one SOP Instance UID with different contents", "look at it by hand"),
     Reason("under_age", _X, "the patient is younger than {limit:.0f} years", "lower --min-age"),
     Reason("date_range", _X, "the study lies outside the date range", "change --since or --until"),
@@ -156,6 +161,10 @@ FLAGS: dict[str, str] = {
     "qc_noise": "unusually noisy",
     "charset_guessed": "text was not in its declared character set",
     "attenuation_correction": "CT for attenuation correction",
+    "pet_ct": "the CT of a PET/CT, often of low dose",
+    "few_slices": "fewer sagittal images than the five that the published model read",
+    "monoenergetic": "virtual monoenergetic images: HU depend on the energy",
+    "burned_in": "text is burned into the pixels",
     "vanished": "files have gone from the archive since they were read",
 }
 
