@@ -34,7 +34,7 @@ class FramePlane:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """The header values of one SOP instance that any later stage reads. Absent attributes are None, never invented."""
+    """The header values of one SOP instance that later stages read. What is absent is None, never invented."""
 
     file: FileRef
     content_digest: str  # hex; over header bytes, size and a sample of the pixel data; part of the revision
@@ -114,7 +114,7 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class FileIssue:
-    """A file that is no usable instance, and why. The UIDs are set as far as its header could still be read."""
+    """A file that is no usable instance, and why. The UIDs are set as far as its header could be read."""
 
     file: FileRef
     outcome: str  # excluded | quarantined | failed | pending

@@ -137,8 +137,8 @@ def make_ct_series(
 ) -> list[Path]:
     """Write `n` slices (without slice `gap_at`) into `directory`; options go to `ct_dataset`.
 
-    `seed` names patient, study and series; give `SeriesInstanceUID=uid(...)` for a second series of one study:
-    SOP Instance UIDs of its own are made.
+    `seed` names patient, study and series; give `SeriesInstanceUID=uid(...)` for a second series
+    of one study: SOP Instance UIDs of its own are made.
     """
     paths = []
     for index in range(n):
