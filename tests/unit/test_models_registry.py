@@ -1,0 +1,140 @@
+"""Models on disk: what was saved comes back, what was altered is refused, nothing is unpickled."""
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.config import TILES_VIEW, ModelConfig
+from models.heads import FractureNet
+from models.lstm import ScanLstm
+from models.registry import (
+    LoadedModel,
+    ModelError,
+    OperatingPoint,
+    list_models,
+    load_model,
+    read_model_card,
+    read_operating_point,
+    save_model,
+    write_operating_point,
+)
+
+CONFIG = ModelConfig(model_id="tiny", view=TILES_VIEW)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    directory = tmp_path_factory.mktemp("models") / "tiny"
+    save_model(directory, FractureNet(CONFIG), ScanLstm(CONFIG), CONFIG, "# tiny\n\nSimulated scans only.\n")
+    write_operating_point(directory, OperatingPoint(0.4, "specificity at least 0.95", "12 scans"))
+    return directory
+
+
+@pytest.fixture
+def copy(saved: Path, tmp_path: Path) -> Path:
+    directory = tmp_path / "tiny"
+    directory.mkdir()
+    for path in saved.iterdir():
+        (directory / path.name).write_bytes(path.read_bytes())
+    return directory
+
+
+def test_weights_are_half_precision_and_small(saved: Path) -> None:
+    assert (saved / "model.safetensors").stat().st_size < 50e6
+    loaded = load_model(saved)
+    assert isinstance(loaded, LoadedModel)
+    assert loaded.net.head.fc1.weight.dtype == torch.float32
+    assert not loaded.net.training
+
+
+def test_model_comes_back_with_its_digest(saved: Path) -> None:
+    torch.manual_seed(0)
+    fresh = FractureNet(CONFIG)
+    loaded = load_model(saved)
+    torch.testing.assert_close(
+        loaded.net.state_dict()["resnet.conv1.weight"], fresh.resnet.conv1.weight.detach().half().float()
+    )
+    assert loaded.config == CONFIG
+    assert len(loaded.digest) == 64
+
+
+def test_model_is_found_by_id_and_listed(saved: Path) -> None:
+    assert load_model("tiny", root=saved.parent).digest == load_model(saved).digest
+    (listing,) = list_models(saved.parent)
+    assert listing.model_id == "tiny"
+    assert listing.is_simulated_only
+
+
+def test_operating_point_is_outside_the_digest(copy: Path) -> None:
+    before = load_model(copy).digest
+    write_operating_point(copy, OperatingPoint(0.9, "by hand", "nothing"))
+    assert load_model(copy).digest == before
+    assert read_operating_point(copy).threshold == 0.9
+
+
+def test_card_is_read(saved: Path) -> None:
+    assert "Simulated scans only" in read_model_card(saved)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_one_changed_byte_is_refused(copy: Path, name: str) -> None:
+    content = bytearray((copy / name).read_bytes())
+    content[-2] ^= 1
+    (copy / name).write_bytes(bytes(content))
+    with pytest.raises(ModelError, match="does not match"):
+        load_model(copy)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_missing_file_is_named(copy: Path, name: str) -> None:
+    (copy / name).unlink()
+    with pytest.raises(ModelError, match=name):
+        load_model(copy)
+
+
+class Trap:
+    """Raises when somebody unpickles it."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (pytest.fail, ("was unpickled",))
+
+
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_pickled_weights_are_refused_unread(copy: Path, protocol: int) -> None:
+    (copy / "model.safetensors").write_bytes(pickle.dumps(Trap(), protocol=protocol))
+    with pytest.raises(ModelError, match="pickled"):
+        load_model(copy)
+
+
+def test_torch_archive_is_refused(copy: Path) -> None:
+    torch.save({"a": torch.zeros(1)}, copy / "model.safetensors")
+    with pytest.raises(ModelError, match="pickled"):
+        load_model(copy)
+
+
+def test_unknown_id_names_the_known_ones(saved: Path) -> None:
+    with pytest.raises(ModelError, match="tiny"):
+        load_model("absent", root=saved.parent)
+
+
+def test_damaged_manifest_is_a_model_error(copy: Path) -> None:
+    (copy / "manifest.json").write_text("{")
+    with pytest.raises(ModelError, match="damaged"):
+        load_model(copy)
+
+
+def test_config_of_another_version_is_a_model_error(copy: Path) -> None:
+    values = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**values, "unheard_of": 1}))
+    with pytest.raises(ModelError):
+        list_models(copy.parent)
+
+
+def test_model_error_crosses_process_boundaries() -> None:
+    error = pickle.loads(pickle.dumps(ModelError("why")))
+    assert isinstance(error, ModelError)
+    assert str(error) == "why"
