@@ -1,0 +1,103 @@
+"""Erased patients: what carries one of their keys is not stored again. Pure; works on Arrow rows before they land.
+
+A study of an erased patient stays as a row without person (no patient key, date, age, sex), excluded as `opted_out`,
+so that everything found is still accounted for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+from duckdb import DuckDBPyConnection as Connection
+
+from warehouse.reasons import message_for
+
+Row = dict[str, Any]
+OPTED_OUT = "opted_out"
+_PERSONAL = ("patient_key", "study_date", "age_years", "sex")
+
+
+@dataclass(slots=True)
+class Tombstones:
+    """Keys of erased patients, and of their studies and series."""
+
+    patients: set[str] = field(default_factory=set)
+    studies: set[str] = field(default_factory=set)
+    series: set[str] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        return bool(self.patients or self.studies or self.series)
+
+    def pairs(self) -> set[tuple[str, str]]:
+        """(kind, key) of each tombstone."""
+        kinds = (("patient", self.patients), ("study", self.studies), ("series", self.series))
+        return {(kind, key) for kind, keys in kinds for key in keys}
+
+
+def read_tombstones(connection: Connection) -> Tombstones:
+    """The tombstones of an open warehouse."""
+    found = Tombstones()
+    sets = {"patient": found.patients, "study": found.studies, "series": found.series}
+    for kind, key in connection.execute("SELECT kind, key FROM forgotten").fetchall():
+        sets[kind].add(key)
+    return found
+
+
+def add_tombstones(connection: Connection, tombstones: Tombstones) -> None:
+    """Write the tombstones that are not there yet, in the caller's transaction."""
+    missing = sorted(tombstones.pairs() - read_tombstones(connection).pairs())
+    if missing:
+        connection.executemany(
+            "INSERT INTO forgotten VALUES (?, ?, (now()::TIMESTAMPTZ AT TIME ZONE 'UTC')::DATE)", missing
+        )
+
+
+def strip(rows: Mapping[str, pa.Table], tombstones: Tombstones) -> dict[str, pa.Table]:
+    """Rows without what belongs to erased patients. Adds their newly met studies and series to `tombstones`."""
+    _widen(rows, tombstones)
+    keep = {
+        "patient_identity": lambda row: row["patient_key"] not in tombstones.patients,
+        "study_identity": lambda row: row["study_key"] not in tombstones.studies,
+        "series_identity": lambda row: row["series_key"] not in tombstones.series,
+        "slab": lambda row: row["series_key"] not in tombstones.series,
+        "score": lambda row: row["series_key"] not in tombstones.series,
+        "rejection": lambda row: row["series_key"] not in tombstones.series,
+    }
+    change = {
+        "study": lambda row: _without_person(row) if row["study_key"] in tombstones.studies else row,
+        "selection": lambda row: _as_opted_out(row) if row["study_key"] in tombstones.studies else row,
+    }
+    stripped = dict(rows)
+    for name in rows.keys() & keep.keys():
+        stripped[name] = _rebuild(rows[name], lambda row, name=name: row if keep[name](row) else None)
+    for name in rows.keys() & change.keys():
+        stripped[name] = _rebuild(rows[name], change[name])
+    return {name: table for name, table in stripped.items() if table.num_rows}
+
+
+def _widen(rows: Mapping[str, pa.Table], tombstones: Tombstones) -> None:
+    for name in rows.keys() & {"study", "study_identity"}:
+        for row in rows[name].select(["study_key", "patient_key"]).to_pylist():
+            if row["patient_key"] in tombstones.patients:
+                tombstones.studies.add(row["study_key"])
+    for name in rows.keys() & {"series", "selection", "series_identity"}:
+        for row in rows[name].select(["study_key", "series_key"]).to_pylist():
+            if row["study_key"] in tombstones.studies:
+                tombstones.series.add(row["series_key"])
+
+
+def _rebuild(table: pa.Table, change: Callable[[Row], Row | None]) -> pa.Table:
+    changed = [new for row in table.to_pylist() if (new := change(row)) is not None]
+    return pa.Table.from_pylist(changed, schema=table.schema)
+
+
+def _without_person(row: Row) -> Row:
+    return {**row, **dict.fromkeys(_PERSONAL)}
+
+
+def _as_opted_out(row: Row) -> Row:
+    decided = {"outcome": "excluded", "reason": OPTED_OUT, "message": message_for(OPTED_OUT)}
+    return {**row, **decided, "rank": None, "rule": None}
