@@ -8,7 +8,7 @@ import numpy as np
 
 from phantom.families import ScannerSettings
 from phantom.painting import Float
-from phantom.texture import NOISE_KINDS, NOISE_LENGTH, noise_bank
+from phantom.texture import NOISE_KINDS, NOISE_SIDE, noise_bank
 
 SLAB_NOISE_SHARE = 0.6  # a 3 mm mean of correlated voxels keeps about this share of their noise
 BONE_FROM_HU = 100.0  # the gain of bone and contrast with kVp acts above this
@@ -66,29 +66,48 @@ def draw_acquisition(rng: np.random.Generator, settings: ScannerSettings) -> Acq
     )
 
 
-def apply_kernel(canvas: Float, scan: Acquisition) -> None:
-    """Blur or sharpen along the last axis, then offset and gain of bone; in place."""
+def blur_or_sharpen(plane: Float, scan: Acquisition) -> None:
+    """The kernel along the last axis, in place."""
     weight = np.float32(scan.blur - 0.35 * scan.sharpen)
     if abs(weight) > 0.005:
-        inner = canvas[..., 1:-1]
-        around = canvas[..., :-2] + canvas[..., 2:]
+        inner = plane[..., 1:-1]
+        around = plane[..., :-2] + plane[..., 2:]
         around -= 2 * inner
         inner += weight * around
+
+
+def shift_hu(plane: Float, scan: Acquisition) -> None:
+    """Gain of bone and contrast with the tube voltage, and an offset; in place."""
     if scan.bone_gain != 1.0:
-        above = np.maximum(canvas - np.float32(BONE_FROM_HU), 0)
-        canvas += above * np.float32(scan.bone_gain - 1)
+        above = np.maximum(plane - np.float32(BONE_FROM_HU), 0)
+        plane += above * np.float32(scan.bone_gain - 1)
     if scan.hu_offset:
-        canvas += np.float32(scan.hu_offset)
+        plane += np.float32(scan.hu_offset)
 
 
 def add_noise(plane: Float, scan: Acquisition, rng: np.random.Generator, share: float = 1.0) -> None:
-    """Add noise to one plane, in place; it reads a stretch of the banks that the generator chooses."""
+    """Noise on one sagittal plane (z, y), in place: correlated along y only, as axial slices are."""
     if scan.noise_hu <= 0:
         return
     size = plane.size
-    first, second = (noise_bank(k) for k in scan.noise_kinds)
-    scale = share * scan.noise_hu / float(np.hypot(1 - scan.noise_mix, scan.noise_mix))
-    i, j = rng.integers(0, NOISE_LENGTH - size, 2)
-    row = first[i : i + size] * np.float32(scale * (1 - scan.noise_mix))
-    row += second[j : j + size] * np.float32(scale * scan.noise_mix)
+    first, second = (noise_bank(k).ravel() for k in scan.noise_kinds)
+    i, j = rng.integers(0, NOISE_SIDE**2 - size, 2)
+    one, two = _shares(scan, share)
+    row = first[i : i + size] * one
+    row += second[j : j + size] * two
     plane += row.reshape(plane.shape)
+
+
+def add_axial_noise(plane: Float, scan: Acquisition, rng: np.random.Generator) -> None:
+    """Noise on one axial plane (y, x), in place: correlated along both axes."""
+    if scan.noise_hu <= 0:
+        return
+    rows, columns = plane.shape
+    for bank, share in zip(scan.noise_kinds, _shares(scan, 1.0), strict=True):
+        i, j = rng.integers(0, NOISE_SIDE - max(rows, columns), 2)
+        plane += noise_bank(bank)[i : i + rows, j : j + columns] * share
+
+
+def _shares(scan: Acquisition, share: float) -> tuple[np.float32, np.float32]:
+    scale = share * scan.noise_hu / float(np.hypot(1 - scan.noise_mix, scan.noise_mix))
+    return np.float32(scale * (1 - scan.noise_mix)), np.float32(scale * scan.noise_mix)

@@ -271,7 +271,7 @@ def rib_points(patient: Anatomy) -> Float:
     shape = patient.body
     chains = []
     for number, body in enumerate(patient.thoracolumbar[:12], start=1):
-        share = np.arange(38 if number < 11 else 18) / 37
+        share = np.arange(56 if number < 11 else 26) / 55
         z = body.centre_xyz_mm[2] + 0.3 * body.intact_mm[2] - (30 + 6 * number) * share**1.1
         names = ("half_width_mm", "front_y_mm", "back_y_mm")
         width, front, back = (np.interp(z, shape.z_mm, getattr(shape, n)) for n in names)

@@ -31,7 +31,7 @@ class SpineSettings:
 
 @dataclass(frozen=True)
 class BoneSettings:
-    """Density and texture: HU at 120 kVp without contrast, falling with age (rounded from L1 screening data)."""
+    """Density and texture: HU at 120 kVp without contrast; the fall with age is of L1 screening studies."""
 
     trabecular_hu_at_20: float = 245.0
     trabecular_hu_per_year: float = -2.15

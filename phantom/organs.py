@@ -310,10 +310,16 @@ def _bowel(rng: np.random.Generator, at: _Places) -> list[Blob]:
     values, odds = zip(*contents, strict=True)
     count = int(rng.integers(70, 150))
     cores = rng.choice(values, count, p=odds) + rng.normal(0, 12, count)
-    drawn = np.stack(
-        [rng.uniform(-120, at.z("L1"), count), rng.beta(1.2, 2.2, count), rng.uniform(5, 16, count)]
-        + [rng.uniform(1, 2.2, count), rng.uniform(0.8, 1.8, count), rng.normal(0, 55, count), cores]
+    columns = (
+        rng.uniform(-120, at.z("L1"), count),
+        rng.beta(1.2, 2.2, count),
+        rng.uniform(5, 16, count),
+        rng.uniform(1, 2.2, count),
+        rng.uniform(0.8, 1.8, count),
+        rng.normal(0, 55, count),
+        cores,
     )
+    drawn = np.stack(columns)
     for z, share, r, wide, tall, x, core in drawn.T.tolist():
         front, back = at.wall(z) + 6, at.spine_front(z) - 18
         y = front + (back - front) * share
@@ -341,10 +347,15 @@ def _pelvis(rng: np.random.Generator, at: _Places, is_female: bool) -> list[Blob
     rectum = Blob((0.0, at.spine_front(-95.0) - 20, -95.0), (18.0, 14.0, 34.0), 45.0, rectum_hu, 4.0)
     pubis_z = float(rng.uniform(-152, -138))
     pubis = Blob((0.0, at.wall(pubis_z) + 14, pubis_z), (32.0, 9.0, 18.0), 420.0, 170.0, 1.6)
+    hips = [Blob((s * 92.0, at.wall(-138.0) + 42, -138.0), (25.0,) * 3, 460.0, 230.0, 1.4) for s in (-1, 1)]
+    wings = [
+        Blob((s * 92.0, at.spine_front(-50.0) - 8, -45.0), (11.0, 50.0, 48.0), 420.0, 140.0, 1.6)
+        for s in (-1, 1)
+    ]
     loose = [
         Blob((0.0, float(bladder.centre_xyz_mm[1]) + 40, z - 36), (48.0, 60.0, 24.0), 48.0, over=FAT_ONLY)
     ]
-    return loose + ([womb] if is_female else []) + [rectum, bladder, pubis]
+    return hips + wings + loose + ([womb] if is_female else []) + [rectum, bladder, pubis]
 
 
 def _line(at: _Places, top: str, bottom: str, steps: int) -> Floats:
@@ -381,7 +392,20 @@ def _vessels(rng: np.random.Generator, at: _Places, blood: float, vein: float) -
     zu = np.linspace(at.z("T8"), at.z("T4"), 8)
     yu = np.array([0.4 * at.spine_front(float(v)) + 0.6 * at.wall(float(v)) for v in zu])
     rising = Tube(_tuple(zu), (-12.0,) * 8, _tuple(yu), (float(rng.uniform(13, 18)),) * 8, blood)
-    return [rising, gullet, cava, aorta]
+    return [rising, gullet, cava, aorta, *_psoas(rng, at)]
+
+
+def _psoas(rng: np.random.Generator, at: _Places) -> list[Tube]:
+    z = np.linspace(-90.0, at.z("T12"), 12)
+    radius = np.interp(z, [-90, -20, at.z("L2"), z[-1]], [11, 17, 12, 3]) * rng.uniform(0.7, 1.1)
+    apart = np.interp(z, [-90, 0, z[-1]], [58, 40, 26])
+    middle = np.array([at.spine_x(float(v)) for v in z])
+    y = np.array([at.spine_front(max(float(v), 0.0)) for v in z]) + np.interp(
+        z, [-90, 0, z[-1]], [-12, 14, 22]
+    )
+    return [
+        Tube(_tuple(z), _tuple(middle + side * apart), _tuple(y), _tuple(radius), 54.0) for side in (-1, 1)
+    ]
 
 
 def _plaques(rng: np.random.Generator, at: _Places, age_years: float) -> list[Blob]:

@@ -11,7 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from phantom import bone, painting
-from phantom.acquisition import SLAB_NOISE_SHARE, Acquisition, add_noise, apply_kernel, draw_acquisition
+from phantom.acquisition import (
+    SLAB_NOISE_SHARE,
+    Acquisition,
+    add_noise,
+    blur_or_sharpen,
+    draw_acquisition,
+    shift_hu,
+)
 from phantom.anatomy import LEVELS_OF_COVERAGE, Anatomy
 from phantom.painting import Float, Grid
 from phantom.spine import Vertebra
@@ -128,7 +135,8 @@ def render_slab(
     canvas = paint(grid, patient)
     hu = np.empty((len(x), len(rows), len(y)), np.int16)
     for plane, out in zip(canvas, hu, strict=True):  # plane by plane: what is at hand stays in the cache
-        apply_kernel(plane, scan)
+        blur_or_sharpen(plane, scan)
+        shift_hu(plane, scan)
         add_noise(plane, scan, rng, SLAB_NOISE_SHARE)
         out[:] = _to_rows(plane, z, rows)
     fine = Grid(x, rows, y, slice_spacing_mm, pixel_mm, pixel_mm)
@@ -168,11 +176,12 @@ def _label(grid: Grid, patient: Anatomy) -> tuple[npt.NDArray[np.uint8], tuple[V
         if box is not None:
             mask = bone.body_mask(grid, box, body)
             labels[box][mask] = body.label
-        truth.append(_truth(grid, body))
+        truth.append(vertebra_truth(grid, body))
     return labels, tuple(truth)
 
 
-def _truth(grid: Grid, body: Vertebra) -> VertebraTruth:
+def vertebra_truth(grid: Grid, body: Vertebra) -> VertebraTruth:
+    """Truth of one body as seen on a grid."""
     reach = 0.85 * body.half_depth_mm
     v_of = (-reach, 0.0, reach)
     tops = [body.to_patient(0, v, w)[2] for v, w in zip(v_of, body.upper_mm, strict=True)]

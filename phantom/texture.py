@@ -1,4 +1,4 @@
-"""Banks of fixed random texture: trabecular bone as a function of place, noise as long correlated rows.
+"""Banks of fixed random texture: trabecular bone as a function of place, noise as large correlated fields.
 
 The banks are built once per process from fixed seeds; a scan reads them at offsets drawn from its own seed.
 """
@@ -9,13 +9,13 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import convolve1d, gaussian_filter
 
 Float = npt.NDArray[np.float32]
 
 BONE_SIZE = 128
 BONE_STEP_MM = 0.55
-NOISE_LENGTH = 1 << 22
+NOISE_SIDE = 2048
 NOISE_KINDS = ("fine", "plain", "medium", "coarse")
 _NOISE_KERNELS = {
     "fine": (-0.25, 1.0, -0.25),
@@ -38,11 +38,13 @@ def bone_bank() -> Float:
 
 @lru_cache(maxsize=len(NOISE_KINDS))
 def noise_bank(kind: str) -> Float:
-    """A long row of noise of unit variance, correlated along the row as that kernel makes it."""
+    """Noise of unit variance (NOISE_SIDE, NOISE_SIDE), correlated along both axes as that kernel makes it."""
     rng = np.random.default_rng([20260102, NOISE_KINDS.index(kind)])
-    white = rng.standard_normal(NOISE_LENGTH, np.float32)
-    row = np.convolve(white, np.asarray(_NOISE_KERNELS[kind], np.float32), mode="same")
-    return np.ascontiguousarray(row / row.std(), dtype=np.float32)
+    noise = rng.standard_normal((NOISE_SIDE, NOISE_SIDE), np.float32)
+    kernel = np.asarray(_NOISE_KERNELS[kind], np.float32)
+    for axis in (0, 1):
+        noise = convolve1d(noise, kernel, axis=axis, mode="wrap")
+    return np.ascontiguousarray(noise / noise.std(), dtype=np.float32)
 
 
 def bone_texture(x_mm: Float, z_mm: Float, y_mm: Float, scale: float, shift: tuple[int, int, int]) -> Float:
