@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -113,7 +114,7 @@ def _training_scan(slab: PhantomSlab, name: str, view: ViewRecipe) -> TrainingSc
     middle = len(slab.slab_xzy_hu) // 2
     central = slice(middle - EXTRACTOR_SLICES // 2, middle + EXTRACTOR_SLICES // 2 + 1)
     pixel_mm = view.pixel_mm or 1.25
-    rows, cols = (round(n * slab.pixel_mm / pixel_mm) for n in slab.slab_xzy_hu.shape[1:])
+    rows, cols = (math.ceil(n * slab.pixel_mm / pixel_mm) for n in slab.slab_xzy_hu.shape[1:])
     column = replace(
         view,
         kind="tiles",

@@ -20,7 +20,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 from torch import Tensor, nn
 
-from models.config import ModelConfig
+from models.config import ModelConfig, ViewRecipe
 from models.heads import FractureNet
 from models.lstm import ScanLstm
 
@@ -57,15 +57,22 @@ class LoadedModel:
 
 @dataclass(frozen=True)
 class ModelListing:
-    """One line of `ovf model list`."""
+    """What is said about a model without loading its weights."""
 
     model_id: str
     digest: str
     architecture: str
-    view: str
+    view: ViewRecipe
     is_simulated_only: bool
+    intended_use: str
+    card: str  # Markdown
     n_bytes: int
     directory: Path
+
+    @property
+    def view_name(self) -> str:
+        """Name of the view that the model reads."""
+        return self.view.name
 
 
 class _Whole(nn.Module):
@@ -76,10 +83,15 @@ class _Whole(nn.Module):
         self.net, self.lstm = net, lstm
 
 
-def list_models(root: Path = SHIPPED) -> list[ModelListing]:
+def describe_models(root: Path = SHIPPED) -> list[ModelListing]:
     """The models under `root`, by id. Hashes are not checked here (`load_model` does)."""
     found = sorted(path.parent for path in root.glob(f"*/{MANIFEST_FILE}"))
     return [_listing(directory) for directory in found]
+
+
+def describe_model(id_or_path: str | Path, root: Path = SHIPPED) -> ModelListing:
+    """One model by shipped id or directory, hashes unchecked. Raises ModelError when there is none."""
+    return _listing(find_model(id_or_path, root))
 
 
 def _listing(directory: Path) -> ModelListing:
@@ -88,8 +100,10 @@ def _listing(directory: Path) -> ModelListing:
         model_id=config.model_id,
         digest=str(_read_manifest(directory)["model_digest"]),
         architecture=config.architecture,
-        view=config.view.name,
+        view=config.view,
         is_simulated_only=config.is_simulated_only,
+        intended_use=config.intended_use,
+        card=_read(directory / CARD_FILE).decode("utf-8"),
         n_bytes=(directory / WEIGHTS_FILE).stat().st_size,
         directory=directory,
     )
@@ -101,19 +115,24 @@ def find_model(id_or_path: str | Path, root: Path = SHIPPED) -> Path:
     for directory in (root / path.name if path.name == str(id_or_path) else path, path):
         if (directory / MANIFEST_FILE).is_file():
             return directory
-    known = ", ".join(listing.model_id for listing in list_models(root)) or "none"
+    known = ", ".join(path.parent.name for path in sorted(root.glob(f"*/{MANIFEST_FILE}"))) or "none"
     raise ModelError(f"no such model; shipped: {known}; a directory with {MANIFEST_FILE} works too")
 
 
-def load_model(id_or_path: str | Path, root: Path = SHIPPED) -> LoadedModel:
+def load_model(
+    id_or_path: str | Path, root: Path = SHIPPED, expected_digest: str | None = None
+) -> LoadedModel:
     """Load a model by shipped id or directory, on the CPU in fp32, in evaluation mode.
 
-    Raises ModelError when it is missing, when a hash does not match, or when it is not of this architecture.
+    Raises ModelError when it is missing, when a hash does not match, when it is not of this architecture, or
+    when it is another than `expected_digest` (a worker must score with the model that the driver chose).
     """
     directory = find_model(id_or_path, root)
     manifest = _read_manifest(directory)
     weights, config_bytes = _read(directory / WEIGHTS_FILE), _read(directory / CONFIG_FILE)
     _check_hashes(weights, config_bytes, manifest)
+    if expected_digest is not None and manifest["model_digest"] != expected_digest:
+        raise ModelError("this machine holds another model under that name than the driver")
     config = _read_config(directory)
     net, lstm = FractureNet(config), ScanLstm(config)
     _fill(_Whole(net, lstm), _tensors(weights))

@@ -1,0 +1,54 @@
+"""The command `ovf`: one Typer app, one verb a file in `flows/verbs/`, one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from flows.errors import Exit, exit_code_of
+from flows.settings import TRACEBACK_VARIABLE
+from flows.verbs import archive_care, demo, export, model, status, sweep, train
+
+app = typer.Typer(
+    name="ovf",
+    help="Finds the osteoporotic vertebral fractures that nobody reported in a hospital's CT archive. "
+    "Not a medical device. Shipped models were trained on simulated scans: not for clinical use.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(sweep.sweep)
+app.command()(status.status)
+app.add_typer(export.app, name="export")
+app.command()(archive_care.requeue)
+app.command()(archive_care.check)
+app.command()(archive_care.migrate)
+app.command()(archive_care.backup)
+app.command()(archive_care.forget)
+app.command()(demo.demo)
+app.command()(train.train)
+app.add_typer(model.app, name="model")
+
+
+def main() -> None:
+    """Run a verb; every agreed error becomes one line on stderr and its exit code."""
+    os.umask(0o077)  # results and identities are the owner's alone
+    try:
+        app(standalone_mode=True)
+    except KeyboardInterrupt:
+        print("ovf: stopped; call the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        code = exit_code_of(error)
+        if code is Exit.UNEXPECTED and os.environ.get(TRACEBACK_VARIABLE, "0") != "0":
+            raise
+        kind = "" if code is not Exit.UNEXPECTED else f"{type(error).__name__}: "
+        print(f"ovf: {kind}{error}", file=sys.stderr)
+        sys.exit(int(code))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Turns studies that the crawl has settled into decisions and shards, and keeps a bounded number of shards at work."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from prefect.futures import PrefectFuture
+
+from flows.cluster import Cluster
+from flows.progress import Board
+from flows.staging import stage_rows
+from flows.sweep_context import SweepContext
+from tasks.index import Index, StudyTicket
+from tasks.select import StudySelection, select_study
+from tasks.series import group_series
+from tasks.shard_work import ShardJob, ShardSummary
+from tasks.shards import ShardRun, run_shard
+from warehouse.landing import LandingBatch
+from warehouse.store import Store
+
+T = TypeVar("T")
+BATCH_STUDIES = 256  # studies looked up in, and landed in, the warehouse at a time
+SHARDS_PER_WORKER = 2  # one at work, one waiting, so that no worker idles while the driver lands
+
+
+@dataclass(slots=True)
+class Dispatcher:
+    """Takes tickets, decides, dispatches, lands. One thread; Prefect's own threads wait for the workers."""
+
+    context: SweepContext
+    index: Index
+    store: Store
+    cluster: Cluster
+    board: Board
+    _shard: list[StudySelection] = field(default_factory=list)
+    _shard_bytes: int = 0
+    _open: deque[PrefectFuture[list[ShardSummary]]] = field(default_factory=deque)
+
+    def take_settled(self, tickets: Iterable[StudyTicket]) -> None:
+        """Studies with something new: select, land what selection alone decides, dispatch what must be scored."""
+        for batch in _batched(tickets, BATCH_STUDIES):
+            self.board.counts.studies_found += len(batch)
+            self._dispatch([self._select(ticket) for ticket in batch])
+
+    def take_known(self, tickets: Iterable[StudyTicket]) -> None:
+        """Studies without anything new: only those that this profile, reader and model have not decided."""
+        pseudonyms = self.context.pseudonyms
+        for batch in _batched(tickets, BATCH_STUDIES * 16):
+            keyed = {pseudonyms.study_key(t.study_instance_uid): t for t in batch if t.study_revision is not None}
+            revisions = [(key, str(ticket.study_revision)) for key, ticket in keyed.items()]
+            pending = self.store.pending(revisions, self.context.keys)
+            self.board.counts.studies_found += len(batch)
+            self.board.counts.studies_decided += len(batch) - len(pending)
+            for part in _batched(sorted(pending), BATCH_STUDIES):
+                self._dispatch([self._select(keyed[key]) for key in part])
+            self.board.update()
+
+    def drain(self) -> None:
+        """Send what is left, wait for every open shard, land it."""
+        self._send()
+        while self._open:
+            self._finish_oldest()
+        self.store.land_staging()
+
+    def _select(self, ticket: StudyTicket) -> StudySelection:
+        context = self.context
+        study = self.index.instances_of(ticket.study_instance_uid)
+        selection = select_study(
+            group_series(study),
+            study=study,
+            keys=context.pseudonyms,
+            profile=context.profile,
+            cohort=context.cohort,
+            archive_key=context.archive_key,
+            site=context.settings.site,
+            run_id=context.run_id,
+        )
+        self.index.set_revision(ticket.study_instance_uid, selection.study.study_revision)
+        return selection
+
+    def _dispatch(self, selections: list[StudySelection]) -> None:
+        revisions = [(s.study.study_key, s.study.study_revision) for s in selections]
+        pending = self.store.pending(revisions, self.context.keys)
+        decided: list[object] = []
+        for selection in selections:
+            if selection.study.study_key in pending and selection.plans:
+                self._add(selection)
+            else:
+                decided += selection.records
+                self.board.counts.studies_decided += 1
+        if decided:
+            self.store.land(LandingBatch.of(decided))
+        self.board.update()
+
+    def _add(self, selection: StudySelection) -> None:
+        n_bytes = selection.plans[0].n_bytes
+        settings = self.context.settings
+        is_full = len(self._shard) >= settings.shard_size
+        if self._shard and (is_full or self._shard_bytes + n_bytes > settings.shard_mb << 20):
+            self._send()
+        self._shard.append(selection)
+        self._shard_bytes += n_bytes
+
+    def _send(self) -> None:
+        if not self._shard:
+            return
+        job = self._job(tuple(self._shard))
+        self._shard, self._shard_bytes = [], 0
+        run = ShardRun(job, self.cluster.client(), self.cluster.score_resources)
+        while len(self._open) >= SHARDS_PER_WORKER * self.cluster.n_workers:
+            self._finish_oldest()
+        self._open.append(run_shard.submit(job.name, run))
+        self.board.counts.shards_open = len(self._open)
+
+    def _job(self, studies: tuple[StudySelection, ...]) -> ShardJob:
+        context = self.context
+        parts = sorted(f"{s.study.study_key}:{s.study.study_revision}" for s in studies)
+        name = hashlib.sha256("\n".join([*parts, repr(context.keys)]).encode()).hexdigest()[:24]
+        return ShardJob(
+            name=name,
+            staging_path=context.staging_directory / context.run_id / f"{name}.arrow",
+            studies=studies,
+            source=context.source,
+            slab_directory=context.slab_directory,
+            slab_recipe=context.slab_recipe,
+            view_recipe=context.view_recipe,
+            model=context.settings.model,
+            keys=context.keys,
+            provenance=context.provenance,
+            limits=context.limits,
+            stage=stage_rows,
+        )
+
+    def _finish_oldest(self) -> None:
+        future = self._open.popleft()
+        summaries = future.result()
+        counts = self.board.counts
+        for summary in summaries:
+            counts.studies_decided += summary.n_studies
+            counts.studies_scored += summary.n_scored
+            counts.studies_failed += summary.n_failed
+        counts.shards_open = len(self._open)
+        self.store.land_staging()
+        self.board.update()
+
+
+def _batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    batch: list[T] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

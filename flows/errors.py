@@ -1,0 +1,59 @@
+"""What can stop a verb, and the exit code of each.
+
+    OvfError            base of what flows itself raises; the message says what to do next
+    ├── SettingsError   10  a setting is wrong
+    └── PreflightError  10  the cluster cannot do the work
+
+    warehouse.errors, models.registry and tasks.sources have their own; EXIT_CODES below maps every class.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of the command `ovf`; a public contract."""
+
+    OK = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    SETTINGS = 10
+    ARCHIVE = 11
+    LOCKED = 12
+    MODEL = 13
+    RETRIABLE = 20  # finished, but some series failed for infrastructure reasons: the next run tries them again
+
+
+class OvfError(Exception):
+    """Base of the errors flows itself raises."""
+
+
+class SettingsError(OvfError):
+    """A setting is unknown, missing or out of its range."""
+
+
+class PreflightError(OvfError):
+    """The Dask workers cannot do this sweep; the message lists why, worker by worker."""
+
+
+def exit_code_of(error: BaseException) -> Exit:
+    """The exit code that stands for an exception; UNEXPECTED where none was agreed."""
+    from models.registry import ModelError
+    from tasks.identity import KeyFileError
+    from tasks.sources.base import ArchiveUnreachable
+    from warehouse import errors as warehouse_errors
+
+    codes: tuple[tuple[type[BaseException], Exit], ...] = (
+        (SettingsError, Exit.SETTINGS),
+        (PreflightError, Exit.SETTINGS),
+        (KeyFileError, Exit.SETTINGS),
+        (ArchiveUnreachable, Exit.ARCHIVE),
+        (warehouse_errors.WarehouseMissing, Exit.SETTINGS),
+        (warehouse_errors.WrongKey, Exit.SETTINGS),
+        (warehouse_errors.UnknownPatient, Exit.USAGE),
+        (warehouse_errors.WarehouseDamaged, Exit.UNEXPECTED),
+        (warehouse_errors.WarehouseError, Exit.LOCKED),  # busy, locked, wrong schema
+        (ModelError, Exit.MODEL),
+    )
+    return next((code for kind, code in codes if isinstance(error, kind)), Exit.UNEXPECTED)

@@ -1,0 +1,79 @@
+"""Settings, read once here (environment, then the command line); below flows everything takes plain arguments."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from flows.errors import SettingsError
+
+ENV_PREFIX = "OVF_"
+TRACEBACK_VARIABLE = "OVF_TRACEBACK"  # show the traceback of an unexpected error; no setting of a sweep
+DEFAULT_WAREHOUSE = Path("ovf-warehouse/warehouse.duckdb")
+
+# Settings that say where and how fast, not what: they change no result and stay out of the settings digest.
+_OPERATIONAL = frozenset(
+    {"warehouse", "slabs", "workers", "scheduler", "shard_size", "shard_mb", "wave_files", "stable_s", "progress"}
+)
+
+
+class Settings(BaseSettings):
+    """Everything a sweep can be told. Each field is also an environment variable `OVF_<FIELD>`."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
+
+    warehouse: Path = DEFAULT_WAREHOUSE
+    site: str = Field("main", min_length=1, max_length=64, description="name of the hospital; part of a patient's pseudonym")
+    slabs: Path | None = Field(None, description="where slabs are kept; default: slabs/ beside the warehouse")
+    keep_slabs: bool = True
+    slab_half_width_mm: float = Field(30.0, ge=9.0, le=60.0, description="half of the width that a kept slab covers")
+    model: str = Field("ovf-phantom-1", description="id of a shipped model, or a folder with one")
+    profile: Literal["strict", "lenient"] = "lenient"
+    min_age: int = Field(18, ge=0, le=120)
+    since: str | None = Field(None, pattern=r"^\d{4}-\d{2}-\d{2}$")
+    until: str | None = Field(None, pattern=r"^\d{4}-\d{2}-\d{2}$")
+    cohort: Path | None = None
+    opt_out: Path | None = None
+    accept_no_meta: bool = False
+    workers: int | None = Field(None, ge=1, le=1024, description="local Dask workers; default: one a core")
+    scheduler: str | None = Field(None, description="address of a Dask scheduler; default: a local cluster")
+    shard_size: int = Field(32, ge=1, le=4096, description="studies a shard at most")
+    shard_mb: int = Field(4096, ge=1, description="megabytes of image files a shard at most")
+    series_timeout_s: float = Field(600.0, gt=0, description="decoding and resampling one series at most")
+    series_memory_mb: int = Field(6144, ge=512, description="memory for decoding one series at most")
+    wave_files: int = Field(20_000, ge=1)
+    stable_s: float = Field(5.0, ge=0, description="a file younger than this may still be being written")
+    progress: Literal["auto", "plain", "none"] = "auto"
+
+    @property
+    def digest(self) -> str:
+        """Digest of the settings that can change a result; stands in every score."""
+        values = self.model_dump(mode="json", exclude=set(_OPERATIONAL))
+        for name in ("cohort", "opt_out"):
+            path = getattr(self, name)
+            if path is not None:  # the content counts, not where it lies
+                values[name] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def read_settings(**given: object) -> Settings:
+    """Environment first, what was given on the command line over it (None means: not given).
+
+    Raises SettingsError naming the key that is wrong, also for an `OVF_` variable that does not exist.
+    """
+    known = {ENV_PREFIX + name.upper() for name in Settings.model_fields} | {TRACEBACK_VARIABLE}
+    unknown = sorted(name for name in os.environ if name.startswith(ENV_PREFIX) and name.upper() not in known)
+    if unknown:
+        raise SettingsError(f"unknown setting {unknown[0]} in the environment: see `ovf sweep --help`")
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(f"setting {key}: {first['msg']}") from error

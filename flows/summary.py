@@ -1,0 +1,73 @@
+"""What a sweep prints at its end: the conservation lines, why scans were left out, and where to look next."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from flows.progress import duration_text
+from flows.settings import Settings
+from flows.sweep_end import LevelCount, SweepSummary
+from warehouse.reasons import reason_of
+
+MAX_REASONS = 14  # of the study table; `ovf status` shows all
+SIMULATED = "The model was trained on simulated scans only. Not for clinical use."
+
+
+def print_summary(summary: SweepSummary, settings: Settings, console: Console | None = None) -> None:
+    """Print the summary of one sweep."""
+    out = console or Console(highlight=False, width=None if Console().is_terminal else 118)
+    out.print(f"\nSweep finished in {duration_text(summary.duration_s)}.", style="bold")
+    for level in summary.levels:
+        out.print(conservation_line(level), soft_wrap=True)
+    out.print(_reason_table(summary))
+    scored = next((level.scored for level in summary.levels if level.level == "study"), 0)
+    out.print(f"Flagged: {summary.n_flagged:,} of {scored:,} scored studies, by model {summary.model_id}.")
+    if summary.is_simulated_only:
+        out.print(SIMULATED, style="bold yellow")
+    for fault in summary.failed_checks:
+        out.print(f"CHECK FAILED {fault}. Run `ovf check` and keep this warehouse as it is.", style="bold red")
+    if summary.n_failed_series:
+        out.print(
+            f"{summary.n_failed_series:,} series failed for infrastructure reasons: sweep again, they are tried again."
+        )
+    out.print(_next_steps(summary, settings), soft_wrap=True)
+
+
+def conservation_line(level: LevelCount) -> str:
+    """`studies: 120 found = 80 scored + 30 excluded + 10 quarantined + 0 failed + 0 pending`."""
+    name = {"file": "files", "series": "series", "study": "studies"}[level.level]
+    parts = " + ".join(
+        f"{getattr(level, outcome):,} {outcome}"
+        for outcome in ("scored", "excluded", "quarantined", "failed", "pending")
+    )
+    verdict = "" if level.is_conserved else "   NOT CONSERVED: run `ovf check`"
+    return f"{name:>8}: {level.found:,} found = {parts}{verdict}"
+
+
+def _reason_table(summary: SweepSummary) -> Table:
+    table = Table(title="why studies and series were not scored", title_justify="left", box=None, pad_edge=False)
+    for header, justify in (("level", "left"), ("n", "right"), ("outcome", "left"), ("reason", "left"), ("", "left")):
+        table.add_column(header, justify=justify)  # type: ignore[arg-type]
+    shown = [row for row in summary.reasons if row[0] != "file"][:MAX_REASONS]
+    for level, outcome, reason, count in shown:
+        table.add_row(level, f"{count:,}", outcome, reason, _next_step(reason))
+    return table
+
+
+def _next_step(reason: str) -> str:
+    try:
+        step = reason_of(reason).next_step
+    except KeyError:
+        return ""
+    return "" if step == "nothing" else f"→ {step}"
+
+
+def _next_steps(summary: SweepSummary, settings: Settings) -> str:
+    option = "" if settings.warehouse.as_posix() == "ovf-warehouse/warehouse.duckdb" else f" --warehouse {settings.warehouse}"
+    return (
+        f"\nWarehouse: {settings.warehouse}   copy to read: {summary.published}\n"
+        f"Next:  ovf export scores{option} --out scores.csv     one row a study\n"
+        f"       ovf status{option}                             counts and reasons\n"
+        f"       ovf check{option}                              is everything accounted for"
+    )

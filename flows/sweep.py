@@ -1,0 +1,92 @@
+"""The flow of a sweep: crawl → select → slab → score → land → publish, in the order of their room's files."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from prefect import flow
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.cluster import Cluster
+from flows.disk import say_disk_need
+from flows.dispatch import Dispatcher
+from flows.progress import Board
+from flows.settings import Settings, read_settings
+from flows.sweep_context import SweepContext, make_context
+from flows.sweep_end import SweepSummary, finish
+from tasks.crawl import crawl, read_headers
+from tasks.index import Index
+from tasks.sources import open_source
+from warehouse.landing import LandingBatch
+from warehouse.lease import archive_lease
+from warehouse.store import Store
+
+
+@flow(
+    name="archive-sweep",
+    task_runner=ThreadPoolTaskRunner(max_workers=256),  # type: ignore[arg-type]
+    persist_result=False,
+    retries=0,
+    validate_parameters=False,
+)
+def archive_sweep(archive: str, options: dict[str, Any] | None = None) -> SweepSummary:
+    """Sweep one archive into one warehouse. `options` are settings by name (`flows.settings.Settings`).
+
+    May be killed at any moment: the next call ends with the table of an undisturbed run. Raises SettingsError,
+    PreflightError, ArchiveUnreachable, ArchiveBusy, WarehouseError, ModelError.
+    """
+    settings = read_settings(**(options or {}))
+    with _opened(archive, settings) as (context, dispatcher):
+        _crawl_and_dispatch(context, dispatcher)
+        return finish(context, dispatcher)
+
+
+@contextlib.contextmanager
+def _opened(archive: str, settings: Settings) -> Iterator[tuple[SweepContext, Dispatcher]]:
+    """Everything a sweep holds while it runs: the lease on its archive, the index, the workers, the board."""
+    source = open_source(archive)
+    store = Store.open(settings.warehouse)
+    context = make_context(archive, settings, source, store)
+    cluster = Cluster(
+        settings.scheduler,
+        settings.workers,
+        store.paths.staging,
+        settings.model,
+        context.keys.model_digest,
+    )
+    board_path = store.paths.directory / "runs" / f"{context.archive_key}.json"
+    with (
+        archive_lease(store.paths.leases, context.archive_key),
+        contextlib.closing(cluster),
+        Index(store.paths.index / context.archive_key) as index,
+        Board(board_path, context.run_id, settings.progress) as board,
+    ):
+        cluster.on_start = board.say
+        store.land_staging()  # what an interrupted run had staged
+        store.land(LandingBatch.of([context.run, context.model, context.operating_point]))
+        yield context, Dispatcher(context, index, store, cluster, board)
+
+
+def _crawl_and_dispatch(context: SweepContext, dispatcher: Dispatcher) -> None:
+    board, index, settings = dispatcher.board, dispatcher.index, context.settings
+    board.counts.phase = "crawling"
+    say_disk_need(context, index, board.say)
+    read = partial(read_headers, accept_no_meta=settings.accept_no_meta)
+    waves = crawl(
+        context.source,
+        index,
+        read_batch=lambda refs: dispatcher.cluster.submit(read, context.source, refs),
+        wave_files=settings.wave_files,
+        stable_s=settings.stable_s,
+        on_progress=dispatcher.on_crawl,
+    )
+    for wave in waves:
+        dispatcher.take_settled(index.settled_studies(wave.number))
+    board.counts.phase = "scoring"
+    board.counts.is_crawl_done = True
+    dispatcher.take_settled(index.settled_studies(None))
+    dispatcher.take_known(batch for batch in index.studies())
+    dispatcher.drain()

@@ -1,0 +1,149 @@
+"""Everything one sweep works with, put together once from the settings. Frozen; nothing here does the work."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import secrets
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.errors import SettingsError
+from flows.settings import Settings
+from flows.version import code_version
+from models.config import ViewRecipe
+from models.registry import describe_model, read_model_card, read_model_config, read_operating_point
+from tasks.identity import Pseudonymizer, key_id_of, load_or_create_key
+from tasks.profile import Cohort, Profile, profile_digest, profile_named, read_cohort
+from tasks.select import READER_VERSION
+from tasks.shard_work import DecisionKeys, Limits, Provenance
+from tasks.slab import SlabRecipe, recipe_of_width
+from tasks.sources.base import Source
+from warehouse.records import ModelRecord, OperatingPointRecord, RunRecord
+from warehouse.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class SweepContext:
+    """The fixed facts of one sweep."""
+
+    settings: Settings
+    run: RunRecord
+    source: Source
+    pseudonyms: Pseudonymizer
+    profile: Profile
+    cohort: Cohort
+    keys: DecisionKeys
+    provenance: Provenance
+    slab_recipe: SlabRecipe
+    view_recipe: ViewRecipe
+    model: ModelRecord
+    operating_point: OperatingPointRecord
+    slab_directory: Path | None
+    staging_directory: Path
+
+    @property
+    def run_id(self) -> str:
+        """Id of this run: the time and four random bytes, since clocks jump."""
+        return self.run.run_id
+
+    @property
+    def archive_key(self) -> str:
+        """Pseudonym of the archive."""
+        return self.run.archive_key
+
+    @property
+    def limits(self) -> Limits:
+        """Bounds on decoding one series."""
+        return Limits(self.settings.series_memory_mb << 20, self.settings.series_timeout_s)
+
+
+def make_context(archive: str, settings: Settings, source: Source, store: Store) -> SweepContext:
+    """Read key, cohort and model, and put everything together. Raises SettingsError and ModelError."""
+    key = load_or_create_key(store.paths.key)
+    store.bind_key(key_id_of(key))
+    pseudonyms = Pseudonymizer(key, settings.site)
+    listing, config = describe_model(settings.model), read_model_config(settings.model)
+    profile = profile_named(settings.profile)
+    cohort = _cohort(settings)
+    slab_recipe = recipe_of_width(2 * settings.slab_half_width_mm)
+    keys = DecisionKeys(
+        profile_digest=profile_digest(profile, cohort, pseudonyms),
+        reader_version=READER_VERSION,
+        storage_recipe=slab_recipe.name,
+        view_recipe=config.view.name,
+        model_digest=listing.digest,
+    )
+    run = _run(settings, pseudonyms.archive_key(str(Path(archive).resolve())), keys)
+    return SweepContext(
+        settings=settings,
+        run=run,
+        source=source,
+        pseudonyms=pseudonyms,
+        profile=profile,
+        cohort=cohort,
+        keys=keys,
+        provenance=Provenance(run.run_id, run.code_version, run.settings_digest),
+        slab_recipe=slab_recipe,
+        view_recipe=config.view,
+        model=ModelRecord(
+            listing.digest, listing.model_id, listing.architecture, listing.is_simulated_only, read_model_card(settings.model)
+        ),
+        operating_point=_operating_point(settings.model, listing.digest),
+        slab_directory=(settings.slabs or store.paths.directory / "slabs") if settings.keep_slabs else None,
+        staging_directory=store.paths.staging,
+    )
+
+
+def _cohort(settings: Settings) -> Cohort:
+    def day(text: str | None) -> dt.date | None:
+        return dt.date.fromisoformat(text) if text else None
+
+    try:
+        return read_cohort(
+            min_age_years=settings.min_age,
+            since=day(settings.since),
+            until=day(settings.until),
+            cohort=settings.cohort,
+            opt_out=settings.opt_out,
+        )
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"cohort, opt-out or date: {error}") from error
+
+
+def _run(settings: Settings, archive_key: str, keys: DecisionKeys) -> RunRecord:
+    now = dt.datetime.now(dt.UTC)
+    return RunRecord(
+        run_id=f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
+        archive_key=archive_key,
+        site=settings.site,
+        kind="sweep",
+        state="running",
+        started_at=now,
+        finished_at=None,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        code_version=code_version(),
+        settings_digest=settings.digest,
+        profile=settings.profile,
+        profile_digest=keys.profile_digest,
+        reader_version=keys.reader_version,
+        storage_recipe=keys.storage_recipe,
+        view_recipe=keys.view_recipe,
+        model_digest=keys.model_digest,
+    )
+
+
+def _operating_point(model: str, digest: str) -> OperatingPointRecord:
+    """The point that the model ships with: identity calibration and its threshold."""
+    point = read_operating_point(model)
+    return OperatingPointRecord(
+        model_digest=digest,
+        operating_point_id="shipped",
+        calibration_slope=1.0,
+        calibration_intercept=0.0,
+        threshold=point.threshold,
+        rule=point.rule,
+        is_current=True,
+    )

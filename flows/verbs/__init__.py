@@ -1,0 +1,1 @@
+"""The verbs of the command `ovf`, one file each: options and output; the work is done elsewhere."""

@@ -1,0 +1,31 @@
+"""`ovf model list`: the models that are installed."""
+
+from __future__ import annotations
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(help="Models: what is installed.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """Models: what is installed."""
+
+
+@app.command("list")
+def list_models() -> None:
+    """List the installed models with digest, view and what they were trained on.
+
+    Example: ovf model list
+    """
+    from models.registry import list_models as installed_models
+
+    table = Table(box=None, pad_edge=False)
+    for header in ("model", "digest", "view", "trained on", "size"):
+        table.add_column(header)
+    for model in installed_models():
+        trained_on = "simulated scans only" if model.is_simulated_only else "see card"
+        table.add_row(model.model_id, model.digest[:16], model.view, trained_on, f"{model.n_bytes / 1e6:.0f} MB")
+    Console(highlight=False).print(table)

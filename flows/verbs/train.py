@@ -1,0 +1,25 @@
+"""`ovf train`: train a model with the project's own code (first form: on simulated scans)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+
+def train(
+    out: Annotated[Path, typer.Option(help="folder for checkpoints and, at the end, the model")],
+    recipe: Annotated[str, typer.Option(help="quick | published")] = "quick",
+    patients: Annotated[int | None, typer.Option(min=40, help="simulated patients; the recipe's own number unless told")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="seed of patients, split and weights")] = 1,
+) -> None:
+    """Train a model on simulated scans. Stops and resumes at its last checkpoint.
+
+    Example: ovf train --recipe quick --out my-model
+    """
+    from flows.train import train_on_phantoms
+
+    console = Console(highlight=False)
+    console.print(train_on_phantoms(out, recipe=recipe, patients=patients, seed=seed, say=console.print))

@@ -1,0 +1,239 @@
+"""Takes one shard of selected studies, returns its slabs, then its scores in a staging file. Runs on the workers.
+
+Two pure steps, so that a cluster can run the first on CPU workers and the second where a GPU is. Neither raises for
+a bad scan: that ends as a rejection row. What does raise (memory, a full disk) is the infrastructure's, and the
+driver tries the shard again in halves (`tasks.shards`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.config import ViewRecipe
+from tasks.plan import SeriesPlan
+from tasks.select import StudySelection
+from tasks.slab import SlabRecipe, SlabResult
+from tasks.sources.base import Source
+from warehouse.reasons import Outcome, message_for, reason_of
+from warehouse.records import RejectionRecord, ScoreRecord
+
+if TYPE_CHECKING:
+    from models.infer import ScanScore, Scorer
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionKeys:
+    """What, besides the series itself, a decision and a score depend on (design: exactly once)."""
+
+    profile_digest: str
+    reader_version: str
+    storage_recipe: str
+    view_recipe: str
+    model_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What a score says of where it came from."""
+
+    run_id: str
+    code_version: str
+    settings_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on decoding one series."""
+
+    memory_bytes: int
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ShardJob:
+    """Everything two workers need to take a shard from files to scores. Picklable; no patient identifiers in its name."""
+
+    name: str  # digest of what it holds: a repeat has the same name
+    staging_path: Path
+    studies: tuple[StudySelection, ...]
+    source: Source
+    slab_directory: Path | None  # None: slabs are not kept
+    slab_recipe: SlabRecipe
+    view_recipe: ViewRecipe
+    model: str  # id of a shipped model, or a folder
+    keys: DecisionKeys
+    provenance: Provenance
+    limits: Limits
+    stage: Callable[[Path, Sequence[object]], None]  # writes records to a staging file, atomically
+
+
+@dataclass(slots=True)
+class SlabbedStudy:
+    """A study whose series were tried in rank order until one gave a slab."""
+
+    selection: StudySelection
+    slab: SlabResult | None  # None: no series gave one
+    plan: SeriesPlan | None
+    rejections: list[RejectionRecord] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class SlabbedShard:
+    """A shard between its two steps; under 1 MB a scan."""
+
+    job: ShardJob
+    studies: list[SlabbedStudy]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSummary:
+    """What the driver hears of a finished shard; the rows themselves are in the staging file."""
+
+    name: str
+    n_studies: int
+    n_scored: int
+    n_failed: int
+    duration_s: float
+    was_staged: bool  # a repeat found the staging file and did nothing
+
+
+def make_slabs(job: ShardJob) -> SlabbedShard | ShardSummary:
+    """First step: decode and resample. A shard that is already staged returns its summary at once."""
+    if job.staging_path.exists():
+        return ShardSummary(job.name, len(job.studies), 0, 0, 0.0, True)
+    return SlabbedShard(job, [_first_slab(study, job) for study in job.studies])
+
+
+def score_slabs(shard: SlabbedShard | ShardSummary) -> ShardSummary:
+    """Second step: score every slab of the shard in common batches, stage all its rows, return what was done."""
+    if isinstance(shard, ShardSummary):
+        return shard
+    started = time.monotonic()
+    job = shard.job
+    with_slab = [study for study in shard.studies if study.slab is not None]
+    scores = _scorer(job.model, job.keys.model_digest).score(
+        [study.slab.view.images_nhw for study in with_slab]  # type: ignore[union-attr]
+    )
+    duration_s = (time.monotonic() - started) / max(1, len(with_slab))
+    rows: list[object] = []
+    for study, score in zip(with_slab, scores, strict=True):
+        rows.append(_score_row(study, score, job, duration_s))
+    for study in shard.studies:
+        rows += _rows_of(study)
+    job.stage(job.staging_path, rows)
+    n_failed = sum(isinstance(row, RejectionRecord) and row.outcome == "failed" for row in rows)
+    n_scored = sum(isinstance(row, ScoreRecord) for row in rows)
+    return ShardSummary(job.name, len(shard.studies), n_scored, n_failed, time.monotonic() - started, False)
+
+
+def give_up(job: ShardJob, code: str) -> ShardSummary:
+    """Stage a shard that the infrastructure could not do: every first-choice series ends as failed, to be retried."""
+    rows: list[object] = []
+    for study in job.studies:
+        rejected = [rejection(plan, job.keys, "slab", code) for plan in study.plans]
+        rows += _rows_of(SlabbedStudy(study, None, None, rejected))
+    job.stage(job.staging_path, rows)
+    return ShardSummary(job.name, len(job.studies), 0, len(job.studies), 0.0, False)
+
+
+def rejection(
+    plan: SeriesPlan, keys: DecisionKeys, stage: str, code: str, message: str | None = None
+) -> RejectionRecord:
+    """The row of an eligible series that could not be scored."""
+    return RejectionRecord(
+        series_key=plan.series_key,
+        series_revision=plan.series_revision,
+        profile_digest=keys.profile_digest,
+        reader_version=keys.reader_version,
+        storage_recipe=keys.storage_recipe,
+        view_recipe=keys.view_recipe,
+        model_digest=keys.model_digest,
+        stage=stage,
+        outcome=reason_of(code).outcome.value,
+        reason=code,
+        message=message or message_for(code),
+    )
+
+
+def slab_path(directory: Path, plan: SeriesPlan) -> Path:
+    """Where a slab is kept: built from pseudonyms alone, never from a DICOM value."""
+    return directory / plan.series_key[:2] / f"{plan.series_key}-{plan.series_revision[:12]}.jp2"
+
+
+def _first_slab(study: StudySelection, job: ShardJob) -> SlabbedStudy:
+    done = SlabbedStudy(study, None, None)
+    sandbox = _sandbox(job.limits)
+    for plan in study.plans:
+        path = slab_path(job.slab_directory, plan) if job.slab_directory else None
+        result = sandbox.slab(plan, job.source, path, job.slab_recipe, job.view_recipe)
+        if result.rejection is None:
+            done.slab, done.plan = result, plan
+            break
+        why = result.rejection
+        done.rejections.append(rejection(plan, job.keys, "slab", why.reason, why.message))
+        if why.outcome == Outcome.FAILED:
+            break  # the next run tries this series again; an alternative now would make the two runs differ
+    return done
+
+
+def _score_row(study: SlabbedStudy, score: ScanScore, job: ShardJob, duration_s: float) -> object:
+    plan, slab = study.plan, study.slab
+    assert plan is not None
+    assert slab is not None
+    numbers = np.concatenate([[score.logit], score.slice_logits.ravel(), score.slice_features.ravel()])
+    if not np.isfinite(numbers).all():
+        return rejection(plan, job.keys, "score", "not_finite")
+    return ScoreRecord(
+        series_key=plan.series_key,
+        series_revision=plan.series_revision,
+        storage_recipe=job.keys.storage_recipe,
+        view_recipe=job.keys.view_recipe,
+        model_digest=job.keys.model_digest,
+        logit=float(score.logit),
+        n_slices=len(score.slice_logits),
+        slice_index=[int(i) for i in slab.view.slice_index],
+        tile_index=[int(i) for i in slab.view.tile_index],
+        slice_logits=[float(v) for v in score.slice_logits],
+        slice_features=[float(v) for v in score.slice_features.ravel()],
+        precision=score.precision,
+        device=score.device,
+        code_version=job.provenance.code_version,
+        settings_digest=job.provenance.settings_digest,
+        run_id=job.provenance.run_id,
+        scored_at=dt.datetime.now(dt.UTC),
+        duration_s=duration_s,
+    )
+
+
+def _rows_of(study: SlabbedStudy) -> list[object]:
+    rows: list[object] = [*study.selection.records, *study.rejections]
+    if study.slab is not None:
+        rows.append(study.slab.record)
+    return rows
+
+
+# One per worker process: a child that decodes, and the model. Kept between shards; loading costs seconds.
+@functools.lru_cache(maxsize=1)
+def _sandbox(limits: Limits) -> Any:
+    from tasks.sandbox import Sandbox
+
+    return Sandbox(memory_bytes=limits.memory_bytes, timeout_s=limits.timeout_s)
+
+
+@functools.lru_cache(maxsize=1)
+def _scorer(model: str, digest: str) -> Scorer:
+    from models.infer import Scorer
+    from models.registry import ModelError, load_model
+
+    loaded = load_model(model)
+    if loaded.digest != digest:
+        raise ModelError(f"the weights changed under the sweep: {loaded.digest[:16]}, not {digest[:16]}")
+    return Scorer(loaded)
