@@ -88,7 +88,7 @@ class _Start:
     remarks: tuple[str, ...]
 
 
-class _Rejected(Exception):  # noqa: N818 - carries a Problem out of the depths of one file
+class _Rejected(Exception):
     def __init__(self, reason: str, detail: str | None = None) -> None:
         super().__init__(reason)
         self.problem = Problem(reason, detail)
@@ -149,6 +149,15 @@ def read_instance(
         return issue(file, *rejected.problem)
     except (BadHeader, RecursionError):
         return issue(file, "bad_header")
+
+
+def dataset_offset(stream: BinaryIO) -> int:
+    """Where the data set begins: what lies before it (preamble, file meta) is no part of the content."""
+    read_at, _ = _reader(stream)
+    try:
+        return _find_start(read_at(0, FIRST_WINDOW_BYTES), read_at, True).offset
+    except _Rejected:
+        return 0
 
 
 def _reader(stream: BinaryIO) -> tuple[ReadAt, int]:
@@ -338,4 +347,4 @@ def _instance(scanned: _Scanned, start: _Start, file: FileRef, content_digest: s
     )
 
 
-__all__ = ["ZipFound", "issue", "read_headers", "read_instance"]
+__all__ = ["ZipFound", "dataset_offset", "issue", "read_headers", "read_instance"]

@@ -24,9 +24,9 @@ MAX_STEPS = 1_000_000  # elements walked in one file, about a second; enhanced C
 UNDEFINED = 0xFFFFFFFF
 
 SHORT_VRS = frozenset(
-    vr.encode() for vr in "AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split()
+    vr.encode() for vr in ["AE", "AS", "AT", "CS", "DA", "DS", "DT", "FL", "FD", "IS", "LO", "LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI", "UL", "US"]
 )
-LONG_VRS = frozenset(vr.encode() for vr in "OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+LONG_VRS = frozenset(vr.encode() for vr in ["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"])
 _SHORT = struct.Struct("<4s2sH")
 _IMPLICIT = struct.Struct("<4sI")
 _LENGTH = struct.Struct("<I")
@@ -41,15 +41,15 @@ def tag(group: int, element: int) -> bytes:
 PIXEL_TAGS = frozenset({tag(0x7FE0, 0x0010), tag(0x7FE0, 0x0008), tag(0x7FE0, 0x0009)})
 
 
-class Unusual(Exception):  # noqa: N818 - not an error: the reader steps aside for pydicom
+class Unusual(Exception):
     """Valid or not, this reader does not know it."""
 
 
-class BadHeader(Exception):  # noqa: N818 - becomes the reason code of the same name
+class BadHeader(Exception):
     """The header breaks a bound: nesting, steps or the size of one value."""
 
 
-class _Cut(Exception):  # noqa: N818
+class _Cut(Exception):
     """The file ends inside its header."""
 
 

@@ -74,10 +74,7 @@ TAGS = frozenset(TAG_OF.values())
 # Binary numbers: their bytes are turned round where a file is big endian.
 BINARY = frozenset(
     TAG_OF[keyword]
-    for keyword in (
-        "SamplesPerPixel Rows Columns BitsAllocated BitsStored HighBit PixelRepresentation "
-        "PixelPaddingValue PixelPaddingRangeLimit"
-    ).split()
+    for keyword in ["SamplesPerPixel", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit"]
 )
 _CACHE = 1 << 14
 _BLANK = b" \0"
@@ -252,11 +249,7 @@ def instance_of(
 
 _TEXTS = tuple(
     TAG_OF[keyword]
-    for keyword in (
-        "PatientID IssuerOfPatientID AccessionNumber SeriesDescription ProtocolName StudyDescription "
-        "DerivationDescription ContrastBolusAgent Manufacturer ManufacturerModelName StationName "
-        "ConvolutionKernel RescaleType"
-    ).split()
+    for keyword in ["PatientID", "IssuerOfPatientID", "AccessionNumber", "SeriesDescription", "ProtocolName", "StudyDescription", "DerivationDescription", "ContrastBolusAgent", "Manufacturer", "ManufacturerModelName", "StationName", "ConvolutionKernel", "RescaleType"]
 )
 _SET, _SOP, _CLASS = TAG_OF["SpecificCharacterSet"], TAG_OF["SOPInstanceUID"], TAG_OF["SOPClassUID"]
 _STUDY, _SERIES = TAG_OF["StudyInstanceUID"], TAG_OF["SeriesInstanceUID"]

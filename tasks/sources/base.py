@@ -14,11 +14,11 @@ from typing import BinaryIO, NamedTuple, Protocol
 from tasks.instance import FileRef
 
 
-class ArchiveUnreachable(Exception):  # noqa: N818 - a state of the world, with an exit code of its own (11)
+class ArchiveUnreachable(Exception):
     """The archive is not there, or is nothing that can be swept."""
 
 
-class ZipDamaged(OSError):  # noqa: N818 - named for what it says of the file
+class ZipDamaged(OSError):
     """A member cannot be read: the zip is damaged, whatever the disk says."""
 
 

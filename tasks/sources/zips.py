@@ -186,7 +186,7 @@ def _checked_members(descriptor: int, zip_bytes: int) -> tuple[list[_Member], Pr
     return members, problem
 
 
-class _TooMany(Exception):  # noqa: N818
+class _TooMany(Exception):
     """More members than any archive has."""
 
 

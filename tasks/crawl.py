@@ -1,0 +1,318 @@
+"""Takes a source and an index, reads every file that is new or changed, and yields waves while it goes.
+
+By UID, never by path. Known files cost one stat (the walk's) and no open. After each wave the studies that were
+touched before, and not in this wave, are settled: `index.settled_studies(wave.number)`; at the end, all are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tasks.header import ZipFound, dataset_offset, issue, read_headers
+from tasks.index import Index, Known, Result
+from tasks.instance import FileIssue, FileRef, Instance
+from tasks.sources.base import DirectoryListing, Entry, Problem, Source, error_name
+
+WAVE_FILES = 20_000  # new files in a wave: about a second of reading on ten cores, 60 studies
+BATCH_FILES = 256  # files per call of read_batch: tens of milliseconds of work, 0.3 MB of results
+BATCHES_IN_FLIGHT = 16
+STABLE_S = 5.0  # a file younger than this may still be being written; exports write a slice in far less
+SEEN_EVERY = 500  # directories per note in the index
+_COMPARE_BYTES = 1 << 20
+
+Found = Instance | FileIssue | ZipFound
+
+
+class Batch(Protocol):
+    """What `read_batch` returns: a future, or anything with `result`."""
+
+    def result(self) -> list[Found]: ...
+
+
+ReadBatch = Callable[[list[FileRef]], Batch]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Numbers of a running crawl."""
+
+    n_seen: int  # files of folders, and members of zips that were read
+    n_read: int  # of them new or changed
+    n_bytes: int  # of the files that were read
+    n_expected: int | None  # files at the end of the last crawl; None: this is the first
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """A stretch of the crawl that has been written to the index."""
+
+    number: int
+    progress: Progress
+    is_last: bool
+
+
+@dataclass(slots=True)
+class _Done:
+    """A batch that was read on the spot."""
+
+    found: list[Found]
+
+    def result(self) -> list[Found]:
+        return self.found
+
+
+def read_here(source: Source, *, accept_no_meta: bool = False) -> ReadBatch:
+    """A `read_batch` without workers, in the calling thread."""
+    return lambda refs: _Done(read_headers(source, refs, accept_no_meta=accept_no_meta))
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A name that is to be read."""
+
+    directory: bytes
+    entry: Entry
+    ref: FileRef
+    known: Known | None
+
+
+@dataclass(slots=True)
+class _Crawl:
+    """One crawl: what is on its way, and what has been counted."""
+
+    source: Source
+    index: Index
+    read_batch: ReadBatch
+    batch_files: int
+    in_flight: int
+    stable_s: float
+    clock: Callable[[], float]
+    number: int = 0
+    wave: int = 0
+    retried: frozenset[int] = frozenset()
+    waiting: list[_Waiting] = field(default_factory=list)
+    flying: deque[tuple[list[_Waiting], Batch]] = field(default_factory=deque)
+    young: list[_Waiting] = field(default_factory=list)
+    seen: list[bytes] = field(default_factory=list)
+    unread: list[bytes] = field(default_factory=list)  # directories that could not be listed
+    n_seen: int = 0
+    n_read: int = 0
+    n_bytes: int = 0
+    n_in_wave: int = 0
+
+
+def crawl(
+    source: Source,
+    index: Index,
+    *,
+    read_batch: ReadBatch,
+    wave_files: int = WAVE_FILES,
+    batch_files: int = BATCH_FILES,
+    in_flight: int = BATCHES_IN_FLIGHT,
+    stable_s: float = STABLE_S,
+    on_progress: Callable[[Progress], None] | None = None,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Wave]:
+    """Bring the index up to date with the source. Raises only what `read_batch` and the index raise."""
+    state = _Crawl(source, index, read_batch, batch_files, in_flight, stable_s, clock)
+    n_before = index.totals().n_files_found
+    state.number, state.wave = index.begin_crawl()
+    state.retried = index.retried()
+
+    def progress() -> Progress:
+        return Progress(state.n_seen, state.n_read, state.n_bytes, n_before or None)
+
+    for listing in source.walk():
+        _take(state, listing)
+        if on_progress is not None:
+            on_progress(progress())
+        if state.n_in_wave >= wave_files:
+            yield _end_wave(state, progress, is_last=False)
+    _read_young(state, sleep)
+    _drain(state, 0)
+    index.flush(state.wave)
+    _forget_gone(state)
+    index.end_crawl()
+    if on_progress is not None:
+        on_progress(progress())
+    yield _end_wave(state, progress, is_last=True)
+
+
+def _end_wave(state: _Crawl, progress: Callable[[], Progress], *, is_last: bool) -> Wave:
+    _submit(state)
+    _drain(state, 0)
+    state.index.flush(state.wave)
+    for ticket in state.index.settling(None if is_last else state.wave):
+        _compare_twins(state, ticket.study_instance_uid)
+    done = Wave(state.wave, progress(), is_last)
+    if not is_last:
+        state.wave += 1
+        state.n_in_wave = 0
+        state.index.begin_wave(state.wave)
+    return done
+
+
+# ---- deciding what is read
+
+
+def _take(state: _Crawl, listing: DirectoryListing) -> None:
+    """Compare a listing with what is known of it, and queue what is new or changed."""
+    known = state.index.known(listing)
+    if listing.problem is not None:
+        _take_problem(state, listing, known)
+    for entry in listing.entries:
+        state.n_seen += 1
+        before = known.pop(entry.name, None)
+        if not _is_settled(state, listing.path, entry, before):
+            _queue(state, _Waiting(listing.path, entry, listing.ref(entry), before))
+    if listing.problem is None or listing.is_zip:
+        known.pop(b"", None) if listing.problem else None
+        if known:
+            state.index.forget(listing.path, known, state.wave)
+        _saw(state, listing.path)
+
+
+def _take_problem(state: _Crawl, listing: DirectoryListing, known: dict[bytes, Known]) -> None:
+    """The row of a folder that cannot be read, or of a zip that is damaged: its name is empty."""
+    if listing.problem is None:
+        return
+    if not listing.is_zip:
+        state.unread.append(listing.path)
+    found = issue(FileRef(listing.path), listing.problem.reason, listing.problem.detail)
+    entry = Entry(b"", 0, 0)
+    state.index.write(Result(listing.path, entry, found, known.pop(b"", None)), state.wave)
+
+
+def _saw(state: _Crawl, directory: bytes) -> None:
+    state.seen.append(directory)
+    if len(state.seen) >= SEEN_EVERY:
+        state.index.saw(state.seen, state.number)
+        state.seen.clear()
+
+
+def _is_settled(state: _Crawl, directory: bytes, entry: Entry, before: Known | None) -> bool:
+    """Whether this name needs no reading: it is as it was, or a row of its own without being opened."""
+    is_unchanged = before is not None and (before.size_bytes, before.mtime_ns) == entry[1:3]
+    problem = entry.problem
+    if problem is None and entry.inode and not state.index.claim(entry.inode, directory, entry.name):
+        problem = Problem("duplicate")
+    if problem is not None:
+        ref = FileRef(directory)
+        found = issue(ref, problem.reason, problem.detail)
+        state.index.write(Result(directory, entry, found, before), state.wave)
+        return True
+    if before is None or not is_unchanged or before.reason_id in state.retried:
+        return False
+    if before.is_vanished:
+        state.index.reappeared(directory, entry.name, before)
+    if before.reason_id is None and before.part is None:  # a zip as it was: its members stand
+        _saw(state, directory + b"/" + entry.name if directory else entry.name)
+    return True
+
+
+def _queue(state: _Crawl, name: _Waiting) -> None:
+    age_s = state.clock() - name.entry.mtime_ns / 1e9
+    if age_s < state.stable_s and name.ref.member is None:
+        state.young.append(name)
+        return
+    _read(state, name)
+
+
+def _read(state: _Crawl, name: _Waiting) -> None:
+    state.waiting.append(name)
+    if len(state.waiting) >= state.batch_files:
+        _submit(state)
+        _drain(state, state.in_flight)
+
+
+# ---- reading
+
+
+def _submit(state: _Crawl) -> None:
+    if state.waiting:
+        names, state.waiting = state.waiting, []
+        state.flying.append((names, state.read_batch([name.ref for name in names])))
+
+
+def _drain(state: _Crawl, until: int) -> None:
+    """Write finished batches, in order, until only `until` are on their way. Zips add batches of their own."""
+    while len(state.flying) > until or (until == 0 and state.waiting):
+        if not state.flying:
+            _submit(state)
+        names, batch = state.flying.popleft()
+        for name, found in zip(names, batch.result(), strict=True):
+            _write(state, name, found)
+
+
+def _write(state: _Crawl, name: _Waiting, found: Found) -> None:
+    state.n_read += 1
+    state.n_in_wave += 1
+    state.n_bytes += name.ref.size_bytes
+    is_zip = isinstance(found, ZipFound)
+    result = Result(name.directory, name.entry, None if isinstance(found, ZipFound) else found, name.known)
+    state.index.write(result, state.wave)
+    if is_zip:
+        _read_zip(state, name.ref)
+
+
+def _read_zip(state: _Crawl, ref: FileRef) -> None:
+    try:
+        for listing in state.source.members(ref):
+            _take(state, listing)
+    except OSError as error:
+        problem = Problem("io", f"error={error_name(error)}")
+        _take(state, DirectoryListing(ref.path, (), is_zip=True, problem=problem))
+
+
+def _read_young(state: _Crawl, sleep: Callable[[float], None]) -> None:
+    """Files that were written a moment ago: wait once until all had time to settle, then look again."""
+    _submit(state)
+    _drain(state, 0)
+    if not state.young:
+        return
+    newest_s = max(name.entry.mtime_ns for name in state.young) / 1e9
+    sleep(min(state.stable_s, max(0.0, newest_s + state.stable_s - state.clock())))
+    young, state.young = state.young, []
+    for name in young:
+        _read(state, name)  # the reader compares size and time with what the walk saw, and says `unstable`
+    _submit(state)
+
+
+# ---- copies
+
+
+def _compare_twins(state: _Crawl, study_uid: str) -> None:
+    """Read files of equal SOP UID and content digest in full, so that only identical ones count as copies."""
+    for instance_id, ref in state.index.twins(study_uid):
+        try:
+            with state.source.open(ref) as stream:
+                digest = hashlib.blake2b(digest_size=16)
+                stream.seek(dataset_offset(stream))
+                while chunk := stream.read(_COMPARE_BYTES):
+                    digest.update(chunk)
+        except OSError:
+            continue  # gone or unreadable: the walk says so by itself
+        state.index.set_full_digest(study_uid, instance_id, digest.digest())
+
+
+# ---- names that have gone
+
+
+def _forget_gone(state: _Crawl) -> None:
+    """Directories that were not seen, unless they lie below one that could not be listed."""
+    state.index.saw(state.seen, state.number)
+    state.seen.clear()
+    for paths in state.index.gone_directories(state.number):
+        for path in paths:
+            if not _is_below(path, state.unread):
+                state.index.forget(path, state.index.known(DirectoryListing(path, ())), state.wave)
+
+
+def _is_below(path: bytes, folders: Iterable[bytes]) -> bool:
+    return any(not each or path == each or path.startswith(each + b"/") for each in folders)

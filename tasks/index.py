@@ -1,0 +1,407 @@
+"""The index of an archive on disk: what every file was, and the instances of every study. Owner-only SQLite files.
+
+Memory stays flat whatever the archive's size. Killed at any moment it loses nothing but the last flush: instances are
+committed before the files they came from, and taken back when it is opened again (decision 0002). It is opened by one
+sweep at a time (the sweep's lease sees to that) and may be used from several threads.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from tasks.index_studies import StudyPartition, connect
+from tasks.instance import FileIssue, FileRef, Instance, StudyInstances, StudyTicket
+from tasks.sources.base import DirectoryListing, Entry
+
+FLUSH_ROWS = 5_000  # results per transaction; about 5 MB in memory
+
+
+@dataclass(frozen=True, slots=True)
+class IndexTotals:
+    """What the index holds. `n_files_found` = files of studies + files of no study (`Index.file_counts`)."""
+
+    n_files_found: int
+    n_instances: int  # files of studies: duplicates, broken and vanished ones included
+    n_studies: int
+    n_series: int  # by UID
+    n_files_vanished: int  # kept instances whose files have gone
+    is_crawl_complete: bool
+
+
+class Known(NamedTuple):
+    """What the index knows of a name."""
+
+    size_bytes: int
+    mtime_ns: int
+    reason_id: int | None
+    part: int | None
+    instance_id: int | None
+    is_vanished: int
+
+
+class Result(NamedTuple):
+    """The outcome of one name, to be written. `found` None: a zip whose members have rows of their own."""
+
+    directory: bytes
+    entry: Entry
+    found: Instance | FileIssue | None
+    known: Known | None
+
+
+class Index:
+    """See the module's text. `partitions` counts only when the index is made."""
+
+    def __init__(self, directory: Path, *, partitions: int = 16) -> None:
+        self.directory = directory
+        self._lock = threading.RLock()
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        before = os.umask(0o077)
+        try:
+            self._files = connect(directory / "files.sqlite", "index_files.sql", "NORMAL")
+            n_parts = self._fact("partitions") or partitions
+            self._set_fact("partitions", n_parts)
+            flush = self._fact("flush") or 0
+            self._parts = [
+                StudyPartition(directory / f"studies-{part:03d}.sqlite", part, flush)
+                for part in range(n_parts)
+            ]
+        finally:
+            os.umask(before)
+        self._reasons: dict[tuple[str, str], int] = {
+            (outcome, reason): reason_id
+            for reason_id, outcome, reason in self._files.execute(
+                "SELECT reason_id, outcome, reason FROM reasons"
+            )
+        }
+        self._results: list[Result] = []
+        self._directory_ids: dict[bytes, int] = {}
+
+    def close(self) -> None:
+        """Close all files. What was not flushed is lost, as after a kill."""
+        for part in self._parts:
+            part.close()
+        self._files.close()
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ---- what the flow asks
+
+    def settled_studies(self, wave: int | None) -> Iterator[StudyTicket]:
+        """Dirty studies that this wave did not touch; None: all dirty ones. Each is handed out once per touch."""
+        for part in self._parts:
+            batches = part.settled(wave, issue=True)
+            while batch := self._locked_next(batches):
+                yield from batch
+
+    def studies(self, *, batch: int = 500) -> Iterator[list[StudyTicket]]:
+        """All studies known, in batches."""
+        for part in self._parts:
+            batches = part.tickets(batch)
+            while tickets := self._locked_next(batches):
+                yield tickets
+
+    def instances_of(self, study_uid: str) -> StudyInstances:
+        """Everything known of one study. Raises KeyError."""
+        with self._lock:
+            return self._part_of(study_uid).instances_of(study_uid)
+
+    def set_revision(self, ticket: StudyTicket, revision: str) -> None:
+        """Store the revision that the flow landed; clean, unless files came since the ticket was handed out."""
+        with self._lock:
+            self._part_of(ticket.study_instance_uid).set_revision(ticket, revision)
+
+    def file_counts(self) -> list[tuple[str, str, int]]:
+        """(outcome, reason, number) of the files of no study."""
+        with self._lock:
+            rows = self._files.execute(
+                "SELECT outcome, reason, n_files FROM reasons WHERE n_files > 0 ORDER BY outcome, reason"
+            )
+            return [(str(outcome), str(reason), int(n)) for outcome, reason, n in rows]
+
+    def totals(self) -> IndexTotals:
+        """Counts over the whole index."""
+        with self._lock:
+            studies, series, instances = map(sum, zip(*(p.counts() for p in self._parts), strict=True))
+            n_apart = sum(n for _, _, n in self.file_counts())
+            return IndexTotals(
+                n_files_found=instances + n_apart,
+                n_instances=instances,
+                n_studies=studies,
+                n_series=series,
+                n_files_vanished=self._fact("vanished") or 0,
+                is_crawl_complete=bool(self._fact("is_complete")),
+            )
+
+    # ---- what the crawl does
+
+    def begin_crawl(self) -> tuple[int, int]:
+        """(number of this crawl, number of its first wave). Open studies wait for a whole wave again."""
+        with self._lock:
+            crawl, wave = (self._fact("crawl") or 0) + 1, (self._fact("wave") or 0) + 1
+            self._set_fact("crawl", crawl)
+            self._set_fact("is_complete", 0)
+            self.begin_wave(wave)
+            for part in self._parts:
+                part.restart(wave)
+            return crawl, wave
+
+    def begin_wave(self, wave: int) -> None:
+        with self._lock:
+            self._set_fact("wave", wave)
+
+    def end_crawl(self) -> None:
+        with self._lock:
+            self._set_fact("is_complete", 1)
+
+    def is_new(self) -> bool:
+        """Whether no crawl ever ended."""
+        with self._lock:
+            return not self._files.execute("SELECT 1 FROM files LIMIT 1").fetchone()
+
+    def known(self, listing: DirectoryListing) -> dict[bytes, Known]:
+        """Rows of the names that a listing speaks of, by one range query."""
+        with self._lock:
+            directory_id = self._known_directory(listing.path)
+            if directory_id is None:
+                return {}
+            rows = self._files.execute(
+                "SELECT name, size_bytes, mtime_ns, reason_id, part, instance_id, is_vanished FROM files"
+                " WHERE directory_id = ? AND (? IS NULL OR name > ?) AND (? IS NULL OR name <= ?)",
+                (directory_id, listing.after, listing.after, listing.until, listing.until),
+            )
+            return {row[0]: Known(*row[1:]) for row in rows}
+
+    def write(self, result: Result, wave: int) -> None:
+        """Add one result; flushed in transactions of some thousands."""
+        with self._lock:
+            self._results.append(result)
+            if len(self._results) >= FLUSH_ROWS:
+                self.flush(wave)
+
+    def flush(self, wave: int) -> None:
+        """Commit what was written: first instances, then the files they came from."""
+        with self._lock:
+            if not self._results:
+                return
+            flush = (self._fact("flush") or 0) + 1
+            stored = self._write_studies(flush, wave)
+            self._files.execute("BEGIN IMMEDIATE")
+            self._write_files(stored)
+            self._set_fact("flush", flush)
+            self._files.execute("COMMIT")
+            self._results.clear()
+            self._directory_ids.clear()
+
+    def settling(self, wave: int | None) -> Iterator[StudyTicket]:
+        """As `settled_studies`, without handing them out: their duplicates are compared first."""
+        for part in self._parts:
+            batches = part.settled(wave, issue=False)
+            while batch := self._locked_next(batches):
+                yield from batch
+
+    def twins(self, study_uid: str) -> list[tuple[int, FileRef]]:
+        with self._lock:
+            return self._part_of(study_uid).twins(study_uid)
+
+    def set_full_digest(self, study_uid: str, instance_id: int, full_digest: bytes) -> None:
+        with self._lock:
+            self._part_of(study_uid).set_full_digest(instance_id, full_digest)
+
+    # ---- names that have gone
+
+    def saw(self, directories: list[bytes], crawl: int) -> None:
+        """Note that these directories were listed to their end by this crawl."""
+        with self._lock:
+            self._files.execute("BEGIN IMMEDIATE")
+            self._files.executemany(
+                "INSERT INTO directories (path, seen) VALUES (?, ?)"
+                " ON CONFLICT (path) DO UPDATE SET seen = excluded.seen",
+                [(path, crawl) for path in directories],
+            )
+            self._files.execute("COMMIT")
+
+    def gone_directories(self, crawl: int, batch: int = 500) -> Iterator[list[bytes]]:
+        """Directories that hold rows and were not seen by this crawl."""
+        last = -1
+        while True:
+            with self._lock:
+                rows = self._files.execute(
+                    "SELECT directory_id, path FROM directories WHERE directory_id > ? AND seen < ?"
+                    " ORDER BY directory_id LIMIT ?",
+                    (last, crawl, batch),
+                ).fetchall()
+            if not rows:
+                return
+            last = rows[-1][0]
+            yield [bytes(path) for _, path in rows]
+
+    def forget(self, directory: bytes, names: dict[bytes, Known], wave: int) -> None:
+        """Names that are not there any more: instances stay as vanished, unless they are found elsewhere."""
+        with self._lock:
+            directory_id = self._known_directory(directory)
+            self._files.execute("BEGIN IMMEDIATE")
+            for name, known in names.items():
+                self._forget_one(directory_id, name, known, wave)
+            self._files.execute("COMMIT")
+
+    def _forget_one(self, directory_id: int | None, name: bytes, known: Known, wave: int) -> None:
+        part = None if known.part is None else self._parts[known.part]
+        if part is not None and known.instance_id is not None and not part.is_elsewhere(known.instance_id):
+            if not known.is_vanished:
+                part.set_vanished(known.instance_id, True)
+                self._files.execute(
+                    "UPDATE files SET is_vanished = 1 WHERE directory_id = ? AND name = ?",
+                    (directory_id, name),
+                )
+                self._add_fact("vanished", 1)
+            return
+        if part is not None and known.instance_id is not None:
+            part.remove(known.instance_id, wave)
+        self._add_fact("vanished", -known.is_vanished)
+        self._count(known.reason_id, -1)
+        self._files.execute("DELETE FROM files WHERE directory_id = ? AND name = ?", (directory_id, name))
+        self._files.execute("DELETE FROM claims WHERE directory_id = ? AND name = ?", (directory_id, name))
+
+    def reappeared(self, directory: bytes, name: bytes, known: Known) -> None:
+        """A vanished file is there again, unchanged."""
+        with self._lock:
+            if known.part is not None and known.instance_id is not None:
+                self._parts[known.part].set_vanished(known.instance_id, False)
+            self._files.execute(
+                "UPDATE files SET is_vanished = 0 WHERE directory_id = ? AND name = ?",
+                (self._known_directory(directory), name),
+            )
+            self._add_fact("vanished", -1)
+
+    def claim(self, inode: tuple[int, int], directory: bytes, name: bytes) -> bool:
+        """Whether this name is the one by which the inode is read; the first to ask is."""
+        with self._lock:
+            directory_id = self._directory_id(directory)
+            self._files.execute(
+                "INSERT OR IGNORE INTO claims VALUES (?, ?, ?, ?)", (*inode, directory_id, name)
+            )
+            owner = self._files.execute(
+                "SELECT directory_id, name FROM claims WHERE device = ? AND inode = ?", inode
+            ).fetchone()
+            return bool(owner == (directory_id, name))
+
+    # ---- inside
+
+    def _part_of(self, study_uid: str) -> StudyPartition:
+        return self._parts[zlib.crc32(study_uid.encode("utf-8", "surrogatepass")) % len(self._parts)]
+
+    def _locked_next(self, batches: Iterator[list[StudyTicket]]) -> list[StudyTicket] | None:
+        with self._lock:
+            return next(batches, None)
+
+    def _write_studies(self, flush: int, wave: int) -> list[tuple[int, int] | None]:
+        """Store instances, partition by partition; where each result went, in order."""
+        stored: list[tuple[int, int] | None] = [None] * len(self._results)
+        touched = {part.part: part for part in map(self._target, self._results) if part}
+        touched |= {
+            result.known.part: self._parts[result.known.part]
+            for result in self._results
+            if result.known is not None and result.known.part is not None
+        }
+        for part in touched.values():
+            part.begin(flush)
+        for number, result in enumerate(self._results):
+            stored[number] = self._store(result, self._target(result), wave)
+        for part in touched.values():
+            part.commit()
+        return stored
+
+    def _target(self, result: Result) -> StudyPartition | None:
+        """The partition of its study; None for files of no series."""
+        found = result.found
+        if found is None or not found.study_instance_uid or not found.series_instance_uid:
+            return None
+        return self._part_of(found.study_instance_uid)
+
+    def _store(self, result: Result, target: StudyPartition | None, wave: int) -> tuple[int, int] | None:
+        found, known = result.found, result.known
+        if known is not None and known.part is not None and known.instance_id is not None:
+            before = self._parts[known.part]
+            is_same_part = target is before
+            if is_same_part and found is not None and before.refresh(known.instance_id, found):
+                return known.part, known.instance_id
+            before.remove(known.instance_id, wave)
+        if target is None or found is None:
+            return None
+        return target.part, target.add(found, wave)
+
+    def _write_files(self, stored: list[tuple[int, int] | None]) -> None:
+        rows = []
+        for result, place in zip(self._results, stored, strict=True):
+            reason_id = None
+            if place is None and isinstance(result.found, FileIssue):
+                reason_id = self._reason_id(result.found)
+            if result.known is not None:
+                self._count(result.known.reason_id, -1)
+                self._add_fact("vanished", -result.known.is_vanished)
+            self._count(reason_id, 1)
+            entry = result.entry
+            rows.append(
+                (
+                    self._directory_id(result.directory),
+                    entry.name,
+                    entry.size_bytes,
+                    entry.mtime_ns,
+                    reason_id,
+                    *(place or (None, None)),
+                )
+            )
+        self._files.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, 0)", rows)
+
+    def _reason_id(self, issue: FileIssue) -> int:
+        key = (issue.outcome, issue.reason)
+        if key not in self._reasons:
+            self._files.execute("INSERT OR IGNORE INTO reasons (outcome, reason) VALUES (?, ?)", key)
+            row = self._files.execute("SELECT reason_id FROM reasons WHERE reason = ?", key[1:]).fetchone()
+            self._reasons[key] = row[0]
+        return self._reasons[key]
+
+    def _count(self, reason_id: int | None, change: int) -> None:
+        if reason_id is not None:
+            self._files.execute(
+                "UPDATE reasons SET n_files = n_files + ? WHERE reason_id = ?", (change, reason_id)
+            )
+
+    def retried(self) -> frozenset[int]:
+        """Ids of the reasons whose files are read again every time: failed and pending."""
+        with self._lock:
+            rows = self._files.execute("SELECT reason_id FROM reasons WHERE outcome IN ('failed', 'pending')")
+            return frozenset(row[0] for row in rows)
+
+    def _known_directory(self, path: bytes) -> int | None:
+        row = self._files.execute("SELECT directory_id FROM directories WHERE path = ?", (path,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def _directory_id(self, path: bytes) -> int:
+        known = self._directory_ids.get(path)
+        if known is None:
+            self._files.execute("INSERT OR IGNORE INTO directories (path, seen) VALUES (?, 0)", (path,))
+            known = self._known_directory(path) or 0
+            self._directory_ids[path] = known
+        return known
+
+    def _fact(self, name: str) -> int | None:
+        row = self._files.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def _set_fact(self, name: str, value: int) -> None:
+        self._files.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    def _add_fact(self, name: str, change: int) -> None:
+        if change:
+            self._set_fact(name, (self._fact(name) or 0) + change)

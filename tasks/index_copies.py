@@ -1,0 +1,76 @@
+"""The files of a study to its instances: identical copies dropped, conflicting ones named. Pure.
+
+The result does not depend on file names, folders or the order of reading, but for the one file that stands for several
+identical ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import replace
+from typing import NamedTuple
+
+from tasks.instance import FileIssue, Instance, StudyInstances
+
+
+class Copy(NamedTuple):
+    """One file of one SOP instance."""
+
+    instance: Instance
+    full_digest: (
+        bytes | None
+    )  # of all its bytes, where it had to be told from another file of equal content digest
+    is_vanished: bool
+
+
+def assemble(study_uid: str, copies: list[Copy], issues: list[FileIssue]) -> StudyInstances:
+    """One study from all its files."""
+    by_sop: dict[str, list[Copy]] = {}
+    for copy in copies:
+        by_sop.setdefault(copy.instance.sop_instance_uid, []).append(copy)
+    instances, conflicts, vanished = [], set(), set()
+    dropped: Counter[str] = Counter()
+    for sop_uid, same_sop in by_sop.items():
+        instance, n_contents = _one_of(same_sop)
+        instances.append(instance)
+        if n_contents > 1:
+            conflicts.add(sop_uid)
+        dropped[instance.series_instance_uid] += len(same_sop) - n_contents
+        if all(copy.is_vanished for copy in same_sop):
+            vanished.add(sop_uid)
+    instances.sort(key=lambda each: (each.series_instance_uid, each.sop_instance_uid))
+    return StudyInstances(
+        study_instance_uid=study_uid,
+        instances=tuple(instances),
+        n_files=len(copies) + len(issues),
+        duplicates=dropped.total(),
+        conflicts=frozenset(conflicts),
+        issues=tuple(sorted(issues, key=lambda each: (each.file.path, each.file.member or b""))),
+        duplicates_by_series=tuple(sorted((uid, n) for uid, n in dropped.items() if n)),
+        vanished=frozenset(vanished),
+    )
+
+
+def _one_of(same_sop: list[Copy]) -> tuple[Instance, int]:
+    """(the instance that stands for all, number of different contents)."""
+    if len(same_sop) == 1:
+        return same_sop[0].instance, 1
+    compared = {copy.instance.content_digest: copy.full_digest for copy in same_sop if copy.full_digest}
+    contents = {_contents(copy, compared) for copy in same_sop}
+    first = min(same_sop, key=lambda copy: (copy.is_vanished, _contents(copy, compared), _place(copy)))
+    if len(contents) == 1:
+        return first.instance, 1
+    # The digest names all contents, so that the revision changes when the conflict is resolved.
+    digest = hashlib.blake2b(b"".join(sorted(contents)), digest_size=16).hexdigest()
+    return replace(first.instance, content_digest=digest), len(contents)
+
+
+def _contents(copy: Copy, compared: dict[str, bytes]) -> bytes:
+    """What tells contents apart. A file that could not be compared counts as one that could (equal digests)."""
+    digest = copy.instance.content_digest
+    return bytes.fromhex(digest) + (copy.full_digest or compared.get(digest, b""))
+
+
+def _place(copy: Copy) -> tuple[bytes, bytes]:
+    return copy.instance.file.path, copy.instance.file.member or b""
