@@ -8,6 +8,7 @@ by grade.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
@@ -130,7 +131,12 @@ class PatientKeys(Protocol):
         """Keyed pseudonym of a patient."""
         ...
 
+    def __hash__(self) -> int:
+        """Equal keys give equal pseudonyms."""
+        ...
 
+
+@functools.lru_cache(maxsize=8)  # a cohort of a million ids is digested once, not once a study
 def profile_digest(profile: Profile, cohort: Cohort, keys: PatientKeys) -> str:
     """16 hex characters over every threshold and every cohort option.
 
