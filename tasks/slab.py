@@ -2,41 +2,50 @@
 
 Axial stacks are resampled: 21 slices of 3 mm mean over ±30 mm, 0.8 mm pixels, rows from head to foot, columns from
 front to back, slices from the patient's right to left. Native sagittal series keep their own slices.
+`slab_task` is the same for a worker: it writes the file, makes the view, and turns every bad scan into a rejection.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import errno
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks import volume
-from tasks.body import BodySlice, find_body, median_of, sampled_indices
-from tasks.decode import AIR_HU, FrameReader, Image, PixelSource, SlabRejected, Window
+from tasks import spine
+from tasks.axial_slab import resample_axial
+from tasks.body import TISSUE_RANGE_HU
+from tasks.decode import FrameReader, PixelSource
+from tasks.native_slab import resample_native
 from tasks.plan import SeriesPlan
+from tasks.recipe import DEFAULT_RECIPE, STORAGE_RECIPE, SlabRecipe
+from tasks.rejected import SlabRejected
+from warehouse.reasons import message_for, reason_of
 from warehouse.records import SlabRecord
 
-STORAGE_RECIPE = "sag21-3mm-0p8mm-j2k10"
+if TYPE_CHECKING:
+    from models.config import ViewRecipe
+    from tasks.view import View
 
+__all__ = [
+    "DEFAULT_RECIPE",
+    "STORAGE_RECIPE",
+    "Slab",
+    "SlabRecipe",
+    "SlabRejected",
+    "SlabRejection",
+    "SlabResult",
+    "build_slab",
+    "slab_task",
+]
 
-@dataclass(frozen=True, slots=True)
-class SlabRecipe:
-    """What a slab is to be. Another recipe needs another name."""
-
-    name: str = STORAGE_RECIPE
-    pixel_mm: float = 0.8
-    slice_mm: float = 3.0  # thickness and distance of the slices
-    half_width_mm: float = 30.0  # first and last slice centre from the middle
-    margin_mm: float = 12.0  # air kept in front of and behind the body
-    n_body_slices: int = 9  # full slices that are looked at to find the body
-
-    @property
-    def n_slices(self) -> int:
-        return 2 * round(self.half_width_mm / self.slice_mm) + 1
-
-
-DEFAULT_RECIPE = SlabRecipe()
+LEAST_SPINE_MM = 60.0  # two lumbar vertebrae with their discs; less cannot be compared with a neighbour
+# Between neighbouring pixels in soft tissue. Measured: soft and standard kernels 9-20 HU, a lung kernel 41-59 HU.
+NOISY_HU = 80.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,90 +56,154 @@ class Slab:
     record: SlabRecord
 
 
+@dataclass(frozen=True, slots=True)
+class SlabRejection:
+    """Why a series gave no slab."""
+
+    stage: str  # slab
+    outcome: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlabResult:
+    """What a worker gets: a record and the images the model reads, or a rejection."""
+
+    record: SlabRecord | None
+    view: View | None
+    rejection: SlabRejection | None
+
+
 def build_slab(plan: SeriesPlan, source: PixelSource, *, recipe: SlabRecipe = DEFAULT_RECIPE) -> Slab:
     """Read a series and return its slab. Raises SlabRejected with a reason code, or OSError."""
     reader = FrameReader(plan, source)
-    axes = volume.plane_axes(plan, across=0)
-    position = volume.positions_mm(plan)
-    body = [_body_of(reader, plan, axes, k) for k in sampled_indices(len(plan.slices), recipe.n_body_slices)]
-    found = [item for item in body if item is not None]
-    if not found:
-        raise SlabRejected("qc_hu_range")
-    middle = median_of([(item.left_mm + item.right_mm) / 2 for item in found])
-    extent = median_of([item.left_mm - item.right_mm for item in found])
-    front = min(item.front_mm for item in found) - recipe.margin_mm
-    back = max(item.back_mm for item in found) + recipe.margin_mm
-    y_mm = volume.grid_mm(front, back, recipe.pixel_mm)
-    z_mm = volume.grid_mm(position[:, 2].min(), position[:, 2].max(), recipe.pixel_mm)[::-1]
-    stack = _middle_columns(reader, plan, axes, position, middle, y_mm, recipe)
-    order = np.argsort(position[:, 2])
-    weights = volume.line_weights(position[order, 2], z_mm, recipe.pixel_mm)
-    flat = stack[order].reshape(len(order), -1)
-    slab = (weights @ flat).reshape(len(z_mm), recipe.n_slices, len(y_mm)).transpose(1, 0, 2)
-    record = SlabRecord(
-        plan.series_key,
-        plan.series_revision,
-        recipe.name,
-        recipe.n_slices,
-        len(z_mm),
-        len(y_mm),
-        recipe.pixel_mm,
-        recipe.slice_mm,
-        middle,
-        float(z_mm[0]),
-        float(y_mm[0]),
-        extent,
-        "skin",
-        None,
-        None,
-        False,
+    slab = _native(plan, reader, recipe) if plan.plane == "sagittal" else _axial(plan, reader, recipe)
+    if (slab.record.spine_mm or 0.0) < LEAST_SPINE_MM:
+        raise SlabRejected("not_evaluable:no_spine")
+    return slab
+
+
+def _axial(plan: SeriesPlan, reader: FrameReader, recipe: SlabRecipe) -> Slab:
+    voxels_hu, grid, body = resample_axial(plan, reader, recipe)
+    slab = _stored(voxels_hu)
+    is_spine = spine.spine_rows(slab[::2], recipe.pixel_mm)
+    flags = _flags(plan, slab, recipe.pixel_mm**2 * recipe.slice_mm)
+    flags += ["fov_cut"] if body.lateral_extent_mm is None else []
+    flags += ["qc_noise"] if body.noise_hu > NOISY_HU else []
+    record = _record(plan, recipe, slab, (body.middle_x_mm, grid.y_mm[0], grid.z_mm[0]), flags)
+    spine_mm = spine.spine_mm(is_spine, grid.z_mm, body.trunk_z_mm, body.other_z_mm)
+    return Slab(
+        slab,
+        replace(
+            record,
+            lateral_extent_mm=body.lateral_extent_mm,
+            midline_method=body.midline_method,
+            spine_mm=spine_mm,
+        ),
     )
-    return Slab(np.rint(slab).astype(np.int16), record)
 
 
-def _body_of(reader: FrameReader, plan: SeriesPlan, axes: volume.PlaneAxes, index: int) -> BodySlice | None:
-    image = reader.read_hu(plan.slices[index])
-    image = image.T if axes.is_transposed else image
-    found = find_body(image, (axes.v_spacing_mm, axes.u_spacing_mm))
-    if found is None:
-        return None
-    mask, block = found
-    v, u = np.nonzero(mask)
-    origin = np.asarray(plan.slices[index].position_mm)
-    x = origin[0] + (u + 0.5) * block[1] * axes.u_spacing_mm * axes.u[0]
-    y = origin[1] + (v + 0.5) * block[0] * axes.v_spacing_mm * axes.v[1]
-    return BodySlice(float(x.min()), float(x.max()), float(y.min()), float(y.max()), True, True, 0.0)
+def _native(plan: SeriesPlan, reader: FrameReader, recipe: SlabRecipe) -> Slab:
+    stack = resample_native(plan, reader, recipe)
+    if not TISSUE_RANGE_HU[0] <= stack.tissue_hu <= TISSUE_RANGE_HU[1]:
+        raise SlabRejected("qc_hu_range")
+    slab = _stored(stack.slab_xzy_hu)
+    is_spine = spine.spine_rows(slab, recipe.pixel_mm)
+    flags = _flags(plan, slab, recipe.pixel_mm**2 * stack.slice_spacing_mm)
+    place = (float(np.mean(stack.x_mm)), stack.y_mm[0], stack.z_mm[0])
+    record = _record(plan, recipe, slab, place, flags)
+    return Slab(
+        slab,
+        replace(
+            record,
+            slice_spacing_mm=stack.slice_spacing_mm,
+            spine_mm=spine.spine_mm(is_spine, stack.z_mm, (), ()),
+        ),
+    )
 
 
-def _middle_columns(
-    reader: FrameReader,
+def _stored(voxels_hu: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Rounded, contiguous int16."""
+    return np.ascontiguousarray(np.rint(voxels_hu, out=voxels_hu).astype(np.int16))
+
+
+def _flags(plan: SeriesPlan, slab: NDArray[np.int16], voxel_mm3: float) -> list[str]:
+    padded = any(item.pixels.padding_value is not None for item in plan.slices)
+    found = ["padding"] if padded else []
+    found += ["tilt_resampled"] if plan.tilt_deg >= 1.0 else []
+    return found + (["qc_metal"] if spine.has_metal(slab, voxel_mm3) else [])
+
+
+def _record(
+    plan: SeriesPlan, recipe: SlabRecipe, slab: NDArray[np.int16], place: Sequence[float], flags: list[str]
+) -> SlabRecord:
+    """The record of a native slab; an axial one replaces what it knows better."""
+    return SlabRecord(
+        series_key=plan.series_key,
+        series_revision=plan.series_revision,
+        storage_recipe=recipe.name,
+        n_slices=slab.shape[0],
+        rows=slab.shape[1],
+        columns=slab.shape[2],
+        pixel_mm=recipe.pixel_mm,
+        slice_spacing_mm=recipe.slice_mm,
+        middle_x_mm=float(place[0]),
+        top_z_mm=float(place[2]),
+        anterior_y_mm=float(place[1]),
+        lateral_extent_mm=None,
+        midline_method="native",
+        spine_mm=None,
+        n_bytes=None,
+        is_kept=False,
+        flags=flags,
+    )
+
+
+def slab_task(
     plan: SeriesPlan,
-    axes: volume.PlaneAxes,
-    position: volume.Float,
-    middle_mm: float,
-    y_mm: volume.Float,
-    recipe: SlabRecipe,
-) -> NDArray[np.float32]:
-    """Every slice reduced to the slab's x and y, (n_slices_read, n_slab_slices, columns)."""
-    x_mm = middle_mm + (np.arange(recipe.n_slices) - recipe.n_slices // 2) * recipe.slice_mm
-    out = np.empty((len(plan.slices), len(x_mm), len(y_mm)), np.float32)
-    u_mm = position[0, 0] + np.arange(axes.n_u) * axes.u_spacing_mm * axes.u[0]
-    weights = volume.box_weights(u_mm, axes.u_spacing_mm, x_mm, recipe.slice_mm).astype(np.float32)
-    used = np.flatnonzero(weights.any(axis=0))
-    first, end = int(used[0]), int(used[-1]) + 1
-    rest = (1 - weights.sum(axis=1)) * AIR_HU
-    weights = weights[:, first:end]
-    v_mm = position[0, 1] + np.arange(axes.n_v) * axes.v_spacing_mm * axes.v[1]
-    order = np.argsort(v_mm)
-    to_y = volume.line_weights(v_mm[order], y_mm, recipe.pixel_mm)
-    for k, item in enumerate(plan.slices):
-        window = (
-            Window(0, plan.rows, first, end)
-            if not axes.is_transposed
-            else Window(first, end, 0, plan.columns)
-        )
-        image: Image = reader.read_hu(item, window)
-        image = image.T if axes.is_transposed else image
-        reduced = weights @ image.T + rest[:, None]
-        out[k] = (to_y @ reduced[:, order].T).T
-    return out
+    source: PixelSource,
+    slab_path: Path | None,
+    recipe: SlabRecipe = DEFAULT_RECIPE,
+    view_recipe: ViewRecipe | None = None,
+) -> SlabResult:
+    """Build, keep (when there is a path) and view one series. A bad scan comes back as a rejection, never raised."""
+    try:
+        slab = build_slab(plan, source, recipe=recipe)
+        record = _kept(slab, slab_path)
+        view = _view_of(slab, view_recipe) if view_recipe is not None else None
+    except SlabRejected as rejected:
+        return rejection_of(rejected.reason, rejected.message)
+    except MemoryError:
+        return rejection_of("decoder_memory")
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return rejection_of("disk_full")
+        return rejection_of("io", message_for("io", error=type(error).__name__))
+    return SlabResult(record, view, None)
+
+
+def rejection_of(reason: str, message: str | None = None) -> SlabResult:
+    """A result that holds nothing but why."""
+    outcome = reason_of(reason).outcome.value
+    return SlabResult(None, None, SlabRejection("slab", outcome, reason, message or message_for(reason)))
+
+
+def _kept(slab: Slab, slab_path: Path | None) -> SlabRecord:
+    if slab_path is None:
+        return slab.record
+    from tasks.jpeg2000 import write_slab
+
+    return replace(slab.record, n_bytes=write_slab(slab_path, slab), is_kept=True)
+
+
+def _view_of(slab: Slab, recipe: ViewRecipe) -> View:
+    from tasks.view import make_view
+
+    return make_view(
+        slab.slab_xzy_hu,
+        pixel_mm=slab.record.pixel_mm,
+        slice_spacing_mm=slab.record.slice_spacing_mm,
+        lateral_extent_mm=slab.record.lateral_extent_mm,
+        recipe=recipe,
+    )

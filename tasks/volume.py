@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from tasks.decode import AIR_HU
 from tasks.plan import SeriesPlan
 
 Float = NDArray[np.float64]
+Weights = sparse.csr_array  # (n_target, n_source)
 
 # In-plane axes that deviate less than this from the patient's are taken as parallel: 0.3 degrees, which moves
 # a point 100 mm from the middle by 0.5 mm, a sixth of a slab slice.
@@ -59,59 +61,71 @@ def positions_mm(plan: SeriesPlan) -> Float:
 
 def is_separable(axes: PlaneAxes) -> bool:
     """Whether one pixel axis lies along patient x, so that x can be averaged slice by slice."""
-    return (
-        abs(axes.u[1]) <= PARALLEL_SINE
-        and abs(axes.u[2]) <= PARALLEL_SINE
-        and abs(axes.v[0]) <= PARALLEL_SINE
-    )
+    return bool(max(abs(axes.u[1]), abs(axes.u[2]), abs(axes.v[0])) <= PARALLEL_SINE)
 
 
 def box_weights(source_mm: Float, source_width_mm: float, target_mm: Float, target_width_mm: float) -> Float:
     """Share of each target box that each source box fills, (n_target, n_source); rows sum to 1 where covered."""
-    half = (source_width_mm + target_width_mm) / 2
-    overlap = half - np.abs(target_mm[:, None] - source_mm[None, :])
-    widest = min(source_width_mm, target_width_mm)
-    return np.clip(overlap, 0, widest) / target_width_mm
+    reach = (source_width_mm + target_width_mm) / 2
+    overlap = reach - np.abs(target_mm[:, None] - source_mm[None, :])
+    return np.asarray(np.clip(overlap, 0, min(source_width_mm, target_width_mm)) / target_width_mm)
 
 
 def line_weights(source_mm: Float, target_mm: Float, target_step_mm: float) -> sparse.csr_array:
-    """Weights (n_target, n_source) that resample a line of samples at rising positions, however uneven.
+    """Weights (n_target, n_source) that resample a line of samples at distinct positions, however uneven.
 
     Coarser than the target: linear interpolation. Finer: a triangle of the target's step, so that nothing
-    aliases. Targets more than half a gap outside the samples get no weight (the caller fills in air).
+    aliases. Targets more than half a gap outside the samples get no weight (`resample` makes them air).
     """
-    if len(source_mm) == 1:
-        near = np.abs(target_mm - source_mm[0]) <= target_step_mm / 2
+    order = np.argsort(source_mm)
+    rising = source_mm[order]
+    if len(rising) == 1:
+        near = np.abs(target_mm - rising[0]) <= target_step_mm / 2
         return sparse.csr_array(near[:, None].astype(np.float32))
-    if np.median(np.diff(source_mm)) >= 0.75 * target_step_mm:
-        return _interpolation_weights(source_mm, target_mm)
-    return _triangle_weights(source_mm, target_mm, target_step_mm)
+    is_coarse = np.median(np.diff(rising)) >= 0.75 * target_step_mm
+    rows, columns, values = (
+        _interpolation(rising, target_mm) if is_coarse else _triangles(rising, target_mm, target_step_mm)
+    )
+    places = (rows, order[columns])
+    return sparse.csr_array((values.astype(np.float32), places), shape=(len(target_mm), len(source_mm)))
 
 
-def _interpolation_weights(source_mm: Float, target_mm: Float) -> sparse.csr_array:
+def _interpolation(source_mm: Float, target_mm: Float) -> tuple[NDArray[np.intp], NDArray[np.intp], Float]:
+    """(target, source, weight) of linear interpolation between neighbours."""
     last = len(source_mm) - 1
     right = np.clip(np.searchsorted(source_mm, target_mm, side="right"), 1, last)
-    gap = source_mm[right] - source_mm[right - 1]
-    share = (target_mm - source_mm[right - 1]) / gap
-    half_ends = (source_mm[1] - source_mm[0]) / 2, (source_mm[-1] - source_mm[-2]) / 2
-    is_inside = (target_mm >= source_mm[0] - half_ends[0]) & (target_mm <= source_mm[-1] + half_ends[1])
-    share = np.clip(share, 0, 1)
-    rows = np.flatnonzero(is_inside)
-    values = np.concatenate([1 - share[rows], share[rows]]).astype(np.float32)
-    places = (np.concatenate([rows, rows]), np.concatenate([right[rows] - 1, right[rows]]))
-    return sparse.csr_array((values, places), shape=(len(target_mm), len(source_mm)))
+    share = np.clip((target_mm - source_mm[right - 1]) / (source_mm[right] - source_mm[right - 1]), 0, 1)
+    first_gap, last_gap = source_mm[1] - source_mm[0], source_mm[-1] - source_mm[-2]
+    is_near = (target_mm >= source_mm[0] - first_gap / 2) & (target_mm <= source_mm[-1] + last_gap / 2)
+    rows = np.flatnonzero(is_near)
+    weights = np.concatenate([1 - share[rows], share[rows]])
+    return np.concatenate([rows, rows]), np.concatenate([right[rows] - 1, right[rows]]), weights
 
 
-def _triangle_weights(source_mm: Float, target_mm: Float, step_mm: float) -> sparse.csr_array:
+def _triangles(
+    source_mm: Float, target_mm: Float, step_mm: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Float]:
+    """(target, source, weight) of a triangle of half-width one step around each target."""
     cell_mm = np.gradient(source_mm)
     dense = np.clip(1 - np.abs(target_mm[:, None] - source_mm[None, :]) / step_mm, 0, None) * cell_mm
-    total = dense.sum(axis=1, keepdims=True)
-    is_inside = (target_mm >= source_mm[0] - step_mm / 2) & (target_mm <= source_mm[-1] + step_mm / 2)
-    dense = np.divide(dense, total, out=np.zeros_like(dense), where=(total > 0) & is_inside[:, None])
-    return sparse.csr_array(dense.astype(np.float32))
+    is_near = (target_mm >= source_mm[0] - step_mm / 2) & (target_mm <= source_mm[-1] + step_mm / 2)
+    dense[~is_near] = 0
+    rows, columns = np.nonzero(dense)
+    return rows, columns, dense[rows, columns] / dense.sum(axis=1)[rows]
+
+
+def resample(weights: sparse.csr_array | Float, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`weights @ samples`; what the weights do not cover becomes air. (n_target, ...) from (n_source, ...)."""
+    flat = samples.reshape(len(samples), -1)
+    out = np.asarray(weights @ flat, np.float32)
+    missing = 1 - np.asarray(weights.sum(axis=1), np.float32).ravel()
+    uncovered = np.flatnonzero(missing > 1e-4)
+    if uncovered.size:
+        out[uncovered] += missing[uncovered, None] * np.float32(AIR_HU)
+    return out.reshape(weights.shape[0], *samples.shape[1:])
 
 
 def grid_mm(low_mm: float, high_mm: float, step_mm: float) -> Float:
     """Multiples of the step within low…high, so that two acquisitions of one patient share their grid."""
-    first, last = np.ceil(low_mm / step_mm - 1e-6), np.floor(high_mm / step_mm + 1e-6)
-    return np.arange(first, last + 1) * step_mm
+    first, last = np.ceil(low_mm / step_mm - 1e-3), np.floor(high_mm / step_mm + 1e-3)
+    return np.asarray(np.arange(first, last + 1) * step_mm, float)
