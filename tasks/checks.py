@@ -19,7 +19,6 @@ ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
 LEGACY_ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.2"
 SOP_CLASSES = frozenset({CT_IMAGE, ENHANCED_CT, LEGACY_ENHANCED_CT})  # PS3.4 B.5
 MAX_LOCALIZER_IMAGES = 4  # frontal and lateral, repeated once
-MAX_BOLUS_MM = 10.0  # one or two adjacent slices, breathing included
 # Units of material maps (Rescale Type, PS3.3 C.11.1.1.2).
 _MATERIAL_UNITS = {"MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT"}
 # Combined PET/CT scanners by their model names (vendors' conformance statements).
@@ -136,16 +135,8 @@ def check_bone_removed(facts: Facts) -> Check:
 
 
 def check_bolus(facts: Facts) -> Check:
-    """Images of one place over time, for contrast timing: by description, or all in one place."""
+    """Images of one place over time, for contrast timing, by description (`check_repeats` sees the others)."""
     word = find_word(words.BOLUS_WORDS, [facts.texts.series])
-    geometry = facts.stack.geometry
-    if (
-        word is None
-        and geometry is not None
-        and geometry.n_slices > 1
-        and geometry.coverage_mm < MAX_BOLUS_MM
-    ):
-        word = "one_place" if geometry.n_repeated else None
     return judge("bolus_timing", word is None, "bolus_timing", word)
 
 

@@ -24,7 +24,7 @@ from tasks.slices import StackSlice, along_mm_of, common_orientation
 SAME_ORIENTATION_DEG = 1.0
 SAME_SPACING_MM = 0.001  # PixelSpacing is written with 6 digits or more
 SAME_THICKNESS_MM = 0.1  # 2.999999 and 3.0 are one thickness, 1.0 and 1.25 are two
-MAX_LABEL = 96  # characters of a split label
+MAX_LABEL = 160  # characters of a split label
 
 
 Part = tuple[str, list[StackSlice]]

@@ -28,6 +28,9 @@ MAX_WIDE_SHARE = 0.25
 TILT_FLAG_DEG = 1.0
 # The thickness from which a grade 1 loss cannot be resolved (method).
 GRADE1_THICKNESS_MM = 3.0
+# Bolus timing repeats one slice, or two neighbours.
+MAX_BOLUS_MM = 10.0
+MAX_PLACES = 8  # of gaps spelled out in a check
 # The published model read at least this many sagittal images.
 FEW_SLICES = 5
 
@@ -144,7 +147,8 @@ def check_count(geometry: StackGeometry, profile: Profile) -> Check:
 def check_repeats(geometry: StackGeometry) -> Check:
     """Slices in one place that nothing in the headers tells apart (T15, T16); overlap is no repeat."""
     n_repeated = geometry.n_repeated
-    return judge("one_scan", n_repeated == 0, "mixed", n_repeated, limit=0, unit="slices")
+    reason = "mixed" if geometry.coverage_mm >= MAX_BOLUS_MM else "bolus_timing"
+    return judge("one_scan", n_repeated == 0, reason, n_repeated, limit=0, unit="slices")
 
 
 def check_gaps(geometry: StackGeometry) -> Check | None:
@@ -164,9 +168,6 @@ def missing_count(gaps: Sequence[Gap]) -> Check | None:
         return None
     places = ", ".join(f"{gap.from_mm:.1f}..{gap.to_mm:.1f}" for gap in gaps[:MAX_PLACES])
     return Check("missing", None, sum(gap.n_missing for gap in gaps), places, "slices")
-
-
-MAX_PLACES = 8  # of gaps spelled out in a check
 
 
 def has_two_spacings(geometry: StackGeometry) -> bool:
