@@ -52,7 +52,8 @@ def _groups(read_at: ReadAt, found: Elements, which: bytes, is_implicit: bool) -
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         data_set = read_dataset(io.BytesIO(read_at(start, end - start)), is_implicit, True)
-        return list(data_set.values())[0].value if len(data_set) else []
+        elements: list[Any] = list(data_set)  # iterating converts; values() may give raw bytes
+        return list(elements[0].value) if elements else []
 
 
 def _plane(frame: Any, shared: Any) -> FramePlane | None:
