@@ -15,7 +15,7 @@ from typing import Literal, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.config import ModelConfig
 from models.heads import FractureNet
@@ -26,6 +26,7 @@ from models.resnet import fold_batch_norm
 Precision = Literal["auto", "fp32", "bf16"]
 
 CPU_BATCH, CUDA_BATCH = 16, 256
+PRECISION_NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class ScanScore:
     logit: float  # of the scan, by the LSTM
     slice_logits: NDArray[np.float32]  # (n,)
     slice_features: NDArray[np.float32]  # (n, 32)
+    precision: str  # of the convolutions: fp32 | bf16
+    device: str  # cpu | cuda
 
 
 def has_fast_bf16() -> bool:
@@ -58,6 +61,42 @@ def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if fast else torch.float32
 
 
+class Convolutions:
+    """The convolutional part, folded and made ready for one device: images in, pooled 512-vectors out."""
+
+    def __init__(
+        self,
+        net: FractureNet,
+        config: ModelConfig,
+        device: torch.device,
+        dtype: torch.dtype,
+        batch_size: int | None = None,
+    ) -> None:
+        self.config, self.device, self.dtype = config, device, dtype
+        self.batch_size = batch_size or (CUDA_BATCH if device.type == "cuda" else CPU_BATCH)
+        resnet = fold_batch_norm(copy.deepcopy(net.resnet).float()).requires_grad_(False)
+        self.resnet = resnet.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def pooled(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Tensor]:
+        """The mean over each image's last feature map, (512,) in fp32 on the CPU, in order."""
+        left = iter(images)
+        while batch := list(islice(left, self.batch_size)):
+            deep = self._convolve(batch)
+            for index in range(len(batch)):
+                yield deep[index].mean(dim=(1, 2))
+
+    def _convolve(self, batch: list[NDArray[np.uint8]]) -> Tensor:
+        """Up to `batch_size` images → (batch_size, 512, h, w) on the CPU, filled up with black."""
+        recipe = self.config.view
+        filled = np.zeros((self.batch_size, 1, recipe.tile_rows, recipe.tile_cols), np.uint8)
+        filled[: len(batch), 0] = batch
+        with torch.inference_mode():
+            pixels = torch.from_numpy(filled).to(self.device).float() / 255
+            pixels = (pixels - self.config.pixel_mean) / self.config.pixel_std
+            pixels = pixels.to(self.dtype).contiguous(memory_format=torch.channels_last)
+            return cast(Tensor, self.resnet(pixels)[1].float().cpu().contiguous())
+
+
 class Scorer:
     """One model, made ready for one device once, then used for any number of scans. Not for training."""
 
@@ -70,12 +109,10 @@ class Scorer:
     ) -> None:
         self.config: ModelConfig = loaded.config
         self.digest = loaded.digest
-        self.device = choose_device(device)
-        self.dtype = choose_dtype(precision, self.device)
-        self.batch_size = batch_size or (CUDA_BATCH if self.device.type == "cuda" else CPU_BATCH)
-        net = _for_inference(loaded.net)
-        self.convolutions = net.resnet.to(self.device, self.dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.head = net.head.float().cpu()
+        chosen = choose_device(device)
+        dtype = choose_dtype(precision, chosen)
+        self.convolutions = Convolutions(loaded.net, loaded.config, chosen, dtype, batch_size)
+        self.head = copy.deepcopy(loaded.net.head).float().cpu().eval()
         self.lstm: ScanLstm = copy.deepcopy(loaded.lstm).float().cpu().eval()
 
     def score(self, views: Sequence[NDArray[np.uint8]]) -> list[ScanScore]:
@@ -85,7 +122,7 @@ class Scorer:
         """
         for view in views:
             self._check(view)
-        pooled = self._pooled(image for view in views for image in view)
+        pooled = self.convolutions.pooled(image for view in views for image in view)
         return [self._scan_score(list(islice(pooled, len(view)))) for view in views]
 
     def _check(self, view: NDArray[np.uint8]) -> None:
@@ -94,26 +131,6 @@ class Scorer:
             raise ValueError(f"a scan is (n ≥ 1, {recipe.tile_rows}, {recipe.tile_cols}) for this model")
         if view.dtype != np.uint8:
             raise ValueError("the images of a scan are uint8")
-
-    def _pooled(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Tensor]:
-        """The pooled 512-vector of each image, in order."""
-        left = iter(images)
-        while batch := list(islice(left, self.batch_size)):
-            deep = self._convolve(batch)
-            for index in range(len(batch)):
-                yield deep[index].float().mean(dim=(1, 2))
-
-    def _convolve(self, batch: list[NDArray[np.uint8]]) -> Tensor:
-        """Up to `batch_size` images → (batch_size, 512, h, w) on the CPU, filled up with black."""
-        recipe = self.config.view
-        filled = np.zeros((self.batch_size, 1, recipe.tile_rows, recipe.tile_cols), np.uint8)
-        filled[: len(batch), 0] = batch
-        with torch.inference_mode():
-            pixels = torch.from_numpy(filled).to(self.device).float() / 255
-            pixels = (pixels - self.config.pixel_mean) / self.config.pixel_std
-            pixels = pixels.to(self.dtype).contiguous(memory_format=torch.channels_last)
-            deep = self.convolutions(pixels)[1]
-            return cast(Tensor, deep.float().cpu().contiguous())
 
     def _scan_score(self, pooled: list[Tensor]) -> ScanScore:
         with torch.inference_mode():
@@ -124,12 +141,6 @@ class Scorer:
                 logit=float(logit[0]),
                 slice_logits=torch.cat([one for _, one in said]).numpy(),
                 slice_features=features.numpy(),
+                precision=PRECISION_NAMES[self.convolutions.dtype],
+                device=self.convolutions.device.type,
             )
-
-
-def _for_inference(net: FractureNet) -> FractureNet:
-    ready = copy.deepcopy(net).float().eval()
-    fold_batch_norm(ready.resnet)
-    for parameter in cast(nn.Module, ready).parameters():
-        parameter.requires_grad_(False)
-    return ready

@@ -68,11 +68,13 @@ class TrainingRecipe:
     lstm: Stage  # the aggregation over the slices' 32-vectors
     head_learning_rate: float  # of the extractor's FC layers while the LSTM trains
     final: Stage  # training and validation together
-    pretrain_crop: tuple[int, int] = (224, 112)
+    pretrain_crop: tuple[int, int] = (192, 96)
     dense_row_weight: float = 3.0
     dense_cell_weight: float = 10.0
     # Weight of the dense truth in the feature stage; 0 is the published weak label alone.
     features_dense_weight: float = 0.0
+    # Parts of the ResNet that the feature stage leaves as pre-training made them, batch norm included.
+    features_frozen: tuple[str, ...] = ()
     # True: in the feature stage an image without a fracture in it, of a scan with one, is negative (simulated
     # truth); False: label propagation, as published.
     has_image_truth: bool = False
@@ -96,12 +98,12 @@ PUBLISHED = TrainingRecipe(
 QUICK = TrainingRecipe(
     name="quick",
     augmentation=WIDE_AUGMENTATION,
-    pretrain=Stage("pretrain", epochs=2, batch=16, learning_rate=1e-3),
-    features=Stage("features", epochs=0.35, batch=8, learning_rate=2e-4),
+    pretrain=Stage("pretrain", epochs=1.83, batch=16, learning_rate=1e-3),
+    features=Stage("features", epochs=0.4, batch=16, learning_rate=5e-4),
     lstm=Stage("lstm", epochs=40, batch=32, learning_rate=2e-3),
     head_learning_rate=1e-4,
     final=Stage("final", epochs=5, batch=32, learning_rate=1e-6, schedule="constant"),
-    features_dense_weight=1.0,
+    features_frozen=("conv1", "bn1", "layer1", "layer2", "layer3"),
     has_image_truth=True,
 )
 

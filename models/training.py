@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.augment import augment, cell_targets
 from models.config import ModelConfig
 from models.dataset import SequenceScan, TrainingScan, draw_crop
-from models.heads import FractureNet, SliceHead, pool, row_logits
+from models.heads import FractureNet, SliceHead, row_logits
+from models.infer import Convolutions
 from models.lstm import ScanLstm
 from models.optimise import Checkpoint, OnProgress, ParameterGroups, StageRun
 from models.recipes import Stage, TrainingRecipe
 from models.resnet import DENSE_STRIDE
 
-FEATURE_BATCH = 16  # images per pass when nothing is learned
 # An aggregation learns from scans with some of their images left out: archives give sequences of any length.
 KEEP_IMAGES_SHARE = 0.75
 SETTLE_BATCHES = 24
@@ -57,7 +58,8 @@ def pretrain(net: FractureNet, scans: Sequence[TrainingScan], settings: TrainerS
     if recipe.pretrain.epochs > 0 and not known:
         raise ValueError("pre-training needs scans whose fractured bodies are known")
     loss = ExtractorLoss(net, known, settings, size=recipe.pretrain_crop, dense_weight=1.0, image_truth=True)
-    _extractor_stage(recipe.pretrain, net, known, settings, loss)
+    with frozen(net, ()) as trainable:
+        _extractor_stage(recipe.pretrain, trainable, known, settings, loss)
 
 
 def train_features(net: FractureNet, scans: Sequence[TrainingScan], settings: TrainerSettings) -> None:
@@ -71,7 +73,8 @@ def train_features(net: FractureNet, scans: Sequence[TrainingScan], settings: Tr
         dense_weight=recipe.features_dense_weight,
         image_truth=recipe.has_image_truth,
     )
-    _extractor_stage(recipe.features, net, scans, settings, loss)
+    with frozen(net, recipe.features_frozen) as trainable:
+        _extractor_stage(recipe.features, trainable, scans, settings, loss)
 
 
 class ExtractorLoss:
@@ -133,6 +136,19 @@ class ExtractorLoss:
         return [int(rng.choice(halves[k % 2])) for k in range(n)]
 
 
+@contextmanager
+def frozen(net: FractureNet, parts: Sequence[str]) -> Iterator[FractureNet]:
+    """The network in training mode, but for parts of its ResNet, whose batch norm does not move either."""
+    kept = [getattr(net.resnet, name) for name in parts]
+    net.train()
+    for module in kept:
+        module.eval().requires_grad_(False)
+    try:
+        yield net
+    finally:
+        net.requires_grad_(True).eval()
+
+
 def _extractor_stage(
     stage: Stage,
     net: FractureNet,
@@ -140,17 +156,15 @@ def _extractor_stage(
     settings: TrainerSettings,
     loss: ExtractorLoss,
 ) -> None:
-    net.train()
     run = StageRun(
         stage,
         net,
-        [(list(net.parameters()), 1.0)],
+        [([p for p in net.parameters() if p.requires_grad], 1.0)],
         n_items=sum(len(scan.images) for scan in scans),
         checkpoint=settings.checkpoint,
         on_progress=settings.on_progress,
     )
     run.run(lambda step: loss(stage, step))
-    net.eval()
 
 
 def settle_batch_norm(
@@ -179,23 +193,16 @@ def pool_scans(
     config: ModelConfig,
     on_scan: Callable[[int], None] | None,
 ) -> list[PooledScan]:
-    """The pooled 512-vectors of every image of every scan, as the scorer computes them (no augmentation)."""
-    net.eval()
+    """The pooled 512-vectors of every image of every scan, by the very code that scores (no augmentation)."""
+    runner = Convolutions(net.eval(), config, torch.device("cpu"), torch.float32)
+    vectors = runner.pooled(image for scan in scans for image in scan.images_nhw)
     done = []
     for index, scan in enumerate(scans):
-        done.append(PooledScan(_pooled(net, scan.images_nhw, config), scan.is_positive))
+        own = list(islice(vectors, len(scan.images_nhw)))
+        done.append(PooledScan(torch.stack(own).clone(), scan.is_positive))
         if on_scan is not None:
-            on_scan(index)
+            on_scan(index + 1)
     return done
-
-
-def _pooled(net: FractureNet, images_nhw: NDArray[np.uint8], config: ModelConfig) -> Tensor:
-    parts = []
-    with torch.no_grad():
-        for start in range(0, len(images_nhw), FEATURE_BATCH):
-            part = torch.from_numpy(images_nhw[start : start + FEATURE_BATCH])[:, None].float() / 255
-            parts.append(pool(net.resnet(normalise(part, config))[1]))
-    return torch.cat(parts)
 
 
 class Aggregation(nn.Module):

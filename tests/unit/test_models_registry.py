@@ -14,7 +14,8 @@ from models.registry import (
     LoadedModel,
     ModelError,
     OperatingPoint,
-    list_models,
+    describe_model,
+    describe_models,
     load_model,
     read_model_card,
     read_operating_point,
@@ -64,7 +65,9 @@ def test_model_comes_back_with_its_digest(saved: Path) -> None:
 
 def test_model_is_found_by_id_and_listed(saved: Path) -> None:
     assert load_model("tiny", root=saved.parent).digest == load_model(saved).digest
-    (listing,) = list_models(saved.parent)
+    (listing,) = describe_models(saved.parent)
+    assert describe_model("tiny", root=saved.parent) == listing
+    assert listing.view_name == "tiles-1p25"
     assert listing.model_id == "tiny"
     assert listing.is_simulated_only
 
@@ -131,7 +134,14 @@ def test_config_of_another_version_is_a_model_error(copy: Path) -> None:
     values = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**values, "unheard_of": 1}))
     with pytest.raises(ModelError):
-        list_models(copy.parent)
+        describe_models(copy.parent)
+
+
+def test_a_worker_with_another_model_is_refused(saved: Path) -> None:
+    digest = load_model(saved).digest
+    assert load_model(saved, expected_digest=digest).digest == digest
+    with pytest.raises(ModelError, match="driver"):
+        load_model(saved, expected_digest="0" * 64)
 
 
 def test_model_error_crosses_process_boundaries() -> None:

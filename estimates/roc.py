@@ -1,0 +1,72 @@
+"""How well a score tells positive from negative: area under the ROC, its interval, and a threshold by rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binomtest, norm, rankdata
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with its limits at the stated confidence."""
+
+    value: float
+    low: float
+    high: float
+
+
+def auc(positive: ArrayLike, negative: ArrayLike, confidence: float = 0.95) -> Interval:
+    """Area under the ROC curve with DeLong's interval on the logit scale (DeLong 1988; Pepe 2003, 5.2).
+
+    Ties count one half. ValueError when either side is empty. With a perfect or a useless separation the
+    variance is zero and the limits are the value itself.
+    """
+    pos, neg = (np.asarray(side, dtype=np.float64) for side in (positive, negative))
+    if not len(pos) or not len(neg):
+        raise ValueError("an area needs at least one positive and one negative score")
+    over_neg, over_pos = _placements(pos, neg)
+    area = float(over_neg.mean())
+    variance = _variance_of_mean(over_neg) + _variance_of_mean(over_pos)
+    if variance == 0 or area in (0.0, 1.0):
+        return Interval(area, area, area)
+    half = float(norm.ppf((1 + confidence) / 2)) * variance**0.5 / (area * (1 - area))
+    middle = np.log(area / (1 - area))
+    low, high = (float(1 / (1 + np.exp(-(middle + side * half)))) for side in (-1, 1))
+    return Interval(area, low, high)
+
+
+def _placements(
+    pos: NDArray[np.float64], neg: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Share of negatives below each positive, and share of positives above each negative; ties one half."""
+    ranks = rankdata(np.concatenate([pos, neg]))
+    below = (ranks[: len(pos)] - rankdata(pos)) / len(neg)
+    above = 1 - (ranks[len(pos) :] - rankdata(neg)) / len(pos)
+    return below, above
+
+
+def _variance_of_mean(values: NDArray[np.float64]) -> float:
+    return float(values.var(ddof=1) / len(values)) if len(values) > 1 else 0.0
+
+
+def share(successes: int, n: int, confidence: float = 0.95) -> Interval:
+    """A proportion with its exact (Clopper-Pearson) interval. ValueError when `n` is zero."""
+    if n <= 0:
+        raise ValueError("a share of nothing is no number")
+    limits = binomtest(successes, n).proportion_ci(confidence, method="exact")
+    return Interval(successes / n, float(limits.low), float(limits.high))
+
+
+def threshold_for_specificity(negative: ArrayLike, specificity: float) -> float:
+    """The lowest threshold at which at least this share of the negative scores is not above it.
+
+    A scan is flagged when its score is **above** the threshold. ValueError without scores.
+    """
+    scores = np.sort(np.asarray(negative, dtype=np.float64))
+    if not len(scores):
+        raise ValueError("a threshold needs negative scores")
+    needed = int(np.ceil(specificity * len(scores) - 1e-9))
+    return float(scores[max(needed, 1) - 1])

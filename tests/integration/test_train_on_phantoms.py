@@ -1,0 +1,39 @@
+"""A whole training, tiny: every stage runs, the model loads and scores, and a second call repeats nothing."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flows.errors import SettingsError
+from flows.train import train_on_phantoms
+from models.recipes import QUICK, Stage
+from models.registry import load_model, read_model_card, read_operating_point
+
+TINY = replace(
+    QUICK,
+    name="tiny",
+    pretrain=Stage("pretrain", epochs=0.2, batch=4, learning_rate=1e-3),
+    pretrain_crop=(96, 64),
+    features=Stage("features", epochs=0.1, batch=4, learning_rate=1e-3),
+    lstm=Stage("lstm", epochs=2, batch=8, learning_rate=1e-3),
+    final=Stage("final", epochs=1, batch=8, learning_rate=1e-6, schedule="constant"),
+)
+
+
+@pytest.mark.slow
+def test_a_training_runs_through_and_a_second_call_resumes(tmp_path: Path) -> None:
+    said: list[str] = []
+    summary = train_on_phantoms(tmp_path, recipe=TINY, patients=40, seed=3, say=said.append, workers=1)
+    first = load_model(tmp_path)
+    assert "simulated scans only" in summary
+    assert "Not for clinical use" in read_model_card(tmp_path)
+    assert 0 < read_operating_point(tmp_path).threshold < 1
+    assert (tmp_path / "evaluation_scans.csv").read_text().count("\n") == 9
+    train_on_phantoms(tmp_path, recipe=TINY, patients=40, seed=3, say=said.append, workers=1)
+    assert load_model(tmp_path).digest == first.digest
+
+
+def test_a_recipe_that_does_not_exist_names_the_others(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="quick"):
+        train_on_phantoms(tmp_path, recipe="slow")

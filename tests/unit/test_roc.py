@@ -1,0 +1,52 @@
+"""Area, interval and threshold, against numbers worked out by hand or by brute force."""
+
+import numpy as np
+import pytest
+
+from estimates.roc import auc, share, threshold_for_specificity
+
+
+def test_area_counts_pairs_and_halves_ties() -> None:
+    # pairs: 3>1, 3>2, 2>1, 2=2 -> 3.5 of 4
+    assert auc([3, 2], [1, 2]).value == pytest.approx(0.875)
+
+
+def test_area_equals_brute_force() -> None:
+    rng = np.random.default_rng(0)
+    pos, neg = rng.integers(0, 20, 50) + 3, rng.integers(0, 20, 70)
+    pairs = (pos[:, None] > neg).mean() + 0.5 * (pos[:, None] == neg).mean()
+    assert auc(pos, neg).value == pytest.approx(pairs)
+
+
+def test_interval_covers_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    truth = 0.7602499389065233  # two unit normals one apart: Φ(1/√2)
+    hits = 0
+    for _ in range(400):
+        found = auc(rng.normal(1, 1, 60), rng.normal(0, 1, 60))
+        hits += found.low <= truth <= found.high
+    assert 0.92 <= hits / 400 <= 0.98
+
+
+def test_perfect_separation_has_no_variance_to_speak_of() -> None:
+    found = auc([3, 4], [1, 2])
+    assert (found.value, found.low, found.high) == (1.0, 1.0, 1.0)
+
+
+def test_area_needs_both_sides() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        auc([], [1.0])
+
+
+def test_exact_interval_of_a_published_share() -> None:
+    # The published table, specificity of the LSTM: 46 of 48, 85.7-99.5 % (docs/model.md).
+    found = share(46, 48)
+    assert (round(found.low, 3), round(found.high, 3)) == (0.857, 0.995)
+
+
+def test_threshold_keeps_the_share_of_negatives_below() -> None:
+    negative = np.arange(1, 101) / 100
+    threshold = threshold_for_specificity(negative, 0.95)
+    assert threshold == 0.95
+    assert (negative <= threshold).mean() == 0.95
+    assert threshold_for_specificity([0.2, 0.4], 1.0) == 0.4
