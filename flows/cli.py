@@ -9,7 +9,7 @@ import typer
 
 from flows.errors import Exit, exit_code_of
 from flows.settings import TRACEBACK_VARIABLE
-from flows.verbs import archive_care, demo, export, model, status, sweep, train
+from flows.verbs import care, demo, export, model, status, sweep, train
 
 app = typer.Typer(
     name="ovf",
@@ -23,11 +23,11 @@ app = typer.Typer(
 app.command()(sweep.sweep)
 app.command()(status.status)
 app.add_typer(export.app, name="export")
-app.command()(archive_care.requeue)
-app.command()(archive_care.check)
-app.command()(archive_care.migrate)
-app.command()(archive_care.backup)
-app.command()(archive_care.forget)
+app.command()(care.requeue)
+app.command()(care.check)
+app.command()(care.migrate)
+app.command()(care.backup)
+app.command()(care.forget)
 app.command()(demo.demo)
 app.command()(train.train)
 app.add_typer(model.app, name="model")

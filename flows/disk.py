@@ -27,10 +27,14 @@ def say_disk_need(context: SweepContext, index: Index, say: Callable[[str], None
     n_known = index.totals().n_studies
     if not n_known:
         room = free // per_scan
-        say(f"slabs take about {megabytes(per_scan)} a scan; {megabytes(free)} are free, room for {room:,} scans")
+        say(
+            f"slabs take about {megabytes(per_scan)} a scan; {megabytes(free)} are free, room for {room:,} scans"
+        )
         return
     need = max(0, _slab_bytes(n_known, context) - _taken(folder))
-    say(f"slabs take about {megabytes(need)} more at most ({n_known:,} studies known); {megabytes(free)} are free")
+    say(
+        f"slabs take about {megabytes(need)} more at most ({n_known:,} studies known); {megabytes(free)} are free"
+    )
     if need > free:
         raise SettingsError(
             f"the slabs need {megabytes(need)}, {megabytes(free)} are free in {folder}: "

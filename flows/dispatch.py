@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from prefect.futures import PrefectFuture
 
 from flows.cluster import Cluster
+from flows.pending import pending_studies, unanswered_plans
 from flows.progress import Board
 from flows.staging import stage_rows
 from flows.sweep_context import SweepContext
-from tasks.index import Index, StudyTicket
+from tasks.crawl import Progress
+from tasks.index import Index
+from tasks.instance import StudyTicket
 from tasks.select import StudySelection, select_study
 from tasks.series import group_series
 from tasks.shard_work import ShardJob, ShardSummary
@@ -23,7 +26,7 @@ from warehouse.landing import LandingBatch
 from warehouse.store import Store
 
 T = TypeVar("T")
-BATCH_STUDIES = 256  # studies looked up in, and landed in, the warehouse at a time
+BATCH_STUDIES = 128  # studies looked up in, and landed in, the warehouse at a time
 SHARDS_PER_WORKER = 2  # one at work, one waiting, so that no worker idles while the driver lands
 
 
@@ -36,27 +39,35 @@ class Dispatcher:
     store: Store
     cluster: Cluster
     board: Board
+    forgotten_patients: frozenset[str] = frozenset()
     _shard: list[StudySelection] = field(default_factory=list)
     _shard_bytes: int = 0
     _open: deque[PrefectFuture[list[ShardSummary]]] = field(default_factory=deque)
+
+    def on_crawl(self, progress: Progress) -> None:
+        """Called by the crawl as it goes."""
+        counts = self.board.counts
+        counts.files_seen, counts.files_new = progress.n_seen, progress.n_read
+        counts.files_expected = progress.n_expected
+        self.board.update()
 
     def take_settled(self, tickets: Iterable[StudyTicket]) -> None:
         """Studies with something new: select, land what selection alone decides, dispatch what must be scored."""
         for batch in _batched(tickets, BATCH_STUDIES):
             self.board.counts.studies_found += len(batch)
-            self._dispatch([self._select(ticket) for ticket in batch])
+            self._dispatch(batch)
 
-    def take_known(self, tickets: Iterable[StudyTicket]) -> None:
+    def take_known(self, batches: Iterable[list[StudyTicket]]) -> None:
         """Studies without anything new: only those that this profile, reader and model have not decided."""
         pseudonyms = self.context.pseudonyms
-        for batch in _batched(tickets, BATCH_STUDIES * 16):
-            keyed = {pseudonyms.study_key(t.study_instance_uid): t for t in batch if t.study_revision is not None}
-            revisions = [(key, str(ticket.study_revision)) for key, ticket in keyed.items()]
-            pending = self.store.pending(revisions, self.context.keys)
+        for batch in batches:
+            keyed = {pseudonyms.study_key(ticket.study_instance_uid): ticket for ticket in batch}
+            revisions = [(key, ticket.study_revision) for key, ticket in keyed.items()]
+            pending = pending_studies(self.store, self.context, revisions)
             self.board.counts.studies_found += len(batch)
             self.board.counts.studies_decided += len(batch) - len(pending)
             for part in _batched(sorted(pending), BATCH_STUDIES):
-                self._dispatch([self._select(keyed[key]) for key in part])
+                self._dispatch([keyed[key] for key in part])
             self.board.update()
 
     def drain(self) -> None:
@@ -79,21 +90,23 @@ class Dispatcher:
             site=context.settings.site,
             run_id=context.run_id,
         )
-        self.index.set_revision(ticket.study_instance_uid, selection.study.study_revision)
+        self.index.set_revision(ticket, selection.study.study_revision)
+        if selection.study.patient_key in self.forgotten_patients:
+            return replace(selection, plans=[])  # erased: the store lands it as opted out, without the person
         return selection
 
-    def _dispatch(self, selections: list[StudySelection]) -> None:
-        revisions = [(s.study.study_key, s.study.study_revision) for s in selections]
-        pending = self.store.pending(revisions, self.context.keys)
+    def _dispatch(self, tickets: list[StudyTicket]) -> None:
+        selections = [self._select(ticket) for ticket in tickets]
+        to_try = unanswered_plans(self.store, self.context, selections)
         decided: list[object] = []
         for selection in selections:
-            if selection.study.study_key in pending and selection.plans:
-                self._add(selection)
+            plans = to_try[selection.study.study_key]
+            if plans:
+                self._add(replace(selection, plans=plans))
             else:
                 decided += selection.records
                 self.board.counts.studies_decided += 1
-        if decided:
-            self.store.land(LandingBatch.of(decided))
+        self.store.land(LandingBatch.of(decided))
         self.board.update()
 
     def _add(self, selection: StudySelection) -> None:

@@ -1,10 +1,10 @@
 """What can stop a verb, and the exit code of each.
 
-    OvfError            base of what flows itself raises; the message says what to do next
-    ├── SettingsError   10  a setting is wrong
-    └── PreflightError  10  the cluster cannot do the work
+OvfError            base of what flows itself raises; the message says what to do next
+├── SettingsError   10  a setting is wrong
+└── PreflightError  10  the cluster cannot do the work
 
-    warehouse.errors, models.registry and tasks.sources have their own; EXIT_CODES below maps every class.
+warehouse.errors, models.registry and tasks.sources have their own; EXIT_CODES below maps every class.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ class Exit(IntEnum):
     ARCHIVE = 11
     LOCKED = 12
     MODEL = 13
-    RETRIABLE = 20  # finished, but some series failed for infrastructure reasons: the next run tries them again
+    RETRIABLE = (
+        20  # finished, but some series failed for infrastructure reasons: the next run tries them again
+    )
 
 
 class OvfError(Exception):

@@ -91,7 +91,10 @@ def _wait_until_up(server: subprocess.Popen[bytes], url: str, log: Path) -> None
     while time.monotonic() < deadline:
         if server.poll() is not None:
             raise PreflightError(f"the Prefect server ended at once: read {log}, or set PREFECT_API_URL")
-        with contextlib.suppress(urllib.error.URLError, OSError), urllib.request.urlopen(f"{url}/health", timeout=2):
+        with (
+            contextlib.suppress(urllib.error.URLError, OSError),
+            urllib.request.urlopen(f"{url}/health", timeout=2),
+        ):
             return
         time.sleep(0.1)
     raise PreflightError(f"the Prefect server did not answer in {STARTUP_TIMEOUT_S:.0f} s: read {log}")

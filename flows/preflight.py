@@ -103,7 +103,9 @@ def _faults(answer: Answer | BaseException, token: str, model_digest: str, decla
         return [f"cannot answer: {type(answer).__name__}: {answer}; is ovf installed there?"]
     faults = []
     if answer.code_digest != code_digest():
-        faults.append(f"runs other code ({answer.code_digest}, here {code_digest()}): install the same release")
+        faults.append(
+            f"runs other code ({answer.code_digest}, here {code_digest()}): install the same release"
+        )
     for name, here in _libraries().items():
         there = answer.libraries[name]
         if there != here:

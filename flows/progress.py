@@ -83,7 +83,7 @@ class Board:
             self._store()
         if self._bar is not None and self._task is not None:
             total = self.counts.studies_found if self.counts.is_crawl_done else None
-            note = self.line()
+            note = line_of(self.counts)
             self._bar.update(
                 self._task,
                 description=self.counts.phase,
@@ -93,19 +93,7 @@ class Board:
             )
         elif self.mode != "none" and now - self._lined >= LINE_EVERY_S:
             self._lined = now
-            print(f"{self.counts.phase}: {self.line()}", file=sys.stderr, flush=True)
-
-    def line(self) -> str:
-        """The counts in one line."""
-        counts = self.counts
-        text = f"{counts.files_seen:,} files, {counts.studies_decided:,} of {counts.studies_found:,}"
-        text += "" if counts.is_crawl_done else "+"
-        text += f" studies decided, {counts.studies_scored:,} scored"
-        if counts.studies_failed:
-            text += f", {counts.studies_failed:,} failed"
-        if counts.seconds_left is not None:
-            text += f", about {duration_text(counts.seconds_left)} left"
-        return text
+            print(f"{self.counts.phase}: {line_of(self.counts)}", file=sys.stderr, flush=True)
 
     def _estimate(self, now: float) -> float | None:
         """Seconds left at the pace since the first study was decided; None until five are."""
@@ -126,6 +114,18 @@ class Board:
         temporary = self.path.with_suffix(".tmp")
         temporary.write_text(json.dumps(values))
         temporary.replace(self.path)
+
+
+def line_of(counts: Counts) -> str:
+    """The counts in one line."""
+    text = f"{counts.files_seen:,} files, {counts.studies_decided:,} of {counts.studies_found:,}"
+    text += "" if counts.is_crawl_done else "+"
+    text += f" studies decided, {counts.studies_scored:,} scored"
+    if counts.studies_failed:
+        text += f", {counts.studies_failed:,} failed"
+    if counts.seconds_left is not None:
+        text += f", about {duration_text(counts.seconds_left)} left"
+    return text
 
 
 def duration_text(seconds: float) -> str:

@@ -19,7 +19,17 @@ DEFAULT_WAREHOUSE = Path("ovf-warehouse/warehouse.duckdb")
 
 # Settings that say where and how fast, not what: they change no result and stay out of the settings digest.
 _OPERATIONAL = frozenset(
-    {"warehouse", "slabs", "workers", "scheduler", "shard_size", "shard_mb", "wave_files", "stable_s", "progress"}
+    {
+        "warehouse",
+        "slabs",
+        "workers",
+        "scheduler",
+        "shard_size",
+        "shard_mb",
+        "wave_files",
+        "stable_s",
+        "progress",
+    }
 )
 
 
@@ -29,10 +39,14 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
 
     warehouse: Path = DEFAULT_WAREHOUSE
-    site: str = Field("main", min_length=1, max_length=64, description="name of the hospital; part of a patient's pseudonym")
+    site: str = Field(
+        "main", min_length=1, max_length=64, description="name of the hospital; part of a patient's pseudonym"
+    )
     slabs: Path | None = Field(None, description="where slabs are kept; default: slabs/ beside the warehouse")
     keep_slabs: bool = True
-    slab_half_width_mm: float = Field(30.0, ge=9.0, le=60.0, description="half of the width that a kept slab covers")
+    slab_half_width_mm: float = Field(
+        30.0, ge=9.0, le=60.0, description="half of the width that a kept slab covers"
+    )
     model: str = Field("ovf-phantom-1", description="id of a shipped model, or a folder with one")
     profile: Literal["strict", "lenient"] = "lenient"
     min_age: int = Field(18, ge=0, le=120)

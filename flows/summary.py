@@ -26,7 +26,9 @@ def print_summary(summary: SweepSummary, settings: Settings, console: Console | 
     if summary.is_simulated_only:
         out.print(SIMULATED, style="bold yellow")
     for fault in summary.failed_checks:
-        out.print(f"CHECK FAILED {fault}. Run `ovf check` and keep this warehouse as it is.", style="bold red")
+        out.print(
+            f"CHECK FAILED {fault}. Run `ovf check` and keep this warehouse as it is.", style="bold red"
+        )
     if summary.n_failed_series:
         out.print(
             f"{summary.n_failed_series:,} series failed for infrastructure reasons: sweep again, they are tried again."
@@ -46,8 +48,16 @@ def conservation_line(level: LevelCount) -> str:
 
 
 def _reason_table(summary: SweepSummary) -> Table:
-    table = Table(title="why studies and series were not scored", title_justify="left", box=None, pad_edge=False)
-    for header, justify in (("level", "left"), ("n", "right"), ("outcome", "left"), ("reason", "left"), ("", "left")):
+    table = Table(
+        title="why studies and series were not scored", title_justify="left", box=None, pad_edge=False
+    )
+    for header, justify in (
+        ("level", "left"),
+        ("n", "right"),
+        ("outcome", "left"),
+        ("reason", "left"),
+        ("", "left"),
+    ):
         table.add_column(header, justify=justify)  # type: ignore[arg-type]
     shown = [row for row in summary.reasons if row[0] != "file"][:MAX_REASONS]
     for level, outcome, reason, count in shown:
@@ -64,7 +74,11 @@ def _next_step(reason: str) -> str:
 
 
 def _next_steps(summary: SweepSummary, settings: Settings) -> str:
-    option = "" if settings.warehouse.as_posix() == "ovf-warehouse/warehouse.duckdb" else f" --warehouse {settings.warehouse}"
+    option = (
+        ""
+        if settings.warehouse.as_posix() == "ovf-warehouse/warehouse.duckdb"
+        else f" --warehouse {settings.warehouse}"
+    )
     return (
         f"\nWarehouse: {settings.warehouse}   copy to read: {summary.published}\n"
         f"Next:  ovf export scores{option} --out scores.csv     one row a study\n"

@@ -67,7 +67,8 @@ def _opened(archive: str, settings: Settings) -> Iterator[tuple[SweepContext, Di
         cluster.on_start = board.say
         store.land_staging()  # what an interrupted run had staged
         store.land(LandingBatch.of([context.run, context.model, context.operating_point]))
-        yield context, Dispatcher(context, index, store, cluster, board)
+        forgotten = frozenset(store.forgotten().patients)
+        yield context, Dispatcher(context, index, store, cluster, board, forgotten)
 
 
 def _crawl_and_dispatch(context: SweepContext, dispatcher: Dispatcher) -> None:
@@ -83,10 +84,14 @@ def _crawl_and_dispatch(context: SweepContext, dispatcher: Dispatcher) -> None:
         stable_s=settings.stable_s,
         on_progress=dispatcher.on_crawl,
     )
+    first_wave = None
     for wave in waves:
-        dispatcher.take_settled(index.settled_studies(wave.number))
+        first_wave = first_wave or wave.number
+        if not wave.is_last:
+            dispatcher.take_settled(index.settled_studies(wave.number))
     board.counts.phase = "scoring"
     board.counts.is_crawl_done = True
     dispatcher.take_settled(index.settled_studies(None))
-    dispatcher.take_known(batch for batch in index.studies())
+    # What this crawl did not touch may still be undecided: another profile or model, or failed before.
+    dispatcher.take_known([t for t in batch if t.touch < (first_wave or 0)] for batch in index.studies())
     dispatcher.drain()

@@ -13,7 +13,7 @@ from flows.errors import SettingsError
 from flows.settings import Settings
 from flows.version import code_version
 from models.config import ViewRecipe
-from models.registry import describe_model, read_model_card, read_model_config, read_operating_point
+from models.registry import describe_model, read_operating_point
 from tasks.identity import Pseudonymizer, key_id_of, load_or_create_key
 from tasks.profile import Cohort, Profile, profile_digest, profile_named, read_cohort
 from tasks.select import READER_VERSION
@@ -64,7 +64,7 @@ def make_context(archive: str, settings: Settings, source: Source, store: Store)
     key = load_or_create_key(store.paths.key)
     store.bind_key(key_id_of(key))
     pseudonyms = Pseudonymizer(key, settings.site)
-    listing, config = describe_model(settings.model), read_model_config(settings.model)
+    listing = describe_model(settings.model)
     profile = profile_named(settings.profile)
     cohort = _cohort(settings)
     slab_recipe = recipe_of_width(2 * settings.slab_half_width_mm)
@@ -72,7 +72,7 @@ def make_context(archive: str, settings: Settings, source: Source, store: Store)
         profile_digest=profile_digest(profile, cohort, pseudonyms),
         reader_version=READER_VERSION,
         storage_recipe=slab_recipe.name,
-        view_recipe=config.view.name,
+        view_recipe=listing.view.name,
         model_digest=listing.digest,
     )
     run = _run(settings, pseudonyms.archive_key(str(Path(archive).resolve())), keys)
@@ -86,9 +86,9 @@ def make_context(archive: str, settings: Settings, source: Source, store: Store)
         keys=keys,
         provenance=Provenance(run.run_id, run.code_version, run.settings_digest),
         slab_recipe=slab_recipe,
-        view_recipe=config.view,
+        view_recipe=listing.view,
         model=ModelRecord(
-            listing.digest, listing.model_id, listing.architecture, listing.is_simulated_only, read_model_card(settings.model)
+            listing.digest, listing.model_id, listing.architecture, listing.is_simulated_only, listing.card
         ),
         operating_point=_operating_point(settings.model, listing.digest),
         slab_directory=(settings.slabs or store.paths.directory / "slabs") if settings.keep_slabs else None,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+
+from duckdb import DuckDBPyConnection as Connection
 
 from flows.dispatch import Dispatcher
 from flows.sweep_context import SweepContext
 from warehouse.checks import run_checks
+from warehouse.connect import value_of
+from warehouse.decisions import retire_vanished
 from warehouse.landing import LandingBatch
 from warehouse.queries import query
 from warehouse.records import ArchiveRecord, FileCountRecord
@@ -37,65 +40,91 @@ class SweepSummary:
     levels: list[LevelCount]
     reasons: list[tuple[str, str, str, int]]  # level, outcome, reason, n
     n_flagged: int
-    n_scored_now: int
     model_id: str
     is_simulated_only: bool
     used_workers: bool
     failed_checks: list[str]
     published: Path | None
     duration_s: float
-    n_failed_series: int = 0
-    extra: dict[str, Any] = field(default_factory=dict)
+    n_failed_series: int
 
 
 def finish(context: SweepContext, dispatcher: Dispatcher) -> SweepSummary:
     """Land the archive's counts, close the run, check, publish, and sum up."""
-    store, index, board = dispatcher.store, dispatcher.index, dispatcher.board
+    store, board = dispatcher.store, dispatcher.board
     board.counts.phase = "finishing"
     board.update(force=True)
-    store.land(LandingBatch.of(_archive_rows(context, index)))
-    finished = replace(context.run, state="finished", finished_at=_now())
-    store.land(LandingBatch.of([finished]))
-    with store.inspect() as connection:
-        failed_checks = [f"{check.name}: {check.n_rows} rows" for check in run_checks(connection) if check.n_rows]
-        levels = [LevelCount(*row) for row in connection.execute(query("conservation"), [context.archive_key]).fetchall()]
-        reasons = connection.execute(query("reason_counts"), [context.archive_key]).fetchall()
-        (n_flagged,) = connection.execute(query("flagged_count"), [context.archive_key]).fetchone()
+    _retire_vanished(context, dispatcher)
+    finished = replace(context.run, state="finished", finished_at=dt.datetime.now(dt.UTC))
+    store.land(LandingBatch.of([*_archive_rows(context, dispatcher), finished]))
+    with store.read_live() as connection:
+        summary = _summary(connection, context, dispatcher)
     published = store.publish()
     board.counts.phase = "finished"
+    return replace(summary, published=published)
+
+
+def _summary(connection: Connection, context: SweepContext, dispatcher: Dispatcher) -> SweepSummary:
+    only = {"archive_key": context.archive_key}
+    levels = [LevelCount(*row[1:]) for row in connection.execute(query("conservation"), only).fetchall()]
+    reasons = connection.execute(query("summary"), only).fetchall()
+    of_model = only | {"model_digest": context.keys.model_digest}
     return SweepSummary(
         run_id=context.run_id,
         levels=levels,
-        reasons=[tuple(row) for row in reasons],
-        n_flagged=n_flagged,
-        n_scored_now=board.counts.studies_scored,
+        reasons=[row for row in reasons if row[1] != "scored"],
+        n_flagged=int(value_of(connection, query("flagged_count"), of_model)),
         model_id=context.model.model_id,
         is_simulated_only=context.model.is_simulated_only,
         used_workers=dispatcher.cluster.is_started,
-        failed_checks=failed_checks,
-        published=published,
-        duration_s=(finished.finished_at - context.run.started_at).total_seconds(),
+        failed_checks=[
+            f"{check.name}: {check.n_rows} rows" for check in run_checks(connection) if check.n_rows
+        ],
+        duration_s=(dt.datetime.now(dt.UTC) - context.run.started_at).total_seconds(),
         n_failed_series=next((level.failed for level in levels if level.level == "series"), 0),
+        published=None,
     )
 
 
-def _archive_rows(context: SweepContext, index: Any) -> list[object]:
+def _retire_vanished(context: SweepContext, dispatcher: Dispatcher) -> None:
+    """Studies of which the archive holds nothing any more leave the archive's table; their scores stay as history."""
+    n_left = dispatcher.index.totals().n_studies
+    with dispatcher.store.read_live() as connection:
+        n_landed = value_of(
+            connection, "SELECT count(*) FROM study WHERE archive_key = ?", [context.archive_key]
+        )
+    if n_landed <= n_left:
+        return
+    known = (
+        context.pseudonyms.study_key(t.study_instance_uid)
+        for batch in dispatcher.index.studies()
+        for t in batch
+    )
+    with dispatcher.store.write() as connection:
+        retire_vanished(connection, context.archive_key, known)
+
+
+def _archive_rows(context: SweepContext, dispatcher: Dispatcher) -> list[object]:
+    index = dispatcher.index
     totals = index.totals()
+    with dispatcher.store.read_live() as connection:
+        # A series that was split counts once a part, as selection counts it.
+        n_series = value_of(
+            connection,
+            "SELECT coalesce(sum(n_series), 0)::BIGINT FROM study WHERE archive_key = ?",
+            [context.archive_key],
+        )
     archive = ArchiveRecord(
         archive_key=context.archive_key,
         site=context.settings.site,
         kind=context.source.kind,
         n_files_found=totals.n_files_found,
         n_studies_found=totals.n_studies,
-        n_series_found=totals.n_series,
-        is_crawl_complete=True,
+        n_series_found=n_series,
+        is_crawl_complete=totals.is_crawl_complete,
     )
     counts = [
         FileCountRecord(context.archive_key, outcome, reason, n_files)
         for outcome, reason, n_files in index.file_counts()
     ]
     return [archive, *counts]
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)

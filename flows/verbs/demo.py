@@ -28,7 +28,10 @@ def demo(
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("patients", total=patients)
         made = make_hospital(
-            directory, patients=patients, seed=seed, progress=lambda done, total: bar.update(task, completed=done)
+            directory,
+            patients=patients,
+            seed=seed,
+            progress=lambda done, total: bar.update(task, completed=done),
         )
     print(f"{made}")
     print(f"Next:  ovf sweep {directory / 'archive'}")

@@ -20,12 +20,14 @@ def list_models() -> None:
 
     Example: ovf model list
     """
-    from models.registry import list_models as installed_models
+    from models.registry import describe_models
 
     table = Table(box=None, pad_edge=False)
     for header in ("model", "digest", "view", "trained on", "size"):
         table.add_column(header)
-    for model in installed_models():
+    for model in describe_models():
         trained_on = "simulated scans only" if model.is_simulated_only else "see card"
-        table.add_row(model.model_id, model.digest[:16], model.view, trained_on, f"{model.n_bytes / 1e6:.0f} MB")
+        table.add_row(
+            model.model_id, model.digest[:16], model.view_name, trained_on, f"{model.n_bytes / 1e6:.0f} MB"
+        )
     Console(highlight=False).print(table)

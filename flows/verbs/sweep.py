@@ -14,23 +14,31 @@ from flows.settings import read_settings
 
 def sweep(
     archive: Annotated[str, typer.Argument(help="a folder, or a zip")],
-    site: Annotated[str | None, typer.Option(help="name of the hospital; part of a patient's pseudonym")] = None,
+    site: Annotated[
+        str | None, typer.Option(help="name of the hospital; part of a patient's pseudonym")
+    ] = None,
     warehouse: Annotated[Path | None, typer.Option(help="the DuckDB file")] = None,
-    slabs: Annotated[Path | None, typer.Option(help="folder for slabs; default: slabs/ beside the warehouse")] = None,
+    slabs: Annotated[
+        Path | None, typer.Option(help="folder for slabs; default: slabs/ beside the warehouse")
+    ] = None,
     no_slabs: Annotated[bool, typer.Option("--no-slabs", help="score without keeping slabs")] = False,
     slab_width: Annotated[
         float | None, typer.Option(help="width in mm that a kept slab covers; 60 unless told")
     ] = None,
     model: Annotated[str | None, typer.Option(help="id of a model (`ovf model list`), or its folder")] = None,
     workers: Annotated[int | None, typer.Option(help="local workers; one a core unless told")] = None,
-    scheduler: Annotated[str | None, typer.Option(help="address of a Dask scheduler that runs already")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="address of a Dask scheduler that runs already")
+    ] = None,
     shard_size: Annotated[int | None, typer.Option(help="studies a shard at most")] = None,
     profile: Annotated[str | None, typer.Option(help="strict | lenient")] = None,
     min_age: Annotated[int | None, typer.Option(help="youngest age that is scored; 18 unless told")] = None,
     since: Annotated[str | None, typer.Option(help="first study date, YYYY-MM-DD")] = None,
     until: Annotated[str | None, typer.Option(help="last study date, YYYY-MM-DD")] = None,
     cohort: Annotated[Path | None, typer.Option(help="file with the PatientIDs to score, one a line")] = None,
-    opt_out: Annotated[Path | None, typer.Option(help="file with the PatientIDs to leave out, one a line")] = None,
+    opt_out: Annotated[
+        Path | None, typer.Option(help="file with the PatientIDs to leave out, one a line")
+    ] = None,
     accept_no_meta: Annotated[
         bool, typer.Option("--accept-no-meta", help="read DICOM files without preamble and file meta")
     ] = False,
@@ -42,7 +50,9 @@ def sweep(
     Example: ovf sweep /archive/ct --site north --warehouse north/warehouse.duckdb
     """
     if workers is not None and scheduler is not None:
-        raise typer.BadParameter("--workers is for local workers, --scheduler for a cluster: give one of them")
+        raise typer.BadParameter(
+            "--workers is for local workers, --scheduler for a cluster: give one of them"
+        )
     given = {
         "site": site,
         "warehouse": warehouse,

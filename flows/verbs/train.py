@@ -12,7 +12,9 @@ from rich.console import Console
 def train(
     out: Annotated[Path, typer.Option(help="folder for checkpoints and, at the end, the model")],
     recipe: Annotated[str, typer.Option(help="quick | published")] = "quick",
-    patients: Annotated[int | None, typer.Option(min=40, help="simulated patients; the recipe's own number unless told")] = None,
+    patients: Annotated[
+        int | None, typer.Option(min=40, help="simulated patients; the recipe's own number unless told")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="seed of patients, split and weights")] = 1,
 ) -> None:
     """Train a model on simulated scans. Stops and resumes at its last checkpoint.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.progress import Board, duration_text
+from flows.progress import Board, duration_text, line_of
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,4 @@ def test_nothing_left_when_all_are_decided(tmp_path: Path) -> None:
         board.counts.studies_found = board.counts.studies_decided = 3
         board.update(force=True)
         assert board.counts.seconds_left == 0.0
-        assert "0 s left" in board.line()
+        assert "0 s left" in line_of(board.counts)

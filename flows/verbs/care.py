@@ -1,0 +1,107 @@
+"""`ovf requeue`, `check`, `migrate`, `backup`, `forget`: looking after a warehouse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from flows.errors import Exit, SettingsError
+from flows.summary import conservation_line
+from flows.sweep_end import LevelCount
+from flows.verbs.options import DEFAULT, WarehouseOption
+from warehouse import checks, decisions
+from warehouse.queries import query
+from warehouse.reasons import REASONS
+from warehouse.store import Store
+
+
+def requeue(
+    reason: Annotated[str, typer.Option(help="reason code, with or without its detail, such as no_decoder")],
+    warehouse: WarehouseOption = DEFAULT,
+) -> None:
+    """Take decisions with one reason back, so that the next sweep decides those studies again. Scores stay.
+
+    Example: ovf requeue --reason no_decoder
+    """
+    code = reason.split(":", 1)[0]
+    if code not in REASONS:
+        raise SettingsError(f"there is no reason {code}; `ovf status` shows those that occur")
+    store = Store.open(warehouse, create=False)
+    with store.write() as connection:
+        n_studies = decisions.requeue(connection, reason)
+    print(f"{n_studies:,} studies will be decided again by the next sweep")
+
+
+def check(warehouse: WarehouseOption = DEFAULT) -> None:
+    """Check that everything found is accounted for, and that every row fits the others. Exit 1 when not.
+
+    Example: ovf check
+    """
+    console = Console(highlight=False)
+    store = Store.open(warehouse, create=False)
+    with store.read_live() as connection:
+        results = checks.run_checks(connection)
+        levels = connection.execute(query("conservation"), {"archive_key": None}).fetchall()
+    for row in levels:
+        console.print(f"archive {row[0][:8]} {conservation_line(LevelCount(*row[1:]))}", soft_wrap=True)
+    for result in results:
+        verdict = "ok" if not result.n_rows else f"{result.n_rows:,} offending rows: {result.description}"
+        console.print(f"{result.name}: {verdict}", soft_wrap=True)
+    if any(result.n_rows for result in results):
+        raise typer.Exit(Exit.UNEXPECTED)
+
+
+def migrate(warehouse: WarehouseOption = DEFAULT) -> None:
+    """Bring a warehouse of an earlier version to this one's schema. A copy is kept beside it.
+
+    Example: ovf migrate --warehouse north/warehouse.duckdb
+    """
+    applied = Store.migrate(warehouse)
+    print("\n".join(f"applied {name}" for name in applied) or "nothing to do: the schema is up to date")
+
+
+def backup(
+    target: Annotated[Path, typer.Argument(help="folder to make; holds identities and the key: keep it safe")],
+    warehouse: WarehouseOption = DEFAULT,
+) -> None:
+    """Copy warehouse, identity file and key to a new folder, and open the copy to see that it is whole.
+
+    Example: ovf backup /backup/ovf-2026-11-21
+    """
+    copied = Store.open(warehouse, create=False).backup(target)
+    print(f"backed up to {copied}; to restore, put the files back and sweep again")
+
+
+def forget(
+    patient_id: Annotated[str | None, typer.Option(help="PatientID as in the archive")] = None,
+    patient_key: Annotated[str | None, typer.Option(help="pseudonym, as in an export")] = None,
+    issuer: Annotated[str | None, typer.Option(help="IssuerOfPatientID, where the archive has one")] = None,
+    slabs: Annotated[Path | None, typer.Option(help="folder of the slabs, if not beside the warehouse")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    warehouse: WarehouseOption = DEFAULT,
+) -> None:
+    """Erase a patient from warehouse, identity file and slabs; later sweeps leave the patient out.
+
+    The archive itself is not touched.
+
+    Example: ovf forget --patient-key 3f9a...
+    """
+    if (patient_id is None) == (patient_key is None):
+        raise typer.BadParameter("give --patient-id or --patient-key")
+    if not yes:
+        typer.confirm("Erase this patient for good?", abort=True)
+    store = Store.open(warehouse, create=False)
+    erased = store.forget(patient_id=patient_id, patient_key=patient_key, issuer=issuer)
+    folder = slabs or store.paths.directory / "slabs"
+    n_files = sum(_delete(folder, key) for key in erased.series_keys)
+    print(f"erased {len(erased.study_keys):,} studies and {n_files:,} slab files; published copies were renewed")
+
+
+def _delete(folder: Path, series_key: str) -> int:
+    paths = list((folder / series_key[:2]).glob(f"{series_key}-*"))
+    for path in paths:
+        path.unlink()
+    return len(paths)

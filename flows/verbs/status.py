@@ -1,0 +1,78 @@
+"""`ovf status`: where every archive of a warehouse stands, also while a sweep runs in another terminal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from flows.progress import Counts, duration_text, line_of
+from flows.verbs.options import DEFAULT, WarehouseOption
+from warehouse.lease import holder_of
+from warehouse.queries import query
+from warehouse.store import Store
+
+
+def status(warehouse: WarehouseOption = DEFAULT) -> None:
+    """Show how far each archive is, what runs now, and why scans were left out.
+
+    Example: ovf status --warehouse north/warehouse.duckdb
+    """
+    console = Console(highlight=False)
+    store = Store.open(warehouse, create=False)
+    for path in sorted((store.paths.directory / "runs").glob("*.json")):
+        console.print(_running_line(store, path), soft_wrap=True)
+    with store.read() as connection:
+        rows = connection.execute(query("status")).fetchall()
+        names = [column[0] for column in connection.description]
+        reasons = connection.execute(query("summary"), {"archive_key": None}).fetchall()
+    if not rows:
+        console.print("nothing has been published yet: the first numbers come with the end of the first sweep")
+        return
+    console.print(_archives(names, rows))
+    console.print(_reasons(reasons))
+
+
+def _running_line(store: Store, path: Path) -> str:
+    archive_key = path.stem
+    holder = holder_of(store.paths.leases, archive_key)
+    values = json.loads(path.read_text())
+    counts = Counts(**{name: values[name] for name in Counts.__dataclass_fields__})
+    where = f"archive {archive_key[:8]}, run {values['run_id']}"
+    if holder is None:
+        how = "finished" if counts.phase == "finished" else f"stopped while {counts.phase}: sweep again to go on"
+        return f"{where}: {how}; {line_of(counts)}"
+    running = duration_text(values["elapsed_s"])
+    return f"{where}: {counts.phase} for {running}, process {holder.pid} on {holder.host}; {line_of(counts)}"
+
+
+def _archives(names: list[str], rows: list[tuple[object, ...]]) -> Table:
+    shown = ("archive_key", "site", "state", "finished_at", "n_files_found", "n_studies_found")
+    shown += ("scored", "excluded", "quarantined", "failed", "pending")
+    table = Table(title="archives, in studies", title_justify="left", box=None, pad_edge=False)
+    for name in shown:
+        table.add_column(name)
+    for row in rows:
+        values = dict(zip(names, row, strict=True))
+        values["archive_key"] = str(values["archive_key"])[:8]
+        table.add_row(*(_text(values[name]) for name in shown))
+    return table
+
+
+def _reasons(rows: list[tuple[str, str, str | None, int]]) -> Table:
+    table = Table(title="outcomes and reasons", title_justify="left", box=None, pad_edge=False)
+    for name in ("level", "outcome", "reason"):
+        table.add_column(name)
+    table.add_column("n", justify="right")
+    for level, outcome, reason, count in rows:
+        table.add_row(level, outcome, reason or "", f"{count:,}")
+    return table
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else str(value).split(".", maxsplit=1)[0]
