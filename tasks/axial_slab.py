@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from tasks import volume
@@ -43,8 +42,8 @@ def resample_axial(plan: SeriesPlan, reader: FrameReader, recipe: SlabRecipe) ->
     body = _look_at_body(plan, reader, axes, recipe)
     grid = _grid_of(position, axes, body, recipe)
     if volume.is_separable(axes):
-        return _read_separable(plan, reader, axes, position, grid, recipe), grid, body
-    return _read_oblique(plan, reader, axes, position, grid, recipe), grid, body
+        return _read_separable(plan, reader, axes, grid, recipe), grid, body
+    return _read_oblique(plan, reader, axes, grid, recipe), grid, body
 
 
 def _look_at_body(plan: SeriesPlan, reader: FrameReader, axes: PlaneAxes, recipe: SlabRecipe) -> Body:
@@ -68,14 +67,15 @@ def _grid_of(position: Float, axes: PlaneAxes, body: Body, recipe: SlabRecipe) -
     z_mm = volume.grid_mm(float(middle_z.min()), float(middle_z.max()), recipe.pixel_mm)[::-1]
     if np.ptp(z_mm) > MAX_LENGTH_MM or np.ptp(y_mm) > MAX_DEPTH_MM or not len(z_mm):
         raise SlabRejected("dims")
-    x_mm = body.middle_x_mm + (np.arange(recipe.n_slices) - recipe.n_slices // 2) * recipe.slice_mm
-    return Grid(x_mm, y_mm, z_mm)
+    steps = np.arange(recipe.n_slices) - recipe.n_slices // 2
+    return Grid(np.asarray(body.middle_x_mm + steps * recipe.slice_mm, float), y_mm, z_mm)
 
 
 def _read_separable(
-    plan: SeriesPlan, reader: FrameReader, axes: PlaneAxes, position: Float, grid: Grid, recipe: SlabRecipe
+    plan: SeriesPlan, reader: FrameReader, axes: PlaneAxes, grid: Grid, recipe: SlabRecipe
 ) -> Image:
     """Average x and interpolate y while reading, then interpolate z along the true positions."""
+    position = volume.positions_mm(plan)
     weights = _InPlaneWeights(axes, grid, recipe)
     stack = np.empty((len(plan.slices), len(grid.y_mm), len(grid.x_mm)), np.float32)
     for k, item in enumerate(plan.slices):
@@ -133,10 +133,10 @@ def _along_z(stack: Image, axes: PlaneAxes, position: Float, grid: Grid, recipe:
 
 
 def _read_oblique(
-    plan: SeriesPlan, reader: FrameReader, axes: PlaneAxes, position: Float, grid: Grid, recipe: SlabRecipe
+    plan: SeriesPlan, reader: FrameReader, axes: PlaneAxes, grid: Grid, recipe: SlabRecipe
 ) -> Image:
     """Sample the stack at every point of the slab: axes turned against the patient's in any direction."""
-    sampler = _PointSampler(plan, axes, position)
+    sampler = _PointSampler(plan, axes)
     offsets = (np.arange(OBLIQUE_STEPS) - OBLIQUE_STEPS // 2) * recipe.slice_mm / OBLIQUE_STEPS
     stack = sampler.read(reader, grid)
     slab = np.empty((len(grid.x_mm), len(grid.z_mm), len(grid.y_mm)), np.float32)
@@ -149,11 +149,12 @@ def _read_oblique(
 class _PointSampler:
     """Patient coordinates → (slice, v, u) indices of a stack, and values there."""
 
-    def __init__(self, plan: SeriesPlan, axes: PlaneAxes, position: Float) -> None:
-        self._plan, self._axes, self._position = plan, axes, position
+    def __init__(self, plan: SeriesPlan, axes: PlaneAxes) -> None:
+        self._plan, self._axes = plan, axes
+        self._position = volume.positions_mm(plan)
         self._normal = np.asarray(plan.normal)
-        self._along = position @ self._normal  # ascending through the plan
-        self._window = Window(0, plan.rows, 0, plan.columns)
+        self._along = self._position @ self._normal  # ascending through the plan
+        self._first = (0, 0)  # v, u of the part that was read
 
     def indices(self, x_mm: float, grid: Grid) -> tuple[Float, Float, Float]:
         """(slice, v, u) index of every (z, y) at one x."""
@@ -189,8 +190,3 @@ class _PointSampler:
         return np.asarray(
             ndimage.map_coordinates(stack, points, order=1, mode="constant", cval=AIR_HU), np.float32
         )
-
-
-def to_stored(slab: Image) -> NDArray[np.int16]:
-    """Rounded, contiguous int16."""
-    return np.ascontiguousarray(np.rint(slab).astype(np.int16))

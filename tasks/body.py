@@ -153,7 +153,7 @@ def find_trunk(coarse: Image, pixel_mm: tuple[float, float]) -> tuple[Mask, bool
 
 
 def _framed(mask: Mask, width: int, mode: str = "constant") -> Mask:
-    return np.pad(mask, width, mode=mode) if width else mask  # type: ignore[call-overload,no-any-return]
+    return np.pad(mask, width, mode=mode) if width else mask  # type: ignore[call-overload]
 
 
 def _largest(mask: Mask) -> tuple[Mask, bool] | None:
@@ -230,7 +230,7 @@ def _bone_column(half: Image, trunk: Mask, block: tuple[int, int], pose: PlanePo
     """(x, y) of the vertebra: most bone in a vertebra's box, in the rear of the trunk; NaN without bone."""
     share = np.clip((half - BONE_LOW_HU) * (1 / (BONE_FULL_HU - BONE_LOW_HU)), 0, 1)
     bone = np.where(trunk, block_mean(share, (block[0] // 2, block[1] // 2)), 0)
-    n_v, n_u = trunk.shape
+    n_v = trunk.shape[0]
     # The depth axis is v, or u in a decubitus-like pose of a slice that was not sorted by `plane_axes`.
     y = pose.origin[1] + np.arange(n_v) * block[0] * pose.v_step[1]
     inside = y[trunk.any(axis=1)]

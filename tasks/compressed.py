@@ -1,6 +1,7 @@
 """Decodes one compressed frame, after its own declared size was compared with the header. No I/O here.
 
-Every frame comes in as bytes and leaves as words (rows, columns) of a window. Damage is `SlabRejected`, never pixels.
+Every frame comes in as bytes and leaves as words (rows, columns) of a window. Damage is `SlabRejected`,
+never pixels.
 """
 
 from __future__ import annotations
@@ -148,7 +149,7 @@ def check_size(size: CodestreamSize, shape: tuple[int, int], pixels: PixelFormat
 
 
 def jpeg_size(frame: bytes) -> CodestreamSize:
-    """Size from the start-of-frame segment of JPEG or JPEG-LS (T.81 B.2.2). SlabRejected(decode) without one."""
+    """Size from the start-of-frame segment of JPEG or JPEG-LS (T.81 B.2.2), else SlabRejected(decode)."""
     place = 2
     if not frame.startswith(b"\xff\xd8"):
         raise SlabRejected("decode")

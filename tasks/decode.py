@@ -1,4 +1,4 @@
-"""Reads the pixels of planned slices as HU: only the bytes that are needed, nothing before its size is checked.
+"""Reads the pixels of planned slices as HU: only the bytes needed, and nothing before its size is checked.
 
 Takes a `SeriesPlan` and a source, returns arrays (rows, columns) of float32 HU between -1024 and 3071.
 """
@@ -243,7 +243,7 @@ def stored_dtype(pixels: PixelFormat) -> np.dtype[Any]:
 
 
 def to_hu(words: Words, item: PlannedSlice) -> Image:
-    """Stored words → HU: overlay bits masked, sign, the slice's slope and intercept, padding to air, clipped."""
+    """Stored words → HU: overlay bits masked, sign, the slice's own rescale, padding to air, clipped."""
     is_padding = _padding_mask(words, item)
     image = stored_values(words, item.pixels).astype(np.float32)
     if item.slope != 1:
@@ -265,7 +265,7 @@ def stored_values(words: Words, pixels: PixelFormat) -> Words:
     if not drop:
         return words.view(words.dtype.str.replace("u", "i")) if is_signed else words
     shifted = np.left_shift(words, lift, dtype=f"u{n_bits // 8}")
-    return np.right_shift(shifted.view(f"i{n_bits // 8}") if is_signed else shifted, drop)
+    return np.asarray(np.right_shift(shifted.view(f"i{n_bits // 8}") if is_signed else shifted, drop))
 
 
 def _padding_mask(words: Words, item: PlannedSlice) -> NDArray[np.bool_] | None:

@@ -1,10 +1,10 @@
-"""Decodes lossless JPEG (process 14) with the libjpeg-turbo that Pillow's wheel carries. Optional: it is only faster.
+"""Decodes lossless JPEG (process 14) with the libjpeg-turbo that Pillow's wheel carries. Optional, but faster.
 
-Measured on a 512² CT slice: 2.7 ms against 10.8 ms of pylibjpeg-libjpeg. Where the library or its layout is not the
-known one, `decode` returns None and the caller uses the plugin.
+Measured on a 512² CT slice: 2.7 ms against 10.8 ms of pylibjpeg-libjpeg. Where the library or its layout is not
+the known one, `decode` returns None and the caller uses the plugin.
 
-libjpeg calls back on a fatal error and expects not to be returned to. C would `longjmp`; Python cannot. So decoding
-runs on a thread of its own, which is parked for ever in that callback and replaced by a new one.
+libjpeg calls back on a fatal error and expects not to be returned to. C would `longjmp`; Python cannot. So
+decoding runs on a thread of its own, which is parked for ever in that callback and replaced by a new one.
 """
 
 from __future__ import annotations
@@ -139,8 +139,8 @@ _local = threading.local()
 def decode(frame: bytes, rows: int, columns: int, precision: int, end_row: int) -> NDArray[np.uint16] | None:
     """The first `end_row` rows of a one-component lossless JPEG, (end_row, columns) uint16.
 
-    None when the library is not here or refuses: the plugin then has the last word. The caller has compared the
-    frame's own size (SOF3) with the header.
+    None when the library is not here or refuses: the plugin then has the last word. The caller has compared
+    the frame's own size (SOF3) with the header.
     """
     library = _library()
     if library is None or len(_parked) >= MOST_PARKED_THREADS:

@@ -1,7 +1,7 @@
 """Finds libopenjp2, lends it to glymur, and decodes a part of one JPEG 2000 codestream that lies in memory.
 
-The system's library comes first, then the copy that Pillow's wheel carries. Without either, `slab.jp2` files can be
-neither written nor read, and single frames are decoded whole by pylibjpeg-openjpeg.
+The system's library comes first, then the copy that Pillow's wheel carries. Without either, `slab.jp2` files can
+be neither written nor read, and single frames are decoded whole by pylibjpeg-openjpeg.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _environment(key: str, value: str) -> Iterator[None]:
 class _Component(ctypes.Structure):
     """opj_image_comp_t of OpenJPEG 2.x."""
 
-    _fields_ = [  # noqa: RUF012 - ctypes wants a plain list
+    _fields_ = [
         *((name, ctypes.c_uint32) for name in ("dx", "dy", "w", "h", "x0", "y0", "prec", "bpp", "sgnd")),
         ("resno_decoded", ctypes.c_uint32),
         ("factor", ctypes.c_uint32),
@@ -103,7 +103,7 @@ class _Component(ctypes.Structure):
 class _Image(ctypes.Structure):
     """opj_image_t of OpenJPEG 2.x."""
 
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         *((name, ctypes.c_uint32) for name in ("x0", "y0", "x1", "y1", "numcomps")),
         ("color_space", ctypes.c_int),
         ("comps", ctypes.POINTER(_Component)),
@@ -126,7 +126,7 @@ def _library() -> Any | None:
     if name is None:
         return None
     try:
-        library = ctypes.CDLL(name)
+        library: Any = ctypes.CDLL(name)
     except OSError:
         return None
     library.opj_version.restype = ctypes.c_char_p

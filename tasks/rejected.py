@@ -5,7 +5,7 @@ from __future__ import annotations
 from warehouse.reasons import message_for
 
 
-class SlabRejected(Exception):  # noqa: N818 - a verdict on a series, not a fault of the program
+class SlabRejected(Exception):
     """A series that cannot be turned into a slab: a reason code of `warehouse.reasons` and its numbers."""
 
     def __init__(self, reason: str, /, **numbers: float | int) -> None:
