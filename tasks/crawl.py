@@ -16,11 +16,13 @@ from typing import Protocol
 from tasks.header import ZipFound, dataset_offset, issue, read_headers
 from tasks.index import Index, Known, Result
 from tasks.instance import FileIssue, FileRef, Instance
-from tasks.sources.base import DirectoryListing, Entry, Problem, Source, error_name
+from tasks.sources.base import DirectoryListing, Entry, Problem, Source, error_name, join
+from warehouse.reasons import Outcome
 
 WAVE_FILES = 20_000  # new files in a wave: about a second of reading on ten cores, 60 studies
 BATCH_FILES = 256  # files per call of read_batch: tens of milliseconds of work, 0.3 MB of results
 BATCHES_IN_FLIGHT = 16
+MAX_YOUNG = 100_000  # files held back until they had time to settle; more than that are read at once
 STABLE_S = 5.0  # a file younger than this may still be being written; exports write a slice in far less
 SEEN_EVERY = 500  # directories per note in the index
 _COMPARE_BYTES = 1 << 20
@@ -98,6 +100,7 @@ class _Crawl:
     waiting: list[_Waiting] = field(default_factory=list)
     flying: deque[tuple[list[_Waiting], Batch]] = field(default_factory=deque)
     young: list[_Waiting] = field(default_factory=list)
+    zips: list[Result] = field(default_factory=list)  # written after their members
     seen: list[bytes] = field(default_factory=list)
     unread: list[bytes] = field(default_factory=list)  # directories that could not be listed
     n_seen: int = 0
@@ -115,15 +118,20 @@ def crawl(
     batch_files: int = BATCH_FILES,
     in_flight: int = BATCHES_IN_FLIGHT,
     stable_s: float = STABLE_S,
+    retry_reasons: Iterable[str] = (),
     on_progress: Callable[[Progress], None] | None = None,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Wave]:
-    """Bring the index up to date with the source. Raises only what `read_batch` and the index raise."""
+    """Bring the index up to date with the source. Raises only what the index raises.
+
+    Failed and pending files are read again, and those that ended for one of `retry_reasons` (such as `no_meta` when
+    that is accepted now).
+    """
     state = _Crawl(source, index, read_batch, batch_files, in_flight, stable_s, clock)
     n_before = index.totals().n_files_found
     state.number, state.wave = index.begin_crawl()
-    state.retried = index.retried()
+    state.retried = index.retried(retry_reasons)
 
     def progress() -> Progress:
         return Progress(state.n_seen, state.n_read, state.n_bytes, n_before or None)
@@ -135,8 +143,7 @@ def crawl(
         if state.n_in_wave >= wave_files:
             yield _end_wave(state, progress, is_last=False)
     _read_young(state, sleep)
-    _drain(state, 0)
-    index.flush(state.wave)
+    _finish(state)
     _forget_gone(state)
     index.end_crawl()
     if on_progress is not None:
@@ -145,10 +152,9 @@ def crawl(
 
 
 def _end_wave(state: _Crawl, progress: Callable[[], Progress], *, is_last: bool) -> Wave:
-    _submit(state)
-    _drain(state, 0)
-    state.index.flush(state.wave)
+    _finish(state)
     for ticket in state.index.settling(None if is_last else state.wave):
+        state.index.drop_moved(ticket.study_instance_uid, state.wave)
         _compare_twins(state, ticket.study_instance_uid)
     done = Wave(state.wave, progress(), is_last)
     if not is_last:
@@ -156,6 +162,16 @@ def _end_wave(state: _Crawl, progress: Callable[[], Progress], *, is_last: bool)
         state.n_in_wave = 0
         state.index.begin_wave(state.wave)
     return done
+
+
+def _finish(state: _Crawl) -> None:
+    """Read and write all that is on its way. A zip is written last: killed before, all of it is read again."""
+    _submit(state)
+    _drain(state, 0)
+    for result in state.zips:
+        state.index.write(result, state.wave)
+    state.zips.clear()
+    state.index.flush(state.wave)
 
 
 # ---- deciding what is read
@@ -172,7 +188,6 @@ def _take(state: _Crawl, listing: DirectoryListing) -> None:
         if not _is_settled(state, listing.path, entry, before):
             _queue(state, _Waiting(listing.path, entry, listing.ref(entry), before))
     if listing.problem is None or listing.is_zip:
-        known.pop(b"", None) if listing.problem else None
         if known:
             state.index.forget(listing.path, known, state.wave)
         _saw(state, listing.path)
@@ -185,8 +200,14 @@ def _take_problem(state: _Crawl, listing: DirectoryListing, known: dict[bytes, K
     if not listing.is_zip:
         state.unread.append(listing.path)
     found = issue(FileRef(listing.path), listing.problem.reason, listing.problem.detail)
-    entry = Entry(b"", 0, 0)
-    state.index.write(Result(listing.path, entry, found, known.pop(b"", None)), state.wave)
+    _note(state, listing.path, Entry(b"", 0, 0), found, known.pop(b"", None))
+
+
+def _note(state: _Crawl, directory: bytes, entry: Entry, found: FileIssue, before: Known | None) -> None:
+    """Write the row of a name that is not opened, unless it stands already."""
+    is_transient = found.outcome == Outcome.FAILED and before is not None and before.part is not None
+    if not is_transient and not state.index.is_same_issue(before, found):
+        state.index.write(Result(directory, entry, found, before), state.wave)
 
 
 def _saw(state: _Crawl, directory: bytes) -> None:
@@ -198,27 +219,35 @@ def _saw(state: _Crawl, directory: bytes) -> None:
 
 def _is_settled(state: _Crawl, directory: bytes, entry: Entry, before: Known | None) -> bool:
     """Whether this name needs no reading: it is as it was, or a row of its own without being opened."""
-    is_unchanged = before is not None and (before.size_bytes, before.mtime_ns) == entry[1:3]
     problem = entry.problem
     if problem is None and entry.inode and not state.index.claim(entry.inode, directory, entry.name):
         problem = Problem("duplicate")
     if problem is not None:
-        ref = FileRef(directory)
-        found = issue(ref, problem.reason, problem.detail)
-        state.index.write(Result(directory, entry, found, before), state.wave)
+        _note(state, directory, entry, issue(FileRef(directory), problem.reason, problem.detail), before)
         return True
-    if before is None or not is_unchanged or before.reason_id in state.retried:
+    if (
+        before is None
+        or (before.size_bytes, before.mtime_ns) != entry[1:3]
+        or before.reason_id in state.retried
+    ):
         return False
     if before.is_vanished:
         state.index.reappeared(directory, entry.name, before)
-    if before.reason_id is None and before.part is None:  # a zip as it was: its members stand
-        _saw(state, directory + b"/" + entry.name if directory else entry.name)
+    is_zip = before.reason_id is None and before.part is None
+    return not is_zip or _is_settled_zip(state, join(directory, entry.name))
+
+
+def _is_settled_zip(state: _Crawl, path: bytes) -> bool:
+    """A zip as it was: its members stand, unless one of them is to be tried again."""
+    if state.index.has_any(path, state.retried):
+        return False
+    _saw(state, path)
     return True
 
 
 def _queue(state: _Crawl, name: _Waiting) -> None:
     age_s = state.clock() - name.entry.mtime_ns / 1e9
-    if age_s < state.stable_s and name.ref.member is None:
+    if age_s < state.stable_s and name.ref.member is None and len(state.young) < MAX_YOUNG:
         state.young.append(name)
         return
     _read(state, name)
@@ -246,19 +275,33 @@ def _drain(state: _Crawl, until: int) -> None:
         if not state.flying:
             _submit(state)
         names, batch = state.flying.popleft()
-        for name, found in zip(names, batch.result(), strict=True):
+        for name, found in zip(names, _results(state, names, batch), strict=True):
             _write(state, name, found)
+
+
+def _results(state: _Crawl, names: list[_Waiting], batch: Batch) -> list[Found]:
+    """What a batch found. When its worker died it is tried once more; after that its files have failed."""
+    try:
+        return batch.result()
+    except Exception:
+        try:
+            return state.read_batch([name.ref for name in names]).result()
+        except Exception:
+            return [issue(name.ref, "worker_died") for name in names]
 
 
 def _write(state: _Crawl, name: _Waiting, found: Found) -> None:
     state.n_read += 1
     state.n_in_wave += 1
     state.n_bytes += name.ref.size_bytes
-    is_zip = isinstance(found, ZipFound)
-    result = Result(name.directory, name.entry, None if isinstance(found, ZipFound) else found, name.known)
-    state.index.write(result, state.wave)
-    if is_zip:
+    if isinstance(found, ZipFound):
+        state.zips.append(Result(name.directory, name.entry, None, name.known))
         _read_zip(state, name.ref)
+        return
+    is_transient = isinstance(found, FileIssue) and found.outcome in (Outcome.FAILED, Outcome.PENDING)
+    if is_transient and name.known is not None and name.known.part is not None:
+        return  # what is known of it stands until it can be read again
+    state.index.write(Result(name.directory, name.entry, found, name.known), state.wave)
 
 
 def _read_zip(state: _Crawl, ref: FileRef) -> None:

@@ -10,14 +10,16 @@ from __future__ import annotations
 import os
 import threading
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tasks.index_studies import StudyPartition, connect
+from tasks.index_studies import StudyPartition, connect, place_of
 from tasks.instance import FileIssue, FileRef, Instance, StudyInstances, StudyTicket
 from tasks.sources.base import DirectoryListing, Entry
+from warehouse.reasons import Outcome
 
 FLUSH_ROWS = 5_000  # results per transaction; about 5 MB in memory
 
@@ -131,14 +133,15 @@ class Index:
     def totals(self) -> IndexTotals:
         """Counts over the whole index."""
         with self._lock:
-            studies, series, instances = map(sum, zip(*(p.counts() for p in self._parts), strict=True))
+            counts = zip(*(part.counts() for part in self._parts), strict=True)
+            studies, series, instances, vanished = map(sum, counts)
             n_apart = sum(n for _, _, n in self.file_counts())
             return IndexTotals(
                 n_files_found=instances + n_apart,
                 n_instances=instances,
                 n_studies=studies,
                 n_series=series,
-                n_files_vanished=self._fact("vanished") or 0,
+                n_files_vanished=vanished,
                 is_crawl_complete=bool(self._fact("is_complete")),
             )
 
@@ -163,11 +166,6 @@ class Index:
         with self._lock:
             self._set_fact("is_complete", 1)
 
-    def is_new(self) -> bool:
-        """Whether no crawl ever ended."""
-        with self._lock:
-            return not self._files.execute("SELECT 1 FROM files LIMIT 1").fetchone()
-
     def known(self, listing: DirectoryListing) -> dict[bytes, Known]:
         """Rows of the names that a listing speaks of, by one range query."""
         with self._lock:
@@ -180,6 +178,31 @@ class Index:
                 (directory_id, listing.after, listing.after, listing.until, listing.until),
             )
             return {row[0]: Known(*row[1:]) for row in rows}
+
+    def retried(self, reasons: Iterable[str] = ()) -> frozenset[int]:
+        """Ids of the reasons whose files are read again: failed, pending, and those named."""
+        with self._lock:
+            rows = self._files.execute("SELECT reason_id, outcome, reason FROM reasons").fetchall()
+        again = frozenset(reasons)
+        return frozenset(
+            reason_id
+            for reason_id, outcome, reason in rows
+            if outcome in (Outcome.FAILED, Outcome.PENDING) or reason.split(":", 1)[0] in again
+        )
+
+    def has_any(self, directory: bytes, reason_ids: frozenset[int]) -> bool:
+        """Whether a row of this directory (or zip) ended for one of these reasons."""
+        with self._lock:
+            rows = self._files.execute(
+                "SELECT DISTINCT reason_id FROM files WHERE directory_id = ? AND reason_id IS NOT NULL",
+                (self._known_directory(directory),),
+            )
+            return any(row[0] in reason_ids for row in rows)
+
+    def is_same_issue(self, known: Known | None, issue: FileIssue) -> bool:
+        """Whether this name already ended so."""
+        with self._lock:
+            return known is not None and self._reasons.get((issue.outcome, issue.reason)) == known.reason_id
 
     def write(self, result: Result, wave: int) -> None:
         """Add one result; flushed in transactions of some thousands."""
@@ -263,14 +286,25 @@ class Index:
                     "UPDATE files SET is_vanished = 1 WHERE directory_id = ? AND name = ?",
                     (directory_id, name),
                 )
-                self._add_fact("vanished", 1)
             return
         if part is not None and known.instance_id is not None:
             part.remove(known.instance_id, wave)
-        self._add_fact("vanished", -known.is_vanished)
-        self._count(known.reason_id, -1)
-        self._files.execute("DELETE FROM files WHERE directory_id = ? AND name = ?", (directory_id, name))
-        self._files.execute("DELETE FROM claims WHERE directory_id = ? AND name = ?", (directory_id, name))
+        self._count({known.reason_id: -1})
+        self._delete_file(directory_id, name)
+
+    def drop_moved(self, study_uid: str, wave: int) -> None:
+        """Forget vanished files of a study whose instances were found again under another name."""
+        with self._lock:
+            part = self._part_of(study_uid)
+            for instance_id, ref in part.moved(study_uid):
+                part.remove(instance_id, wave)
+                directory, name, _ = place_of(ref)
+                self._delete_file(self._known_directory(directory), name)
+
+    def _delete_file(self, directory_id: int | None, name: bytes) -> None:
+        place = (directory_id, name)
+        self._files.execute("DELETE FROM files WHERE directory_id = ? AND name = ?", place)
+        self._files.execute("DELETE FROM claims WHERE directory_id = ? AND name = ?", place)
 
     def reappeared(self, directory: bytes, name: bytes, known: Known) -> None:
         """A vanished file is there again, unchanged."""
@@ -281,7 +315,6 @@ class Index:
                 "UPDATE files SET is_vanished = 0 WHERE directory_id = ? AND name = ?",
                 (self._known_directory(directory), name),
             )
-            self._add_fact("vanished", -1)
 
     def claim(self, inode: tuple[int, int], directory: bytes, name: bytes) -> bool:
         """Whether this name is the one by which the inode is read; the first to ask is."""
@@ -342,14 +375,14 @@ class Index:
 
     def _write_files(self, stored: list[tuple[int, int] | None]) -> None:
         rows = []
+        changes: Counter[int | None] = Counter()
         for result, place in zip(self._results, stored, strict=True):
             reason_id = None
             if place is None and isinstance(result.found, FileIssue):
                 reason_id = self._reason_id(result.found)
             if result.known is not None:
-                self._count(result.known.reason_id, -1)
-                self._add_fact("vanished", -result.known.is_vanished)
-            self._count(reason_id, 1)
+                changes[result.known.reason_id] -= 1
+            changes[reason_id] += 1
             entry = result.entry
             rows.append(
                 (
@@ -362,6 +395,7 @@ class Index:
                 )
             )
         self._files.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, 0)", rows)
+        self._count(changes)
 
     def _reason_id(self, issue: FileIssue) -> int:
         key = (issue.outcome, issue.reason)
@@ -371,17 +405,11 @@ class Index:
             self._reasons[key] = row[0]
         return self._reasons[key]
 
-    def _count(self, reason_id: int | None, change: int) -> None:
-        if reason_id is not None:
-            self._files.execute(
-                "UPDATE reasons SET n_files = n_files + ? WHERE reason_id = ?", (change, reason_id)
-            )
-
-    def retried(self) -> frozenset[int]:
-        """Ids of the reasons whose files are read again every time: failed and pending."""
-        with self._lock:
-            rows = self._files.execute("SELECT reason_id FROM reasons WHERE outcome IN ('failed', 'pending')")
-            return frozenset(row[0] for row in rows)
+    def _count(self, changes: Mapping[int | None, int]) -> None:
+        self._files.executemany(
+            "UPDATE reasons SET n_files = n_files + ? WHERE reason_id = ?",
+            [(change, reason_id) for reason_id, change in changes.items() if reason_id is not None],
+        )
 
     def _known_directory(self, path: bytes) -> int | None:
         row = self._files.execute("SELECT directory_id FROM directories WHERE path = ?", (path,)).fetchone()
@@ -401,7 +429,3 @@ class Index:
 
     def _set_fact(self, name: str, value: int) -> None:
         self._files.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
-
-    def _add_fact(self, name: str, change: int) -> None:
-        if change:
-            self._set_fact(name, (self._fact(name) or 0) + change)

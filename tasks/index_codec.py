@@ -49,7 +49,7 @@ def _common_json(values: tuple[Any, ...]) -> tuple[bytes, str]:
     return hashlib.blake2b(common.encode(), digest_size=12).digest(), common
 
 
-def decode(file: FileRef, digest: str, sop_uid: str, study_uid: str, common: str, own: str) -> Instance:
+def decode(file: FileRef, digest: str, *, sop_uid: str, study_uid: str, common: str, own: str) -> Instance:
     """The instance again, equal in every field."""
     values: dict[str, Any] = dict(zip(COMMON, _common_of(common), strict=True))
     values.update(zip(OWN, map(_tuple, json.loads(own)), strict=True))

@@ -39,6 +39,8 @@ def assemble(study_uid: str, copies: list[Copy], issues: list[FileIssue]) -> Stu
         dropped[instance.series_instance_uid] += len(same_sop) - n_contents
         if all(copy.is_vanished for copy in same_sop):
             vanished.add(sop_uid)
+    # A broken file of an instance that is there in full does no harm; it only counts as a file.
+    unmatched = [each for each in issues if each.sop_instance_uid not in by_sop]
     instances.sort(key=lambda each: (each.series_instance_uid, each.sop_instance_uid))
     return StudyInstances(
         study_instance_uid=study_uid,
@@ -46,7 +48,7 @@ def assemble(study_uid: str, copies: list[Copy], issues: list[FileIssue]) -> Stu
         n_files=len(copies) + len(issues),
         duplicates=dropped.total(),
         conflicts=frozenset(conflicts),
-        issues=tuple(sorted(issues, key=lambda each: (each.file.path, each.file.member or b""))),
+        issues=tuple(sorted(unmatched, key=lambda each: (each.file.path, each.file.member or b""))),
         duplicates_by_series=tuple(sorted((uid, n) for uid, n in dropped.items() if n)),
         vanished=frozenset(vanished),
     )

@@ -96,7 +96,7 @@ class StudyPartition:
             common_id = self._common_id(common_digest, common)
         else:
             own = encode_issue(found)
-        place, name, is_member = _place_of(found.file)
+        place, name, is_member = place_of(found.file)
         cursor = self.sql.execute(
             "INSERT INTO instances (study_id, sop_uid, place_id, name, is_member, size_bytes, mtime_ns,"
             " digest, common_id, own) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -184,6 +184,17 @@ class StudyPartition:
         )
         return others.fetchone() is not None
 
+    def moved(self, study_uid: str) -> list[tuple[int, FileRef]]:
+        """Vanished files of a study whose instance is there again under another name."""
+        rows = self.sql.execute(
+            "SELECT g.instance_id, p.path, g.name, g.is_member, g.size_bytes, g.mtime_ns FROM instances g"
+            " JOIN places p USING (place_id) JOIN studies s USING (study_id) WHERE s.uid = ? AND g.is_vanished"
+            " AND EXISTS (SELECT 1 FROM instances i WHERE i.study_id = g.study_id AND i.sop_uid = g.sop_uid"
+            "   AND NOT i.is_vanished AND i.common_id IS NOT NULL)",
+            (study_uid,),
+        ).fetchall()
+        return [(row[0], _file_of(*row[1:])) for row in rows]
+
     def restart(self, wave: int) -> None:
         """A new crawl: studies left open wait for a whole wave again, and may be handed out again."""
         self.sql.execute("UPDATE studies SET touch = ?, issued = -1 WHERE is_dirty", (wave,))
@@ -264,17 +275,20 @@ class StudyPartition:
             if digest is None:
                 issues.append(decode_issue(file, sop_uid, study_uid, own))
                 continue
-            instance = decode(file, digest.hex(), sop_uid, study_uid, common, own)
+            instance = decode(
+                file, digest.hex(), sop_uid=sop_uid, study_uid=study_uid, common=common, own=own
+            )
             copies.append(Copy(instance, full_digest, bool(is_vanished)))
         return assemble(study_uid, copies, issues)
 
-    def counts(self) -> tuple[int, int, int]:
-        """(studies, series by UID, instances and broken files)."""
+    def counts(self) -> tuple[int, int, int, int]:
+        """(studies, series by UID, instances and broken files, vanished ones of them)."""
         row = self.sql.execute(
             "SELECT (SELECT count(*) FROM studies), (SELECT count(*) FROM series),"
-            " (SELECT coalesce(sum(n_files), 0) FROM studies)"
+            " (SELECT coalesce(sum(n_files), 0) FROM studies),"
+            " (SELECT count(*) FROM instances WHERE is_vanished)"
         ).fetchone()
-        return int(row[0]), int(row[1]), int(row[2])
+        return int(row[0]), int(row[1]), int(row[2]), int(row[3])
 
     # ---- ids
 
@@ -308,7 +322,8 @@ class StudyPartition:
         return known
 
 
-def _place_of(file: FileRef) -> tuple[bytes, bytes, bool]:
+def place_of(file: FileRef) -> tuple[bytes, bytes, bool]:
+    """(directory or zip, name or member, whether it is a member)."""
     if file.member is not None:
         return file.path, file.member, True
     return (*split(file.path), False)

@@ -44,3 +44,4 @@ CREATE TABLE IF NOT EXISTS instances (
     is_vanished INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS instances_of_study ON instances (study_id, sop_uid);
+CREATE INDEX IF NOT EXISTS instances_vanished ON instances (instance_id) WHERE is_vanished;

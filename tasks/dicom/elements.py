@@ -23,10 +23,13 @@ MAX_NESTING = 64  # real structured reports reach about 20
 MAX_STEPS = 1_000_000  # elements walked in one file, about a second; enhanced CTs need about 100 a frame
 UNDEFINED = 0xFFFFFFFF
 
-SHORT_VRS = frozenset(
-    vr.encode() for vr in ["AE", "AS", "AT", "CS", "DA", "DS", "DT", "FL", "FD", "IS", "LO", "LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI", "UL", "US"]
-)
-LONG_VRS = frozenset(vr.encode() for vr in ["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"])
+
+def _vrs(names: str) -> frozenset[bytes]:
+    return frozenset(name.encode() for name in names.split())
+
+
+SHORT_VRS = _vrs("AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US")  # length in 2 bytes
+LONG_VRS = _vrs("OB OD OF OL OV OW SQ SV UC UN UR UT UV")  # length in 4 bytes, after 2 reserved ones
 _SHORT = struct.Struct("<4s2sH")
 _IMPLICIT = struct.Struct("<4sI")
 _LENGTH = struct.Struct("<I")

@@ -35,7 +35,7 @@ def pixel_problem(
         return Problem(f"missing_mandatory:{','.join(missing)}")
     if found.pixel_offset is None:
         return Problem("truncated", f"missing_bytes={found.missing_bytes}") if found.is_cut else None
-    n_bytes = _declared_bytes(values)
+    n_bytes = _declared_bytes(found)
     if n_bytes is None:
         return Problem("dims")
     if found.pixel_length is None:
@@ -57,16 +57,24 @@ def _missing(values: dict[bytes, bytes], found: Elements) -> list[str]:
     )
     if is_ct:
         needed += ["Rows", "Columns", "BitsAllocated"]
-    absent = [v.TAG_OF[keyword] for keyword in needed if v.code(values.get(v.TAG_OF[keyword])) is None]
+    absent = [v.TAG_OF[keyword] for keyword in needed if not _is_given(values.get(v.TAG_OF[keyword]))]
     if is_ct and found.pixel_tag not in PIXEL_TAGS:
         absent.append(_PIXEL_DATA)
     return [f"{each[1::-1].hex()}{each[:1:-1].hex()}".upper() for each in absent]
 
 
-def _declared_bytes(values: dict[bytes, bytes]) -> int | None:
+def _is_given(raw: bytes | None) -> bool:
+    # A binary 32 is a blank and a NUL: numbers of two bytes count as given whatever they are.
+    return raw is not None and (len(raw) == 2 or bool(raw.strip(b" \0")))
+
+
+def _declared_bytes(found: Elements) -> int | None:
     """Bytes of all frames as declared, 0 where that cannot be told; None: impossible."""
+    values = found.values
     rows = v.unsigned(values.get(v.TAG_OF["Rows"])) or 0
     columns = v.unsigned(values.get(v.TAG_OF["Columns"])) or 0
+    if 0 in (rows, columns) and found.pixel_tag == _PIXEL_DATA:
+        return None
     n_frames = v.integer(values.get(v.TAG_OF["NumberOfFrames"]))
     n_frames = 1 if n_frames is None else n_frames
     samples = v.unsigned(values.get(v.TAG_OF["SamplesPerPixel"])) or 1

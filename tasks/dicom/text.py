@@ -56,7 +56,7 @@ def _with_escapes(raw: bytes, terms: list[str]) -> str | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            text = decode_bytes(raw, convert_encodings(terms), set("\\\r\n\t\f"))
+            text = decode_bytes(raw, convert_encodings(terms), set(b"\\\r\n\t\f"))
         except (LookupError, ValueError):
             return None
     return None if "\ufffd" in text or "\x1b" in text else str(text)

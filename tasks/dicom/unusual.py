@@ -38,17 +38,17 @@ def scan_with_pydicom(
     """As `elements.scan`, for what that does not know. Raises BadHeader."""
     from pydicom.filereader import read_dataset
 
-    file = _Bounded(read_at, start, size_bytes)
-    numbers = [int.from_bytes(each[1::-1] + each[:1:-1], "big") for each in TAGS]
+    file: Any = _Bounded(read_at, start, size_bytes)  # read, seek and tell are all that pydicom uses
+    numbers: list[Any] = [int.from_bytes(each[1::-1] + each[:1:-1], "big") for each in TAGS]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             data_set = read_dataset(
-                file,  # type: ignore[arg-type]  # read, seek and tell are all it uses
+                file,
                 is_implicit,
                 not is_big_endian,
                 stop_when=_is_pixels,
-                specific_tags=numbers,  # type: ignore[arg-type]  # plain numbers will do
+                specific_tags=numbers,
             )
     except Exception:  # pydicom raises many kinds on broken headers; all mean the same
         raise BadHeader("unusual") from None
@@ -91,7 +91,7 @@ def _is_pixels(element: Any, _vr: str | None, _length: int) -> bool:
 def _raw_values(data_set: Any, is_big_endian: bool) -> dict[bytes, bytes]:
     """Raw values by little-endian tag, binary numbers turned to little endian."""
     values: dict[bytes, bytes] = {}
-    for number in data_set.keys():
+    for number in data_set.keys():  # noqa: SIM118 - iterating a data set yields elements
         raw = data_set.get_item(number)
         key = tag(number.group, number.element)
         if key not in TAGS or not isinstance(raw.value, bytes):

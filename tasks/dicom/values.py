@@ -1,7 +1,7 @@
 """Raw element values to the fields of an `Instance`. Pure; what cannot be read is None, never a default.
 
-Numbers follow PS3.5 section 6.2 (DS, IS, US, SS). Conversions are cached: most values repeat in every slice of a series,
-and equal strings that are one object make records small on their way between processes.
+Numbers follow PS3.5 section 6.2 (DS, IS, US, SS). Conversions are cached: most values repeat in every slice of a
+series, and equal strings that are one object make records small on their way between processes.
 """
 
 from __future__ import annotations
@@ -71,10 +71,18 @@ TAG_OF = {
     "LossyImageCompression": tag(0x0028, 0x2110),
 }
 TAGS = frozenset(TAG_OF.values())
+
+
+def _tags(keywords: str) -> tuple[bytes, ...]:
+    return tuple(TAG_OF[keyword] for keyword in keywords.split())
+
+
 # Binary numbers: their bytes are turned round where a file is big endian.
 BINARY = frozenset(
-    TAG_OF[keyword]
-    for keyword in ["SamplesPerPixel", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit"]
+    _tags(
+        "SamplesPerPixel Rows Columns BitsAllocated BitsStored HighBit PixelRepresentation "
+        "PixelPaddingValue PixelPaddingRangeLimit"
+    )
 )
 _CACHE = 1 << 14
 _BLANK = b" \0"
@@ -247,9 +255,10 @@ def instance_of(
     )
 
 
-_TEXTS = tuple(
-    TAG_OF[keyword]
-    for keyword in ["PatientID", "IssuerOfPatientID", "AccessionNumber", "SeriesDescription", "ProtocolName", "StudyDescription", "DerivationDescription", "ContrastBolusAgent", "Manufacturer", "ManufacturerModelName", "StationName", "ConvolutionKernel", "RescaleType"]
+_TEXTS = _tags(
+    "PatientID IssuerOfPatientID AccessionNumber SeriesDescription ProtocolName StudyDescription "
+    "DerivationDescription ContrastBolusAgent Manufacturer ManufacturerModelName StationName "
+    "ConvolutionKernel RescaleType"
 )
 _SET, _SOP, _CLASS = TAG_OF["SpecificCharacterSet"], TAG_OF["SOPInstanceUID"], TAG_OF["SOPClassUID"]
 _STUDY, _SERIES = TAG_OF["StudyInstanceUID"], TAG_OF["SeriesInstanceUID"]

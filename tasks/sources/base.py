@@ -44,7 +44,8 @@ class DirectoryListing:
     """A stretch of one directory in sorted order; large directories come in several stretches.
 
     It tells of every name in (after, until]; None is open-ended. Names of that range that it does not tell of
-    have gone, unless `problem` is set: then the rest of the directory could not be read.
+    have gone. `problem`: the directory could not be read (nothing is known of its names), or what is wrong with
+    the zip as a whole (its other members are told of all the same).
     """
 
     path: bytes  # relative to the archive root, b"" for the root; the zip's own path for members

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -34,13 +34,14 @@ class FolderSource:
     root: bytes
     only: bytes | None = None
     kind: str = "folder"
+    skip: tuple[bytes, ...] = ()  # folders of our own (warehouse, slabs) that may lie inside the archive
 
     def walk(self) -> Iterator[DirectoryListing]:
         """Directories in sorted order, depth first; see `tasks.sources.base.Source`."""
         if self.only is not None:
             found = _stat_entry(self.only, join(self.root, self.only))
             return iter([DirectoryListing(b"", (found,) if found else ())])
-        return _Walk(self.root).directories()
+        return _Walk(self.root, self.skip).directories()
 
     def members(self, ref: FileRef) -> Iterator[DirectoryListing]:
         """The members of a zip."""
@@ -66,14 +67,14 @@ class FolderSource:
         return descriptor
 
 
-def open_folder(archive: str) -> FolderSource:
-    """The folder or zip at a path. Raises ArchiveUnreachable with what to do."""
+def open_folder(archive: str, skip: Iterable[Path] = ()) -> FolderSource:
+    """The folder or zip at a path, without the folders to skip. Raises ArchiveUnreachable with what to do."""
     path = os.path.realpath(os.fsencode(archive))
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
             os.scandir(path).close()
-            return FolderSource(path)
+            return FolderSource(path, skip=tuple(os.path.realpath(os.fsencode(each)) for each in skip))
         if stat.S_ISREG(mode):
             folder, name = os.path.split(path)
             os.close(os.open(path, _OPEN_FLAGS))
@@ -127,8 +128,8 @@ class _Folder:
 class _Walk:
     """One walk: remembers the outside targets that links have led to, and the names still to be listed."""
 
-    def __init__(self, root: bytes) -> None:
-        self.root = root
+    def __init__(self, root: bytes, skip: tuple[bytes, ...]) -> None:
+        self.root, self.skip = root, frozenset(skip)
         self.followed: dict[tuple[int, int], bytes] = {}  # (st_dev, st_ino) of outside folders → real path
 
     def directories(self) -> Iterator[DirectoryListing]:
@@ -186,7 +187,9 @@ class _Walk:
             if found.is_symlink():
                 return self._link(folder, name, deeper)
             if found.is_dir(follow_symlinks=False):
-                deeper.append(_Folder(join(folder.path, name), folder.is_outside))
+                path = join(folder.path, name)
+                if join(self.root, path) not in self.skip:
+                    deeper.append(_Folder(path, folder.is_outside))
                 return None
             return _entry_of(name, found.stat(follow_symlinks=False))
         except FileNotFoundError:

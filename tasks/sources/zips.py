@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 from tasks.instance import FileRef
 from tasks.sources.base import DirectoryListing, Entry, Problem, ZipDamaged
 
-MAX_MEMBERS = 1_000_000
+MAX_MEMBERS = 250_000  # 100 MB in memory while the zip is listed
 MAX_UNPACKED_MEMBER_BYTES = (
     1 << 30
 )  # a packed member is unpacked into memory; the largest CT series is about 1 GB
@@ -51,7 +51,7 @@ class _Member(NamedTuple):
 
 
 def list_members(descriptor: int, ref: FileRef) -> Iterator[DirectoryListing]:
-    """The readable members in sorted order, then what is wrong with the zip. Closes the descriptor."""
+    """The readable members in sorted order; the first stretch says what is wrong with the zip. Closes it."""
     try:
         members, problem = _checked_members(descriptor, os.fstat(descriptor).st_size)
     finally:
@@ -63,7 +63,7 @@ def list_members(descriptor: int, ref: FileRef) -> Iterator[DirectoryListing]:
         stretch = tuple(entries[start : start + MEMBERS_PER_LISTING])
         is_last = start + MEMBERS_PER_LISTING >= len(entries)
         until = None if is_last else stretch[-1].name
-        yield DirectoryListing(ref.path, stretch, after, until, True, problem if is_last else None)
+        yield DirectoryListing(ref.path, stretch, after, until, True, None if start else problem)
         after = until
 
 
