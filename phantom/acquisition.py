@@ -20,6 +20,7 @@ class Acquisition:
 
     thickness_mm: float = 1.0
     spacing_mm: float = 1.0
+    in_plane_mm: float = 0.5
     noise_hu: float = 0.0
     noise_kinds: tuple[str, str] = ("plain", "plain")
     noise_mix: float = 0.0
@@ -52,6 +53,7 @@ def draw_acquisition(rng: np.random.Generator, settings: ScannerSettings) -> Acq
     return Acquisition(
         thickness_mm=thickness,
         spacing_mm=max(0.6, spacing),
+        in_plane_mm=_in_plane_mm(rng, settings),
         noise_hu=float(noise),
         noise_kinds=(str(kinds[0]), str(kinds[1])),
         noise_mix=float(rng.uniform()),
@@ -64,6 +66,12 @@ def draw_acquisition(rng: np.random.Generator, settings: ScannerSettings) -> Acq
         head_margin_mm=float(rng.uniform(4, 45)),
         foot_margin_mm=float(rng.uniform(4, 45)),
     )
+
+
+def _in_plane_mm(rng: np.random.Generator, settings: ScannerSettings) -> float:
+    """Pixel of the axial slices: mostly that of a 512 matrix, sometimes of a coarse reconstruction."""
+    is_coarse = rng.random() < settings.coarse_share
+    return float(rng.uniform(*(settings.coarse_pixel_mm if is_coarse else settings.pixel_mm)))
 
 
 def blur_or_sharpen(plane: Float, scan: Acquisition) -> None:

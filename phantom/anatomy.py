@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from phantom import fractures, organs, spine
+from phantom import body, fractures, organs, spine
+from phantom.body import BodyShape, Tissues
 from phantom.families import BASE, COVERAGES, Family
-from phantom.organs import Blob, BodyShape, Tissues, Tube
+from phantom.organs import Blob, Tube
 from phantom.spine import ALL_LEVELS, LEVELS, Vertebra
 
 # Levels whose whole body lies in the coverage (chest to the upper abdomen, abdomen from the lung bases).
@@ -86,7 +87,7 @@ def draw_patient(
         has_contrast=has_contrast,
     )
     sacrum = spine.draw_sacrum(rng, bodies[-1], bodies[-1].centre_xyz_mm[0])
-    shape = organs.draw_body(rng, family.body, bodies + sacrum, is_female)
+    shape = body.draw_body(rng, family.body, bodies + sacrum, is_female)
     blobs, tubes = organs.draw_organs(
         rng, shape, bodies, has_contrast=has_contrast, is_female=is_female, age_years=age
     )
@@ -108,7 +109,7 @@ def draw_patient(
         texture_scale=float(rng.uniform(*family.bone.texture_scale)),
         texture_shift=_shift(rng),
         body=shape,
-        tissues=organs.draw_tissues(rng, has_contrast),
+        tissues=body.draw_tissues(rng, has_contrast),
         blobs=blobs,
         tubes=tubes,
         table_gap_mm=float(rng.uniform(1, 30)),

@@ -70,6 +70,9 @@ class ScannerSettings:
 
     thickness_mm: tuple[float, ...] = (0.625, 1.0, 1.25, 2.0, 2.5, 3.0, 3.75, 5.0)
     thickness_weights: tuple[float, ...] = (0.1, 0.17, 0.18, 0.13, 0.13, 0.13, 0.04, 0.12)
+    pixel_mm: Range = (0.6, 1.0)
+    coarse_pixel_mm: Range = (1.0, 1.9)
+    coarse_share: float = 0.3
     noise_hu: Range = (6.0, 42.0)
     blur: Range = (0.0, 0.24)
     sharpen: Range = (0.0, 1.1)

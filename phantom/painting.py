@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from phantom.anatomy import Anatomy
-from phantom.organs import Blob, BodyShape, Tube
+from phantom.body import BodyShape
+from phantom.organs import Blob, Tube
 
 Float = npt.NDArray[np.float32]
 Box = tuple[slice, slice, slice]

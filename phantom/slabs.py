@@ -117,8 +117,8 @@ def render_slab(
 ) -> PhantomSlab:
     """Render a patient's slab around the middle of the body; deterministic by its arguments.
 
-    Without `acquisition` one is drawn from the patient's family. Axial slices of that thickness and spacing
-    are made first and then interpolated to `pixel_mm` rows, as a reformat does.
+    Without `acquisition` one is drawn from the patient's family. Axial slices of its thickness, spacing and
+    pixel are made first and then interpolated to `pixel_mm`, as a reformat does.
     """
     rng = np.random.default_rng([patient.seed, seed, 0x51AB])
     scan = acquisition or draw_acquisition(rng, patient.family.scanner)
@@ -128,17 +128,19 @@ def render_slab(
     n = round(half_width_mm / slice_spacing_mm)
     x = (np.arange(-n, n + 1) * slice_spacing_mm).astype(np.float32)
     y = np.arange(front, back, pixel_mm, dtype=np.float32)
+    source_mm = max(scan.in_plane_mm, pixel_mm)
+    source_y = np.arange(front, back + source_mm, source_mm, dtype=np.float32)
     rows = np.arange(top, bottom, -pixel_mm, dtype=np.float32)
     spacing = max(scan.spacing_mm, pixel_mm)
     z = (top - np.arange(int((top - bottom) / spacing) + 2) * spacing).astype(np.float32)
-    grid = Grid(x, z, y, slice_spacing_mm, max(scan.thickness_mm, 0.5 * pixel_mm), pixel_mm)
+    grid = Grid(x, z, source_y, slice_spacing_mm, max(scan.thickness_mm, 0.5 * pixel_mm), source_mm)
     canvas = paint(grid, patient)
     hu = np.empty((len(x), len(rows), len(y)), np.int16)
     for plane, out in zip(canvas, hu, strict=True):  # plane by plane: what is at hand stays in the cache
         blur_or_sharpen(plane, scan)
         shift_hu(plane, scan)
         add_noise(plane, scan, rng, SLAB_NOISE_SHARE)
-        out[:] = _to_rows(plane, z, rows)
+        out[:] = _reformat(plane, z, rows, source_y, y)
     fine = Grid(x, rows, y, slice_spacing_mm, pixel_mm, pixel_mm)
     labels, truth = _label(fine, patient)
     return PhantomSlab(
@@ -156,15 +158,26 @@ def render_slab(
     )
 
 
-def _to_rows(plane: Float, z_mm: Float, rows_mm: Float) -> Float:
-    """One plane (z, y), linear along z from slices at `z_mm` to rows at `rows_mm`; both falling; whole HU."""
-    step = float(z_mm[0] - z_mm[1])
-    where = (float(z_mm[0]) - rows_mm) / step
-    low = np.clip(where.astype(np.int64), 0, len(z_mm) - 2)
-    weight = (where - low).astype(np.float32)[:, None]
-    out = plane[low]
+def _weights(source: Float, target: Float) -> tuple[npt.NDArray[np.int64], Float]:
+    """Lower neighbour and weight of the upper one for linear interpolation on a regular axis."""
+    where = (target - float(source[0])) / float(source[1] - source[0])
+    low = np.clip(where.astype(np.int64), 0, len(source) - 2)
+    return low, (where - low).astype(np.float32)
+
+
+def _reformat(plane: Float, z_mm: Float, rows_mm: Float, source_y: Float, y_mm: Float) -> Float:
+    """One plane (z, y) interpolated linearly to rows and columns of the slab; whole HU."""
+    if float(source_y[1] - source_y[0]) > float(y_mm[1] - y_mm[0]) + 1e-4:
+        low, weight = _weights(source_y, y_mm)
+        left = np.take(plane, low, axis=1)
+        right = np.take(plane, low + 1, axis=1)
+        right -= left
+        right *= weight
+        plane = left + right
+    low, weight = _weights(z_mm, rows_mm)
+    out = plane[low, : len(y_mm)]
     if float(weight.max()) > 1e-3:
-        out += weight * (plane[low + 1] - out)
+        out += weight[:, None] * (plane[low + 1, : len(y_mm)] - out)
     return np.clip(np.rint(out, out=out), HU_MIN, HU_MAX, out=out)
 
 

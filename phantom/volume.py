@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -106,11 +106,9 @@ def average_slices(volume: PhantomVolume, factor: int) -> PhantomVolume:
     stacked = volume.volume_zyx_hu[: count * factor].reshape(count, factor, *volume.volume_zyx_hu.shape[1:])
     mean = np.rint(stacked.mean(axis=1, dtype=np.float32)).astype(np.int16)
     ox, oy, oz = volume.origin_xyz_mm
-    return PhantomVolume(
+    return replace(
+        volume,
         volume_zyx_hu=mean,
         spacing_mm=(z * factor, y, x),
         origin_xyz_mm=(ox, oy, oz - 0.5 * (factor - 1) * z),
-        coverage=volume.coverage,
-        acquisition=volume.acquisition,
-        vertebrae=volume.vertebrae,
     )
