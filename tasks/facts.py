@@ -84,7 +84,7 @@ class Facts:
     """What the checks ask of one stack that has slices."""
 
     stack: Stack
-    instances: list[Instance]
+    instances: tuple[Instance, ...]
     texts: Texts
     image_type: str | None  # of the first slice, upper case
 

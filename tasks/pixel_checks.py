@@ -21,7 +21,7 @@ _HOUNSFIELD = re.compile(r"HU|HOUN[DS]*FIELD( UNITS?)?")
 
 def check_photometric(facts: Facts) -> Check:
     """MONOCHROME2 with one sample, as CT objects require (PS3.3 C.8.2.1.1.2, T27)."""
-    found = sorted({coded(i.photometric) or "absent" for i in facts.instances})
+    found = sorted(coded(value) or "absent" for value in {i.photometric for i in facts.instances})
     n_samples = max(i.samples_per_pixel or 1 for i in facts.instances)
     is_good = found == ["MONOCHROME2"] and n_samples == 1
     return judge("photometric", is_good, "photometric", "+".join(found), limit="MONOCHROME2")
@@ -29,7 +29,7 @@ def check_photometric(facts: Facts) -> Check:
 
 def check_bits(facts: Facts) -> Check:
     """16 bits allocated, at least 10 stored, within the allocated ones."""
-    is_good = all(_has_ct_bits(instance) for instance in facts.instances)
+    is_good = all(map(_has_ct_bits, facts.instances))
     stored = min(instance.bits_stored or 0 for instance in facts.instances)
     return judge("bits", is_good, "bits", stored, limit=MIN_BITS_STORED, unit="bits")
 
@@ -67,7 +67,7 @@ def _is_possible(slope: float | None, intercept: float | None) -> bool:
 
 def check_rescale_type(facts: Facts) -> Check:
     """Values are Hounsfield units: Rescale Type says so, or is absent."""
-    units = {(instance.rescale_type or "HU").strip().upper() for instance in facts.instances}
+    units = {(unit or "HU").strip().upper() for unit in {i.rescale_type for i in facts.instances}}
     wrong = sorted(unit for unit in units if not _HOUNSFIELD.fullmatch(unit))
     return judge("rescale_type", not wrong, "rescale_type", coded(wrong[0]) if wrong else "HU", limit="HU")
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 
 from tasks.decoders import NATIVE_SYNTAXES
-from tasks.instance import FileRef, Instance
+from tasks.instance import Instance
 from tasks.plan import Orientation, PixelFormat, PlannedSlice, SeriesPlan
 from tasks.slices import StackSlice, along_mm_of
 from tasks.verdict import Verdict, is_lossy
@@ -47,19 +48,32 @@ def thickness_of(slices: tuple[StackSlice, ...]) -> float | None:
 
 
 def bytes_of(instances: Iterable[Instance]) -> int:
-    """Bytes of the files of some instances, each file counted once."""
-    files: set[FileRef] = {instance.file for instance in instances}
-    return sum(file.size_bytes for file in files)
+    """Bytes of the files of some instances, each instance counted once (its frames share a file)."""
+    return sum({id(instance): instance.file.size_bytes for instance in instances}.values())
+
+
+_FORMAT_FIELDS = operator.attrgetter(
+    "transfer_syntax_uid",
+    "samples_per_pixel",
+    "photometric",
+    "bits_allocated",
+    "bits_stored",
+    "high_bit",
+    "pixel_representation",
+    "pixel_padding_value",
+    "pixel_padding_range_limit",
+)
 
 
 def _planned(slices: tuple[StackSlice, ...], orientation: Orientation) -> tuple[PlannedSlice, ...]:
-    formats: dict[PixelFormat, PixelFormat] = {}
+    formats: dict[tuple[object, ...], PixelFormat] = {}
     along_mm = along_mm_of(slices, orientation).tolist()
     planned = []
     for item, place_mm in zip(slices, along_mm, strict=True):
-        pixels = _pixel_format(item.instance)
-        pixels = formats.setdefault(pixels, pixels)  # one object per format: pickles small
-        planned.append(_planned_slice(item, place_mm, pixels))
+        key = _FORMAT_FIELDS(item.instance)
+        if key not in formats:  # one object per format: pickles small
+            formats[key] = _pixel_format(item.instance)
+        planned.append(_planned_slice(item, place_mm, formats[key]))
     return tuple(planned)
 
 

@@ -25,6 +25,7 @@ class Stack:
     series_instance_uid: str
     split_label: str | None  # None: the series is one stack
     slices: tuple[StackSlice, ...]  # empty: the series is known by broken files only
+    instances: tuple[Instance, ...]  # of the slices, each once, in slice order
     orientation: Orientation | None  # most frequent one; None: no geometry
     geometry: StackGeometry | None
     issues: tuple[FileIssue, ...]  # broken files of the whole series
@@ -32,11 +33,6 @@ class Stack:
     n_vanished: int
     n_duplicates: int  # identical copies, counted at the largest stack of a series
     n_files: int  # each file of the series is counted at one stack
-
-    @property
-    def instances(self) -> list[Instance]:
-        """The instances of the slices, each once, in slice order."""
-        return list({id(item.instance): item.instance for item in self.slices}.values())
 
 
 def group_series(study: StudyInstances) -> list[Stack]:
@@ -64,12 +60,14 @@ def _stacks_of(study: StudyInstances, uid: str, instances: list[Instance]) -> li
 
 def _stack(study: StudyInstances, uid: str, label: str | None, slices: list[StackSlice]) -> Stack:
     orientation = common_orientation(slices)
-    uids = {item.instance.sop_instance_uid for item in slices}
+    instances = tuple({id(item.instance): item.instance for item in slices}.values())
+    uids = {instance.sop_instance_uid for instance in instances}
     return Stack(
         study_instance_uid=study.study_instance_uid,
         series_instance_uid=uid,
         split_label=label,
         slices=tuple(slices),
+        instances=instances,
         orientation=orientation,
         geometry=measure_slices(slices, orientation) if orientation is not None else None,
         issues=tuple(sorted((i for i in study.issues if i.series_instance_uid == uid), key=_issue_order)),

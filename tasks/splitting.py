@@ -152,9 +152,12 @@ def _split_repeats(slices: list[StackSlice]) -> list[Part]:
 
 def _by(slices: list[StackSlice], attribute: tuple[str, bool, Callable[[Instance], Hashable]]) -> list[Part]:
     name, is_numbered, value_of = attribute
+    values = [value_of(item.instance) for item in slices]
+    if values.count(values[0]) == len(values):
+        return [("", slices)]
     groups: dict[Hashable, list[StackSlice]] = defaultdict(list)
-    for item in slices:
-        groups[value_of(item.instance)].append(item)
+    for value, item in zip(values, slices, strict=True):
+        groups[value].append(item)
     ordered = sorted(groups, key=lambda value: (value is not None, str(value)))
     return [
         (f"{name}={number if is_numbered else _shown(value)}", groups[value])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 import pytest
 from instances import (
@@ -22,7 +23,7 @@ from tasks.series import group_series
 from tasks.slices import slices_of
 
 
-def places(instances: list[Instance]) -> list[float]:
+def places(instances: Iterable[Instance]) -> list[float]:
     return [i.position_mm[2] for i in instances if i.position_mm]
 
 
