@@ -102,10 +102,10 @@ def _fragments_problem(read_at: ReadAt, offset: int, size_bytes: int, tail: byte
         return None
     for _ in range(MAX_FRAGMENTS):
         head = read_at(offset, 8)
-        if head[:4] == _SEQUENCE_END:
-            return None
         if len(head) < 8:
             return Problem("truncated", f"missing_bytes={offset + 8 - size_bytes}")
+        if head[:4] == _SEQUENCE_END:
+            return None
         if head[:4] != _ITEM:
             return Problem("bad_header")
         offset += 8 + int.from_bytes(head[4:], "little")
