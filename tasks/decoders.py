@@ -12,7 +12,7 @@ NATIVE_SYNTAXES = frozenset(
 # JPEG baseline and extended, near-lossless JPEG-LS: lossy whatever the header says (PS3.5 A.4). JPEG 2000
 # (…4.91, …4.203) may be either, there the header decides.
 LOSSY_SYNTAXES = frozenset({"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81"})
-# Compressed syntaxes that CT objects come in (PS3.5 A.4, PS3.6 A-1); others are asked one by one.
+# Compressed syntaxes that CT objects come in (PS3.5 A.4, PS3.6 A-1) and that any decoder knows.
 KNOWN_COMPRESSED = (
     "1.2.840.10008.1.2.4.50",
     "1.2.840.10008.1.2.4.51",
@@ -32,14 +32,11 @@ KNOWN_COMPRESSED = (
 @functools.cache
 def is_decodable(transfer_syntax_uid: str) -> bool:
     """Whether the pixels of this transfer syntax can be decoded by what is installed."""
-    if transfer_syntax_uid in NATIVE_SYNTAXES:
-        return True
+    if transfer_syntax_uid not in KNOWN_COMPRESSED:  # pydicom would log an odd value as it stands
+        return transfer_syntax_uid in NATIVE_SYNTAXES
     from pydicom.pixels.decoders.base import get_decoder
 
-    try:
-        return bool(get_decoder(transfer_syntax_uid).is_available)
-    except NotImplementedError:
-        return False
+    return bool(get_decoder(transfer_syntax_uid).is_available)
 
 
 @functools.cache

@@ -102,8 +102,8 @@ class Facts:
 
 
 def coded(value: str | None) -> str | None:
-    """A coded value as it may stand in a check: capitals, digits, dots; anything else is left out."""
-    cleaned = re.sub(r"[^A-Z0-9._ -]", "", (value or "").upper()).strip()[:64]
+    """A coded value as it may stand in a check: capitals, digits, few signs; all else is left out."""
+    cleaned = re.sub(r"[^A-Z0-9._\\ -]", "", (value or "").upper()).strip()[:64]
     return cleaned or None
 
 

@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from tasks.kernels import Kernel
+from tasks.stack_checks import FEW_SLICES, GRADE1_THICKNESS_MM, ROUNDING_MM
 
 RULE = "spine-1"
-THIN_AXIAL_MM = 3.0  # resolves a grade 1 loss (method)
-FEW_SLICES = 5  # sagittal images that the published model read
 COVERAGE_STEP_MM = 100.0
 FULL_COVERAGE_MM = 500.0
 GOOD_THICKNESS_MM = (0.99, 3.01)
@@ -75,7 +74,10 @@ def _key(candidate: Candidate) -> tuple[int, int, int, bool, bool, int, int, str
 
 def _tier(candidate: Candidate) -> int:
     if candidate.plane == "axial":
-        is_thin = candidate.resolution_mm is not None and candidate.resolution_mm <= THIN_AXIAL_MM + 0.01
+        is_thin = (
+            candidate.resolution_mm is not None
+            and candidate.resolution_mm <= GRADE1_THICKNESS_MM + ROUNDING_MM
+        )
         return 0 if is_thin else 2
     return 1 if candidate.n_slices >= FEW_SLICES else 3
 

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from tasks.checks import derivation_of
 from tasks.decoders import decoders_digest
-from tasks.facts import Check, StudyFacts, texts_of
+from tasks.facts import Check, StudyFacts, coded, texts_of
 from tasks.header_words import COLONOGRAPHY_WORDS, PRONE_WORDS, SUPINE_WORDS, find_word
 from tasks.instance import Instance, StudyInstances
 from tasks.kernels import classify_kernel
@@ -237,7 +237,9 @@ def series_revision(stack: Stack) -> str:
 
 
 def _digest(parts: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:REVISION_CHARACTERS]
+    return hashlib.sha256("\n".join(sorted(parts)).encode("utf-8", "surrogatepass")).hexdigest()[
+        :REVISION_CHARACTERS
+    ]
 
 
 def _ranks(keyed: Sequence[_Keyed]) -> dict[str, tuple[int, str]]:
@@ -309,7 +311,7 @@ def _series_record(keyed: _Keyed, study_key: str) -> SeriesRecord:
         split_label=stack.split_label,
         modality=first.modality if first else None,
         sop_class=first.sop_class_uid if first else None,
-        image_type=facts.image_type if facts else None,
+        image_type=coded(facts.image_type) if facts else None,
         plane=geometry.plane if geometry else None,
         transfer_syntax=first.transfer_syntax_uid if first else None,
         manufacturer=first.manufacturer if first else None,
@@ -322,8 +324,8 @@ def _series_record(keyed: _Keyed, study_key: str) -> SeriesRecord:
         rows=first.rows if first else None,
         columns=first.columns if first else None,
         coverage_mm=geometry.coverage_mm if geometry else None,
-        patient_position=first.patient_position if first else None,
-        body_part=first.body_part_examined if first else None,
+        patient_position=coded(first.patient_position) if first else None,
+        body_part=coded(first.body_part_examined) if first else None,
         has_contrast=_has_contrast(stack.instances),
         is_lossy=is_lossy(facts) if facts else False,
         n_instances=len(stack.instances),

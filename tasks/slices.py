@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -13,6 +12,12 @@ import numpy as np
 from tasks.geometry import Floats, normal_of, unit_orientation
 from tasks.instance import Instance
 from tasks.plan import Orientation, Vector
+
+# Scanner coordinates stay within a few metres; couch positions of some vendors reach 10 m.
+MAX_POSITION_MM = 100_000.0
+MAX_THICKNESS_MM = 1_000.0
+# A CT pixel: from micro-CT to a whole body on 64 columns.
+PIXEL_RANGE_MM = (0.01, 20.0)
 
 
 class StackSlice(NamedTuple):
@@ -44,7 +49,7 @@ def slices_of(instances: Iterable[Instance]) -> list[StackSlice]:
                     _spacing(instance.pixel_spacing_mm),
                     instance.slope,
                     instance.intercept,
-                    instance.slice_thickness_mm,
+                    _thickness(instance.slice_thickness_mm),
                     instance.image_type,
                 )
             )
@@ -61,7 +66,7 @@ def _frames_of(instance: Instance) -> list[StackSlice]:
             _spacing(frame.pixel_spacing_mm),
             frame.slope,
             frame.intercept,
-            frame.slice_thickness_mm,
+            _thickness(frame.slice_thickness_mm),
             frame.image_type or instance.image_type,
         )
         for index, frame in enumerate(instance.frames or ())
@@ -69,7 +74,15 @@ def _frames_of(instance: Instance) -> list[StackSlice]:
 
 
 def _finite(position_mm: Vector | None) -> Vector | None:
-    return position_mm if position_mm is not None and all(map(math.isfinite, position_mm)) else None
+    """A position that can be: finite and within MAX_POSITION_MM."""
+    if position_mm is None or not all(abs(value) <= MAX_POSITION_MM for value in position_mm):
+        return None
+    return position_mm
+
+
+def _thickness(thickness_mm: float | None) -> float | None:
+    """A thickness that can be; zero is the vendors' word for unknown."""
+    return thickness_mm if thickness_mm is not None and 0 < thickness_mm <= MAX_THICKNESS_MM else None
 
 
 @functools.lru_cache(maxsize=4096)
@@ -78,10 +91,11 @@ def _unit(orientation: Orientation | None) -> Orientation | None:
 
 
 def _spacing(spacing_mm: tuple[float, float] | None) -> tuple[float, float] | None:
-    """PixelSpacing as it stands; zero, negative and not finite ones are none (T21)."""
-    if spacing_mm is None or not all(math.isfinite(value) and value > 0 for value in spacing_mm):
-        return None
-    return spacing_mm
+    """PixelSpacing as it stands; zero, negative, endless and absurd ones are none (T21)."""
+    low, high = PIXEL_RANGE_MM
+    return (
+        spacing_mm if spacing_mm is not None and all(low <= value <= high for value in spacing_mm) else None
+    )
 
 
 def positions_of(slices: Sequence[StackSlice]) -> Floats:

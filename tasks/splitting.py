@@ -107,9 +107,14 @@ def in_order(slices: list[StackSlice]) -> list[StackSlice]:
     along_mm = [0.0] * len(slices) if orientation is None else along_mm_of(slices, orientation).tolist()
     order = sorted(
         range(len(slices)),
-        key=lambda i: (along_mm[i], slices[i].instance.sop_instance_uid, slices[i].frame),
+        key=lambda i: (along_mm[i], *_identity(slices[i])),
     )
     return [slices[i] for i in order]
+
+
+def _identity(item: StackSlice) -> tuple[str, str, int]:
+    """Tells any two slices of a study apart, conflicting copies of one instance included."""
+    return (item.instance.sop_instance_uid, item.instance.content_digest, item.frame)
 
 
 # What may tell two scans in one series apart, when slices share a place. Values that could be free text are

@@ -106,6 +106,45 @@ def test_every_series_ends_in_exactly_one_state(instances: list[Instance], is_st
         assert row.n_checks_passed <= len(json.loads(row.checks))
 
 
+numbers = st.one_of(st.none(), st.floats(), st.sampled_from([0.0, 1.0, -1024.0, 1e300]))
+odd_fields = st.fixed_dictionaries(
+    {},
+    optional={
+        "position_mm": st.one_of(st.none(), st.tuples(st.floats(), st.floats(), st.floats())),
+        "orientation": st.one_of(st.none(), st.tuples(*[st.floats()] * 6)),
+        "pixel_spacing_mm": st.one_of(st.none(), st.tuples(st.floats(), st.floats())),
+        "slope": numbers,
+        "intercept": numbers,
+        "slice_thickness_mm": numbers,
+        "kvp": numbers,
+        "rows": st.one_of(st.none(), st.integers(0, 65535)),
+        "bits_stored": st.one_of(st.none(), st.integers(0, 64)),
+        "n_frames": st.integers(0, 5),
+        "series_description": st.one_of(st.none(), st.text(max_size=20)),
+        "image_type": st.one_of(st.none(), st.text(max_size=20)),
+        "rescale_type": st.one_of(st.none(), st.text(max_size=8)),
+        "photometric": st.one_of(st.none(), st.text(max_size=8)),
+        "patient_id": st.one_of(st.none(), st.text(max_size=8)),
+        "patient_age": st.one_of(st.none(), st.text(max_size=5)),
+        "patient_birth_date": st.one_of(st.none(), st.text(max_size=9)),
+        "transfer_syntax_uid": st.text(max_size=20),
+        "convolution_kernel": st.one_of(st.none(), st.text(max_size=8)),
+    },
+)
+
+
+@given(st.lists(odd_fields, min_size=1, max_size=8))
+@settings(max_examples=150, deadline=None)
+def test_odd_header_values_end_as_rows(oddities: list[dict[str, object]]) -> None:
+    """Whatever a header says, the study has its rows and their checks are JSON; nothing is raised."""
+    stack = [
+        dataclasses.replace(i, **odd) for i, odd in zip(make_stack(len(oddities)), oddities, strict=True)
+    ]  # type: ignore[arg-type]
+    selection = select(stack)
+    assert sum(row.n_files for row in selection.series) == len(stack)
+    assert all(json.loads(row.checks) for row in selection.selections)
+
+
 @given(studies())
 @settings(max_examples=60, deadline=None)
 def test_every_plan_is_a_stack_in_order(instances: list[Instance]) -> None:
