@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 
 import typer
 
@@ -34,20 +35,33 @@ app.add_typer(model.app, name="model")
 
 
 def main() -> None:
-    """Run a verb; every agreed error becomes one line on stderr and its exit code."""
+    """Run a verb and end the process with its exit code."""
     os.umask(0o077)  # results and identities are the owner's alone
+    code = run()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Threads of Prefect and Dask outlive their work, and tearing the interpreter down under them prints what looks
+    # like faults. Everything of ours is closed by now.
+    os._exit(code)
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run a verb; every agreed error becomes one line on stderr and its exit code."""
     try:
-        app(standalone_mode=True)
+        app(args=arguments, standalone_mode=True)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(bool(ended.code))
     except KeyboardInterrupt:
         print("ovf: stopped; call the same command again to go on", file=sys.stderr)
-        sys.exit(130)
+        return 130
     except Exception as error:
         code = exit_code_of(error)
         if code is Exit.UNEXPECTED and os.environ.get(TRACEBACK_VARIABLE, "0") != "0":
-            raise
-        kind = "" if code is not Exit.UNEXPECTED else f"{type(error).__name__}: "
+            traceback.print_exc()
+        kind = f"{type(error).__name__}: " if code is Exit.UNEXPECTED else ""
         print(f"ovf: {kind}{error}", file=sys.stderr)
-        sys.exit(int(code))
+        return int(code)
+    return 0
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,7 +25,6 @@ _DASK = {
     "distributed.comm.timeouts.connect": CONNECT_TIMEOUT,
     "distributed.worker.daemon": False,
     "distributed.admin.tick.limit": "60s",  # decoding holds the interpreter; its warnings would only frighten
-    "distributed.logging.distributed": "error",
 }
 
 
@@ -63,6 +63,7 @@ class Cluster:
         """The client; starts or connects, then checks every worker. Raises PreflightError with a list."""
         if self._client is None:
             dask.config.set(_DASK)
+            _quieten()
             self._client = self._connect() if self.scheduler else self._start()
             self._score_resources = check_workers(
                 self._client, self.shared_directory, self.model, self.model_digest
@@ -92,7 +93,7 @@ class Cluster:
             dashboard_address="127.0.0.1:0",
             memory_limit=0,  # decoding is bounded in its own child; Dask's limit would kill the innocent
             local_directory=str(self.shared_directory / "dask"),
-            silence_logs=40,  # logging.ERROR
+            silence_logs=logging.CRITICAL,
         )
         self.on_start(f"started {n_workers} local workers")
         return Client(self._local, timeout=CONNECT_TIMEOUT, set_as_default=False)
@@ -108,6 +109,12 @@ class Cluster:
     def submit(self, function: Callable[..., Any], *args: Any) -> Any:
         """A plain Dask future; starts the workers if this is the first work."""
         return self.client().submit(function, *args, pure=False)
+
+
+def _quieten() -> None:
+    """Dask's loggers set their own levels when they are imported, and Prefect prints what reaches the root."""
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _cores() -> int:

@@ -10,7 +10,7 @@ from flows.errors import SettingsError
 from flows.sweep_context import SweepContext
 from tasks.index import Index
 from tasks.jpeg2000 import slab_bytes_estimate
-from tasks.slab import DEFAULT_RECIPE
+from tasks.recipe import DEFAULT_RECIPE
 
 
 def say_disk_need(context: SweepContext, index: Index, say: Callable[[str], None]) -> None:

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from flows.progress import duration_text
 from flows.settings import Settings
-from flows.sweep_end import LevelCount, SweepSummary
+from flows.sweep_summary import LevelCount, SweepSummary
 from warehouse.reasons import reason_of
 
 MAX_REASONS = 14  # of the study table; `ovf status` shows all

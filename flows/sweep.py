@@ -9,6 +9,7 @@ from typing import Any
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
+from warehouse.lease import archive_lease
 
 from flows.cluster import Cluster
 from flows.disk import say_disk_need
@@ -16,12 +17,13 @@ from flows.dispatch import Dispatcher
 from flows.progress import Board
 from flows.settings import Settings, read_settings
 from flows.sweep_context import SweepContext, make_context
-from flows.sweep_end import SweepSummary, finish
-from tasks.crawl import crawl, read_headers
+from flows.sweep_end import finish
+from flows.sweep_summary import SweepSummary
+from tasks.crawl import crawl
+from tasks.header import read_headers
 from tasks.index import Index
 from tasks.sources import open_source
 from warehouse.landing import LandingBatch
-from warehouse.lease import archive_lease
 from warehouse.store import Store
 
 

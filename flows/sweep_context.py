@@ -16,9 +16,9 @@ from models.config import ViewRecipe
 from models.registry import describe_model, read_operating_point
 from tasks.identity import Pseudonymizer, key_id_of, load_or_create_key
 from tasks.profile import Cohort, Profile, profile_digest, profile_named, read_cohort
+from tasks.recipe import SlabRecipe, recipe_of_width
 from tasks.select import READER_VERSION
 from tasks.shard_work import DecisionKeys, Limits, Provenance
-from tasks.slab import SlabRecipe, recipe_of_width
 from tasks.sources.base import Source
 from warehouse.records import ModelRecord, OperatingPointRecord, RunRecord
 from warehouse.store import Store

@@ -3,50 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from duckdb import DuckDBPyConnection as Connection
 
 from flows.dispatch import Dispatcher
 from flows.sweep_context import SweepContext
+from flows.sweep_summary import LevelCount, SweepSummary
 from warehouse.checks import run_checks
 from warehouse.connect import value_of
 from warehouse.decisions import retire_vanished
 from warehouse.landing import LandingBatch
 from warehouse.queries import query
 from warehouse.records import ArchiveRecord, FileCountRecord
-
-
-@dataclass(frozen=True, slots=True)
-class LevelCount:
-    """One conservation line: found = scored + excluded + quarantined + failed + pending."""
-
-    level: str  # file | series | study
-    found: int
-    scored: int
-    excluded: int
-    quarantined: int
-    failed: int
-    pending: int
-    is_conserved: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SweepSummary:
-    """What a sweep did; small, without identifiers."""
-
-    run_id: str
-    levels: list[LevelCount]
-    reasons: list[tuple[str, str, str, int]]  # level, outcome, reason, n
-    n_flagged: int
-    model_id: str
-    is_simulated_only: bool
-    used_workers: bool
-    failed_checks: list[str]
-    published: Path | None
-    duration_s: float
-    n_failed_series: int
 
 
 def finish(context: SweepContext, dispatcher: Dispatcher) -> SweepSummary:

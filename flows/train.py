@@ -17,7 +17,7 @@ from flows.model_card import TrainingFacts, results_csv, write_card
 from flows.phantom_evaluation import Evaluation, Result, choose_operating_point, evaluate, score_phantoms
 from flows.phantom_scans import TEST_SEEDS, TRAINING_SEEDS, DrawRequest, PhantomScan, draw_scans, requests
 from flows.version import code_version
-from models.config import TILES_VIEW, ModelConfig
+from models.config import TILES_VIEW, ModelConfig, ViewRecipe
 from models.dataset import SequenceScan, TrainingScan, split_by_patient
 from models.heads import FractureNet
 from models.lstm import ScanLstm
@@ -79,6 +79,7 @@ def train_on_phantoms(
     say: Say = print,
     model_id: str = "ovf-phantom",
     workers: int = 2,
+    view: ViewRecipe = TILES_VIEW,
 ) -> str:
     """Train on simulated scans, write the model under `out`, return a summary. Resumes where it stopped.
 
@@ -86,7 +87,7 @@ def train_on_phantoms(
     """
     chosen = _recipe(recipe) if isinstance(recipe, str) else recipe
     plan = Plan.of(patients)
-    config = ModelConfig(model_id=model_id, view=TILES_VIEW, pixel_mean=PIXEL_MEAN, pixel_std=PIXEL_STD)
+    config = ModelConfig(model_id=model_id, view=view, pixel_mean=PIXEL_MEAN, pixel_std=PIXEL_STD)
     settings = TrainerSettings(chosen, config, seed, Checkpoint(out / "checkpoints"), _progress(say))
     draw = _Drawing(seed, config, workers, say)
     torch.manual_seed(seed)
@@ -142,13 +143,15 @@ class _Drawing:
 
 
 def _train_extractor(net: FractureNet, scans: Sequence[TrainingScan], settings: TrainerSettings) -> None:
-    if settings.recipe.pretrain.epochs > 0:
-        pretrain(net, scans, settings)
-    train_features(net, scans, settings)
-    view = settings.config.view
+    """Pre-training on crops, then features on whole tiles; batch norm is settled on tiles before and after."""
+    recipe, view = settings.recipe, settings.config.view
     size = (view.tile_rows, view.tile_cols)
     loss = ExtractorLoss(net, scans, settings, size=size, dense_weight=0.0, image_truth=False)
-    settle_batch_norm(net, lambda step: loss.draw(settings.recipe.features, step)[0])
+    if recipe.pretrain.epochs > 0:
+        pretrain(net, scans, settings)
+        settle_batch_norm(net, lambda step: loss.draw(recipe.features, step)[0])
+    train_features(net, scans, settings)
+    settle_batch_norm(net, lambda step: loss.draw(recipe.features, step)[0], keep=recipe.features_frozen)
 
 
 def _train_lstm(

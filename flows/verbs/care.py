@@ -10,7 +10,7 @@ from rich.console import Console
 
 from flows.errors import Exit, SettingsError
 from flows.summary import conservation_line
-from flows.sweep_end import LevelCount
+from flows.sweep_summary import LevelCount
 from flows.verbs.options import DEFAULT, WarehouseOption
 from warehouse import checks, decisions
 from warehouse.queries import query
@@ -64,7 +64,9 @@ def migrate(warehouse: WarehouseOption = DEFAULT) -> None:
 
 
 def backup(
-    target: Annotated[Path, typer.Argument(help="folder to make; holds identities and the key: keep it safe")],
+    target: Annotated[
+        Path, typer.Argument(help="folder to make; holds identities and the key: keep it safe")
+    ],
     warehouse: WarehouseOption = DEFAULT,
 ) -> None:
     """Copy warehouse, identity file and key to a new folder, and open the copy to see that it is whole.
@@ -79,7 +81,9 @@ def forget(
     patient_id: Annotated[str | None, typer.Option(help="PatientID as in the archive")] = None,
     patient_key: Annotated[str | None, typer.Option(help="pseudonym, as in an export")] = None,
     issuer: Annotated[str | None, typer.Option(help="IssuerOfPatientID, where the archive has one")] = None,
-    slabs: Annotated[Path | None, typer.Option(help="folder of the slabs, if not beside the warehouse")] = None,
+    slabs: Annotated[
+        Path | None, typer.Option(help="folder of the slabs, if not beside the warehouse")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     warehouse: WarehouseOption = DEFAULT,
 ) -> None:
@@ -97,7 +101,9 @@ def forget(
     erased = store.forget(patient_id=patient_id, patient_key=patient_key, issuer=issuer)
     folder = slabs or store.paths.directory / "slabs"
     n_files = sum(_delete(folder, key) for key in erased.series_keys)
-    print(f"erased {len(erased.study_keys):,} studies and {n_files:,} slab files; published copies were renewed")
+    print(
+        f"erased {len(erased.study_keys):,} studies and {n_files:,} slab files; published copies were renewed"
+    )
 
 
 def _delete(folder: Path, series_key: str) -> int:

@@ -24,7 +24,9 @@ def group() -> None:
 def scores(
     out: Annotated[Path, typer.Option(help="file to write: .csv or .parquet")],
     warehouse: WarehouseOption = DEFAULT,
-    model: Annotated[str | None, typer.Option(help="scores of this model; needed when several have scored")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="scores of this model; needed when several have scored")
+    ] = None,
     identified: Annotated[
         bool, typer.Option("--identified", help="add PatientID, accession number and DICOM UIDs")
     ] = False,

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import typer
 from rich.console import Console
 from rich.table import Table
+from warehouse.lease import holder_of
 
 from flows.progress import Counts, duration_text, line_of
 from flows.verbs.options import DEFAULT, WarehouseOption
-from warehouse.lease import holder_of
 from warehouse.queries import query
 from warehouse.store import Store
 
@@ -30,7 +29,9 @@ def status(warehouse: WarehouseOption = DEFAULT) -> None:
         names = [column[0] for column in connection.description]
         reasons = connection.execute(query("summary"), {"archive_key": None}).fetchall()
     if not rows:
-        console.print("nothing has been published yet: the first numbers come with the end of the first sweep")
+        console.print(
+            "nothing has been published yet: the first numbers come with the end of the first sweep"
+        )
         return
     console.print(_archives(names, rows))
     console.print(_reasons(reasons))
@@ -43,7 +44,11 @@ def _running_line(store: Store, path: Path) -> str:
     counts = Counts(**{name: values[name] for name in Counts.__dataclass_fields__})
     where = f"archive {archive_key[:8]}, run {values['run_id']}"
     if holder is None:
-        how = "finished" if counts.phase == "finished" else f"stopped while {counts.phase}: sweep again to go on"
+        how = (
+            "finished"
+            if counts.phase == "finished"
+            else f"stopped while {counts.phase}: sweep again to go on"
+        )
         return f"{where}: {how}; {line_of(counts)}"
     running = duration_text(values["elapsed_s"])
     return f"{where}: {counts.phase} for {running}, process {holder.pid} on {holder.host}; {line_of(counts)}"

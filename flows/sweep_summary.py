@@ -1,0 +1,37 @@
+"""What a sweep did, as two small records. No prefect here: verbs that only look need none of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class LevelCount:
+    """One conservation line: found = scored + excluded + quarantined + failed + pending."""
+
+    level: str  # file | series | study
+    found: int
+    scored: int
+    excluded: int
+    quarantined: int
+    failed: int
+    pending: int
+    is_conserved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SweepSummary:
+    """What a sweep did; small, without identifiers."""
+
+    run_id: str
+    levels: list[LevelCount]
+    reasons: list[tuple[str, str, str, int]]  # level, outcome, reason, n
+    n_flagged: int
+    model_id: str
+    is_simulated_only: bool
+    used_workers: bool
+    failed_checks: list[str]
+    published: Path | None
+    duration_s: float
+    n_failed_series: int
