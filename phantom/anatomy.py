@@ -38,6 +38,8 @@ class Anatomy:
     cortex_hu: float
     cortex_mm: float
     wall_share: float
+    corner_mm: float
+    plate_band_hu: float
     texture_hu: float
     texture_scale: float
     texture_shift: tuple[int, int, int]
@@ -105,6 +107,8 @@ def draw_patient(
         cortex_hu=float(rng.uniform(*family.bone.cortex_hu)),
         cortex_mm=float(rng.uniform(*family.bone.cortex_mm)),
         wall_share=float(rng.uniform(0.35, 0.85)),
+        corner_mm=float(rng.uniform(*family.bone.corner_mm)),
+        plate_band_hu=float(rng.uniform(*family.bone.plate_band_hu)),
         texture_hu=float(rng.uniform(*family.bone.texture_hu)),
         texture_scale=float(rng.uniform(*family.bone.texture_scale)),
         texture_shift=_shift(rng),

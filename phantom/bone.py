@@ -145,8 +145,11 @@ def paint_body(canvas: Float, grid: Grid, patient: Anatomy, body: Vertebra) -> N
     x, z, y = grid.places(box)
     texture = bone_texture(x.ravel(), z.ravel(), y.ravel(), patient.texture_scale, patient.texture_shift)
     compact = (1 + np.float32(0.12) * texture) * np.float32(patient.cortex_hu * body.cortex_gain)
-    blend(view, soft(cap, cap_width) * soft(wall, wall_width), compact)
+    corner = soft(cap + wall - np.float32(patient.corner_mm), wall_width)
+    blend(view, soft(cap, cap_width) * soft(wall, wall_width) * corner, compact)
     core = texture * np.float32(patient.texture_hu) + np.float32(body.trabecular_hu)
+    depth = np.maximum(cap, 0) * np.float32(1 / 3.0)
+    core += np.float32(patient.plate_band_hu) / (1 + depth * depth)
     if body.band_hu:
         core += np.exp(-(((upper - w) * np.float32(1 / 6.0)) ** 2)) * np.float32(body.band_hu)
     inside = soft(cap - np.float32(plate) * (1 + np.float32(0.2) * texture), cap_width) * soft(

@@ -23,7 +23,7 @@ class SpineSettings:
     scoliosis_mm: Range = (0.0, 13.0)
     lateral_offset_mm: Range = (-5.0, 5.0)
     size_scale: Range = (0.9, 1.12)
-    disc_scale: Range = (0.7, 1.2)
+    disc_scale: Range = (0.5, 1.15)
     height_jitter: float = 0.018
     concavity: Range = (0.03, 0.10)
     waist: Range = (0.02, 0.10)
@@ -36,8 +36,10 @@ class BoneSettings:
     trabecular_hu_at_20: float = 245.0
     trabecular_hu_per_year: float = -2.15
     trabecular_hu_sd: float = 34.0
-    cortex_hu: Range = (380.0, 780.0)
-    cortex_mm: Range = (0.7, 1.6)
+    cortex_hu: Range = (230.0, 740.0)
+    cortex_mm: Range = (0.45, 1.4)
+    corner_mm: Range = (0.2, 1.4)
+    plate_band_hu: Range = (0.0, 80.0)
     texture_hu: Range = (10.0, 55.0)
     texture_scale: Range = (0.55, 1.6)
 
