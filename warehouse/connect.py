@@ -57,7 +57,7 @@ def _try_connect(path: Path, *, is_read_only: bool) -> Connection:
         raise StillHeld(int(found[1]) if found else None, socket.gethostname()) from None
 
 
-def value_of(connection: Connection, sql: str, parameters: list[object] | None = None) -> Any:
+def value_of(connection: Connection, sql: str, parameters: Any = None) -> Any:
     """The first column of the first row; None when there is no row. The result is read to its end, as DuckDB asks."""
     rows = connection.execute(sql, parameters).fetchall()
     return rows[0][0] if rows else None

@@ -1,0 +1,66 @@
+-- Grain: one row per study found, whatever number of archives hold it (the best outcome counts). wanted_model: a
+-- model_id, or null for the newest answer of each series. Under a named model a study that this model has not scored is
+-- pending. What has no score has no probability and no flag: never a negative.
+-- report_statement is null until reports are imported.
+
+CREATE OR REPLACE MACRO export_scores(wanted_model) AS TABLE
+WITH wanted AS (
+    SELECT * FROM flagged
+    WHERE (wanted_model IS NULL AND is_newest) OR model_id = wanted_model
+),
+one_archive AS (
+    SELECT *
+    FROM study_outcome
+    QUALIFY row_number() OVER (
+        PARTITION BY study_key
+        ORDER BY
+            list_position(['scored', 'pending', 'failed', 'quarantined', 'excluded'], outcome),
+            archive_key
+    ) = 1
+),
+answered AS (
+    SELECT
+        decided.*,
+        wanted.model_id,
+        wanted.probability,
+        wanted.is_flagged,
+        wanted.n_slices,
+        wanted.series_key IS NOT NULL AS is_scored
+    FROM one_archive AS decided
+    LEFT JOIN wanted
+        ON wanted.series_key = decided.series_key
+        AND wanted.series_revision = decided.series_revision
+        AND decided.outcome IN ('scored', 'failed', 'pending')
+        AND (decided.outcome = 'scored' OR wanted_model IS NOT NULL)
+)
+SELECT
+    answered.study_key,
+    study.patient_key,
+    study.site,
+    study.study_date,
+    study.age_years,
+    study.sex,
+    series.manufacturer,
+    series.model_name,
+    study.n_series,
+    CASE
+        WHEN answered.is_scored THEN 'scored'
+        WHEN answered.outcome = 'scored' THEN 'pending'
+        ELSE answered.outcome
+    END AS outcome,
+    CASE WHEN NOT answered.is_scored THEN answered.reason END AS reason,
+    CASE
+        WHEN answered.is_scored THEN NULL
+        WHEN answered.outcome = 'scored' THEN 'not scored by this model yet'
+        ELSE answered.message
+    END AS message,
+    answered.series_key,
+    answered.model_id,
+    answered.probability,
+    answered.is_flagged AS flagged,
+    answered.n_slices,
+    CAST(NULL AS VARCHAR) AS report_statement
+FROM answered
+JOIN study ON study.archive_key = answered.archive_key AND study.study_key = answered.study_key
+LEFT JOIN series
+    ON series.series_key = answered.series_key AND series.series_revision = answered.series_revision;
