@@ -75,9 +75,12 @@ def _frames_of(instance: Instance) -> list[StackSlice]:
 
 def _finite(position_mm: Vector | None) -> Vector | None:
     """A position that can be: finite and within MAX_POSITION_MM."""
-    if position_mm is None or not all(abs(value) <= MAX_POSITION_MM for value in position_mm):
+    if position_mm is None:
         return None
-    return position_mm
+    x_mm, y_mm, z_mm = position_mm
+    limit_mm = MAX_POSITION_MM
+    is_possible = abs(x_mm) <= limit_mm and abs(y_mm) <= limit_mm and abs(z_mm) <= limit_mm
+    return position_mm if is_possible else None
 
 
 def _thickness(thickness_mm: float | None) -> float | None:
@@ -90,6 +93,7 @@ def _unit(orientation: Orientation | None) -> Orientation | None:
     return unit_orientation(orientation)
 
 
+@functools.lru_cache(maxsize=4096)
 def _spacing(spacing_mm: tuple[float, float] | None) -> tuple[float, float] | None:
     """PixelSpacing as it stands; zero, negative, endless and absurd ones are none (T21)."""
     low, high = PIXEL_RANGE_MM

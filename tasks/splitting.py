@@ -7,6 +7,7 @@ only slices that share places, so that a series with one acquisition number per 
 from __future__ import annotations
 
 import math
+import operator
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -120,13 +121,13 @@ def _identity(item: StackSlice) -> tuple[str, str, int]:
 # What may tell two scans in one series apart, when slices share a place. Values that could be free text are
 # numbered.
 _SOFT: tuple[tuple[str, bool, Callable[[Instance], Hashable]], ...] = (
-    ("phase", False, lambda instance: instance.temporal_position),
-    ("acquisition", False, lambda instance: instance.acquisition_number),
-    ("kvp", False, lambda instance: instance.kvp),
-    ("contrast", True, lambda instance: instance.contrast_bolus_agent),
-    ("frame_of_reference", True, lambda instance: instance.frame_of_reference_uid),
-    ("date", True, lambda instance: instance.acquisition_date),
-    ("lying", False, lambda instance: instance.patient_position),
+    ("phase", False, operator.attrgetter("temporal_position")),
+    ("acquisition", False, operator.attrgetter("acquisition_number")),
+    ("kvp", False, operator.attrgetter("kvp")),
+    ("contrast", True, operator.attrgetter("contrast_bolus_agent")),
+    ("frame_of_reference", True, operator.attrgetter("frame_of_reference_uid")),
+    ("date", True, operator.attrgetter("acquisition_date")),
+    ("lying", False, operator.attrgetter("patient_position")),
 )
 
 

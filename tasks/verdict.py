@@ -219,4 +219,5 @@ def _missing_outside(stack: Stack, run: KeptRun) -> set[str]:
 
 def is_lossy(facts: Facts) -> bool:
     """Lossy compressed at any time, by the header or by the transfer syntax (T30)."""
-    return any(i.is_lossy or i.transfer_syntax_uid in LOSSY_SYNTAXES for i in facts.instances)
+    known = {(i.is_lossy, i.transfer_syntax_uid) for i in facts.instances}
+    return any(is_marked or uid in LOSSY_SYNTAXES for is_marked, uid in known)
