@@ -131,7 +131,9 @@ def crawl(
     state = _Crawl(source, index, read_batch, batch_files, in_flight, stable_s, clock)
     n_before = index.totals().n_files_found
     state.number, state.wave = index.begin_crawl()
-    state.retried = index.retried(retry_reasons)
+    state.retried = index.retried(
+        (*retry_reasons, "duplicate")
+    )  # a second name of a file may become its only one
 
     def progress() -> Progress:
         return Progress(state.n_seen, state.n_read, state.n_bytes, n_before or None)

@@ -59,8 +59,8 @@ class Result(NamedTuple):
 class Index:
     """See the module's text. `partitions` counts only when the index is made."""
 
-    def __init__(self, directory: Path, *, partitions: int = 16) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, *, partitions: int = 16, flush_rows: int = FLUSH_ROWS) -> None:
+        self.directory, self._flush_rows = directory, flush_rows
         self._lock = threading.RLock()
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         before = os.umask(0o077)
@@ -208,7 +208,7 @@ class Index:
         """Add one result; flushed in transactions of some thousands."""
         with self._lock:
             self._results.append(result)
-            if len(self._results) >= FLUSH_ROWS:
+            if len(self._results) >= self._flush_rows:
                 self.flush(wave)
 
     def flush(self, wave: int) -> None:
@@ -285,6 +285,9 @@ class Index:
                 self._files.execute(
                     "UPDATE files SET is_vanished = 1 WHERE directory_id = ? AND name = ?",
                     (directory_id, name),
+                )
+                self._files.execute(
+                    "DELETE FROM claims WHERE directory_id = ? AND name = ?", (directory_id, name)
                 )
             return
         if part is not None and known.instance_id is not None:

@@ -35,13 +35,14 @@ class FolderSource:
     only: bytes | None = None
     kind: str = "folder"
     skip: tuple[bytes, ...] = ()  # folders of our own (warehouse, slabs) that may lie inside the archive
+    names_per_listing: int = NAMES_PER_LISTING
 
     def walk(self) -> Iterator[DirectoryListing]:
         """Directories in sorted order, depth first; see `tasks.sources.base.Source`."""
         if self.only is not None:
             found = _stat_entry(self.only, join(self.root, self.only))
             return iter([DirectoryListing(b"", (found,) if found else ())])
-        return _Walk(self.root, self.skip).directories()
+        return _Walk(self.root, self.skip, self.names_per_listing).directories()
 
     def members(self, ref: FileRef) -> Iterator[DirectoryListing]:
         """The members of a zip."""
@@ -128,8 +129,8 @@ class _Folder:
 class _Walk:
     """One walk: remembers the outside targets that links have led to, and the names still to be listed."""
 
-    def __init__(self, root: bytes, skip: tuple[bytes, ...]) -> None:
-        self.root, self.skip = root, frozenset(skip)
+    def __init__(self, root: bytes, skip: tuple[bytes, ...], names_per_listing: int) -> None:
+        self.root, self.skip, self.stride = root, frozenset(skip), names_per_listing
         self.followed: dict[tuple[int, int], bytes] = {}  # (st_dev, st_ino) of outside folders → real path
 
     def directories(self) -> Iterator[DirectoryListing]:
@@ -168,10 +169,9 @@ class _Walk:
     ) -> Iterator[DirectoryListing]:
         names = _sorted_entries(path if handle is None else handle)
         after: bytes | None = None
-        for start in range(0, max(len(names), 1), NAMES_PER_LISTING):
-            stretch = names[start : start + NAMES_PER_LISTING]
-            is_last = start + NAMES_PER_LISTING >= len(names)
-            until = None if is_last else stretch[-1][0]
+        for start in range(0, max(len(names), 1), self.stride):
+            stretch = names[start : start + self.stride]
+            until = stretch[-1][0] if start + self.stride < len(names) else None
             entries = [self._entry(folder, name, found, deeper) for name, found in stretch]
             yield DirectoryListing(folder.path, tuple(each for each in entries if each), after, until)
             after = until
