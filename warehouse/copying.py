@@ -6,15 +6,18 @@ copied nobody has it open: closing another handle of it would drop DuckDB's own 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
 
 from warehouse import ledger
 from warehouse.connect import connect
-from warehouse.ledger import Ledger
 from warehouse.paths import WarehousePaths, private_files, sync_folder
 from warehouse.schema import Schema, migrate
+
+# At a million studies this view takes ten seconds; as a table of the published copy it takes none.
+FROZEN_VIEWS = ("series_outcome",)
 
 
 def make_database(path: Path, kind: Schema, *, wait_s: float) -> None:
@@ -51,29 +54,44 @@ def copy_durably(source: Path, target: Path) -> None:
     sync_folder(target.parent)
 
 
-def publish(paths: WarehousePaths, *, wait_s: float) -> Path:
-    """Copy the checkpointed warehouse to where readers look, keeping the copy before it.
+def copy_for_readers(paths: WarehousePaths, *, wait_s: float) -> Path:
+    """Copy the closed, checkpointed warehouse, and compare the copy with the ledger; returns the candidate.
 
-    The new copy is opened and counted before it takes the old one's place. Raises WarehouseDamaged, OSError (disk full:
-    nothing changes for readers).
+    Raises WarehouseDamaged, or OSError when the disk is full: nothing changes for readers.
     """
-    candidate = paths.published_directory / f"candidate.{os.getpid()}.duckdb"
+    candidate = paths.published_directory / f".candidate.{os.getpid()}.duckdb"
     try:
         copy_durably(paths.warehouse, candidate)
-        ledger.compare(_count(candidate, wait_s), ledger.read_ledger(paths.ledger))
-        if paths.published.exists():
-            paths.previous.unlink(missing_ok=True)
-            os.link(paths.published, paths.previous)
-        candidate.replace(paths.published)
-    finally:
+        with contextlib.closing(connect(candidate, is_read_only=True, wait_s=wait_s)) as connection:
+            ledger.compare(ledger.count(connection), ledger.read_ledger(paths.ledger))
+    except BaseException:
         candidate.unlink(missing_ok=True)
+        raise
+    return candidate
+
+
+def freeze_views(candidate: Path, *, wait_s: float) -> None:
+    """Turn the slow view that all others build on into a table of the copy, so that readers look things up at once."""
+    with contextlib.closing(connect(candidate, is_read_only=False, wait_s=wait_s)) as connection:
+        connection.begin()
+        for view in FROZEN_VIEWS:
+            connection.execute(f"CREATE TABLE frozen AS SELECT * FROM {view}").fetchall()
+            connection.execute(f"DROP VIEW {view}")
+            connection.execute(f"ALTER TABLE frozen RENAME TO {view}")
+            connection.execute(
+                f"COMMENT ON TABLE {view} IS 'The view of this name, as it was when published.'"
+            )
+        connection.commit()
+        connection.execute("CHECKPOINT")
+
+
+def put_in_place(paths: WarehousePaths, candidate: Path) -> Path:
+    """Let the candidate take the published copy's place, keeping the copy before it."""
+    with candidate.open("rb") as stream:
+        os.fsync(stream.fileno())
+    if paths.published.exists():
+        paths.previous.unlink(missing_ok=True)
+        os.link(paths.published, paths.previous)
+    candidate.replace(paths.published)
     sync_folder(paths.published_directory)
     return paths.published
-
-
-def _count(path: Path, wait_s: float) -> Ledger:
-    connection = connect(path, is_read_only=True, wait_s=wait_s)
-    try:
-        return ledger.count(connection)
-    finally:
-        connection.close()

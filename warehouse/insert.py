@@ -58,9 +58,10 @@ def _worst_first(table: Table, rows: pa.Table) -> Iterable[int]:
         return positions  # the last row counts
     if table.meeting is Meeting.UNLESS_FINAL:
         is_final = [outcome not in _OPEN for outcome in rows["outcome"].to_pylist()]
-        return sorted(reversed(positions), key=is_final.__getitem__)  # the first final one, else the first
+        return sorted(positions, key=lambda at: (is_final[at], -at))  # the first final one, else the first
     if table.meeting is Meeting.UNLESS_KEPT:
-        return sorted(reversed(positions), key=rows["is_kept"].to_pylist().__getitem__)
+        is_kept = rows["is_kept"].to_pylist()
+        return sorted(positions, key=lambda at: (is_kept[at], -at))  # the first kept one, else the first
     return reversed(positions)  # the first row counts
 
 

@@ -129,7 +129,7 @@ def write_staging(path: Path, batch: LandingBatch) -> None:
 
 
 def staging_tables(path: Path) -> dict[str, pa.Table]:
-    """The rows of a staging file by table name. Raises StagingUnreadable, or OSError (FileNotFoundError) as it comes."""
+    """The rows of a staging file by table name. Raises StagingUnreadable, or OSError as it comes."""
     try:
         with pa.OSFile(str(path), "rb") as stream, pa.ipc.open_file(stream) as reader:
             if not reader.schema.equals(staging_schema()) or reader.num_record_batches != 1:

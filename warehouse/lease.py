@@ -1,29 +1,29 @@
-"""A lease on an archive: one sweep of it at a time, on any host that sees the folder.
+"""A lease on an archive: one sweep of it at a time, on any host that shares the folder.
 
-The lease is a lock that the kernel frees when its process ends, however it ends; the JSON beside it only says who holds
-it. So nothing stale is left after a kill or a power cut, and the database is free between landings.
+The kernel's lock says whether a holder lives (it lets go when the holder dies); a file beside it says who it is. Where
+a lock outlives its host's reboot (some network file systems), the boot id gives it away and the lease is taken over.
 """
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
+import errno
 import fcntl
 import json
 import os
+import re
 import socket
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from warehouse.errors import ArchiveBusy
 from warehouse.paths import private_files, replace_file
 
-# `ovf status` asks for the lock for an instant; a sweep that starts in that instant tries again.
-_PATIENCE_S = 1.0
-_PAUSE_S = 0.05
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_SAFE_NAME = re.compile(r"^[0-9A-Za-z_-]{1,128}$")
+_HELD = (errno.EAGAIN, errno.EACCES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,49 +33,101 @@ class Holder:
     pid: int
     host: str
     started_at: str  # ISO 8601, UTC
+    boot_id: str
 
-
-@contextlib.contextmanager
-def archive_lease(folder: Path, archive_key: str) -> Iterator[None]:
-    """Hold the lease on an archive while the block runs. Raises ArchiveBusy naming PID, host and start."""
-    with private_files():
-        folder.mkdir(parents=True, exist_ok=True)
-        stream = (folder / f"{archive_key}.lock").open("ab")
-    with stream:
-        if not _locks(stream, fcntl.LOCK_EX, _PATIENCE_S):
-            holder = _written(folder, archive_key)
-            raise ArchiveBusy(holder.pid, holder.host, holder.started_at)
+    @classmethod
+    def this_process(cls) -> Holder:
+        """A holder that is us, from now on."""
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        holder = Holder(os.getpid(), socket.gethostname(), now)
-        replace_file(folder / f"{archive_key}.json", json.dumps(asdict(holder)).encode())
-        yield
+        return cls(os.getpid(), socket.gethostname(), now, _boot_id())
+
+    @property
+    def is_gone_with_reboot(self) -> bool:
+        """It was on this host before the host was started again."""
+        return self.host == socket.gethostname() and self.boot_id != _boot_id()
 
 
-def holder_of(folder: Path, archive_key: str) -> Holder | None:
-    """Who sweeps an archive now; None when nobody does."""
+# POSIX locks do not keep one process's own sweeps apart.
+_held_here: dict[Path, Holder] = {}
+
+
+@contextmanager
+def archive_lease(leases: Path, archive_key: str) -> Iterator[Holder]:
+    """Hold the lease on an archive. Raises ArchiveBusy naming process, host and start of the one who has it."""
+    if not _SAFE_NAME.match(archive_key):
+        raise ValueError("an archive key is a pseudonym, never a path")
+    lock_path, holder_path = leases / f"{archive_key}.lock", leases / f"{archive_key}.json"
+    if lock_path in _held_here:
+        raise _busy(_held_here[lock_path])
+    handle = _lock(lock_path, holder_path)
     try:
-        stream = (folder / f"{archive_key}.lock").open("rb")
-    except FileNotFoundError:
-        return None
-    with stream:
-        return None if _locks(stream, fcntl.LOCK_SH, 0.0) else _written(folder, archive_key)
+        holder = _held_here[lock_path] = Holder.this_process()
+        replace_file(holder_path, json.dumps(asdict(holder)).encode())
+        yield holder
+    finally:
+        _held_here.pop(lock_path, None)
+        holder_path.unlink(missing_ok=True)
+        os.close(handle)  # lets go
 
 
-def _locks(stream: BinaryIO, kind: int, patience_s: float) -> bool:
-    deadline = time.monotonic() + patience_s
-    while True:
-        try:
-            fcntl.flock(stream, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(_PAUSE_S)
-        else:
-            return True
+def holder_of(leases: Path, archive_key: str) -> Holder | None:
+    """Who holds the lease, as far as the file beside the lock says; None when nobody does.
 
-
-def _written(folder: Path, archive_key: str) -> Holder:
+    Only the kernel's lock decides; after a kill the file may name a process that is gone (`is_running`).
+    """
     try:
-        return Holder(**json.loads((folder / f"{archive_key}.json").read_bytes()))
+        return Holder(**json.loads((leases / f"{archive_key}.json").read_bytes()))
     except (OSError, ValueError, TypeError):
-        return Holder(0, "unknown", "just now")  # it has the lock and has not written its name yet
+        return None
+
+
+def is_running(holder: Holder) -> bool | None:
+    """Whether the holder's process lives; None when it is on another host."""
+    if holder.host != socket.gethostname():
+        return None
+    if holder.is_gone_with_reboot:
+        return False
+    try:
+        os.kill(holder.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _lock(lock_path: Path, holder_path: Path) -> int:
+    for attempt in range(2):
+        handle = _open(lock_path)
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return handle
+        except OSError as error:
+            os.close(handle)
+            if error.errno not in _HELD:
+                raise
+        holder = holder_of(holder_path.parent, holder_path.stem)
+        if attempt == 0 and holder is not None and holder.is_gone_with_reboot:
+            lock_path.unlink(missing_ok=True)  # a lock that outlived its host: start with a new file
+            continue
+        raise _busy(holder)
+    raise AssertionError("unreachable")
+
+
+def _open(lock_path: Path) -> int:
+    with private_files():
+        lock_path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _busy(holder: Holder | None) -> ArchiveBusy:
+    if holder is None:  # between its lock and its file
+        return ArchiveBusy(0, "an unknown host", "a moment ago")
+    return ArchiveBusy(holder.pid, holder.host, holder.started_at)
+
+
+def _boot_id() -> str:
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return "unknown"

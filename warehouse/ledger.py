@@ -49,7 +49,8 @@ def count(connection: Connection) -> Ledger:
     stamps = connection.execute("SELECT warehouse_id, sequence FROM store_stamp").fetchall()
     if len(stamps) != 1:
         raise WarehouseDamaged("its stamp is gone")
-    return Ledger(*stamps[0], dict(connection.execute(counts).fetchall()))
+    warehouse_id, sequence = stamps[0]
+    return Ledger(warehouse_id, sequence, dict(connection.execute(counts).fetchall()))
 
 
 def compare(found: Ledger, expected: Ledger | None) -> None:

@@ -48,7 +48,7 @@ class ArchiveRecord:
 
 @dataclass(frozen=True, slots=True)
 class FileCountRecord:
-    """Files of an archive that belong to no series, counted by outcome and reason (files of series follow their series)."""
+    """Files of an archive that belong to no study, counted by outcome and reason; others follow their series."""
 
     archive_key: str
     outcome: str  # excluded | quarantined | failed | pending

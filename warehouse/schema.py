@@ -20,9 +20,13 @@ from warehouse.errors import WrongSchema
 
 _NUMBERED = re.compile(r"^(\d{4})_\w+\.sql$")
 _MIGRATION_TABLE = """
-CREATE TABLE IF NOT EXISTS schema_migration (version BIGINT NOT NULL, name VARCHAR NOT NULL, applied_at TIMESTAMP NOT NULL);
+CREATE TABLE IF NOT EXISTS schema_migration (
+    version BIGINT NOT NULL,
+    name VARCHAR NOT NULL,
+    applied_at TIMESTAMP NOT NULL
+);
 COMMENT ON TABLE schema_migration IS 'Migrations this file has seen. Key: version. The whole table is volatile.';
-COMMENT ON COLUMN schema_migration.version IS 'Number of the migration; the highest is the schema''s version. volatile';
+COMMENT ON COLUMN schema_migration.version IS 'Number of the migration; the highest is the version. volatile';
 COMMENT ON COLUMN schema_migration.name IS 'File name of the migration. volatile';
 COMMENT ON COLUMN schema_migration.applied_at IS 'When it was applied, UTC. volatile';
 """

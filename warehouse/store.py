@@ -121,10 +121,19 @@ class Store:
         return total
 
     def publish(self) -> Path:
-        """Copy the checkpointed warehouse to where readers look; refuses a damaged one (WarehouseDamaged)."""
-        with self._locked():
-            copying.checkpoint(self.paths.warehouse, wait_s=self.wait_s)
-            return copying.publish(self.paths, wait_s=self.wait_s)
+        """Copy the checkpointed warehouse to where readers look; refuses a damaged one (WarehouseDamaged).
+
+        Writers wait for the copy only, not for what is prepared in it.
+        """
+        with writer_lock(self.paths.published_directory / "publish.lock", wait_s=self.wait_s):
+            with self._locked():
+                copying.checkpoint(self.paths.warehouse, wait_s=self.wait_s)
+                candidate = copying.copy_for_readers(self.paths, wait_s=self.wait_s)
+            try:
+                copying.freeze_views(candidate, wait_s=self.wait_s)
+                return copying.put_in_place(self.paths, candidate)
+            finally:
+                candidate.unlink(missing_ok=True)
 
     def bind_key(self, key_id: str) -> None:
         """Note which key the pseudonyms are made with; WrongKey when the warehouse was filled with another."""

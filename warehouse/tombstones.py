@@ -72,7 +72,7 @@ def strip(rows: Mapping[str, pa.Table], tombstones: Tombstones) -> dict[str, pa.
     }
     stripped = dict(rows)
     for name in rows.keys() & keep.keys():
-        stripped[name] = _rebuild(rows[name], lambda row, name=name: row if keep[name](row) else None)
+        stripped[name] = _only(rows[name], keep[name])
     for name in rows.keys() & change.keys():
         stripped[name] = _rebuild(rows[name], change[name])
     return {name: table for name, table in stripped.items() if table.num_rows}
@@ -89,9 +89,12 @@ def _widen(rows: Mapping[str, pa.Table], tombstones: Tombstones) -> None:
                 tombstones.series.add(row["series_key"])
 
 
-def _rebuild(table: pa.Table, change: Callable[[Row], Row | None]) -> pa.Table:
-    changed = [new for row in table.to_pylist() if (new := change(row)) is not None]
-    return pa.Table.from_pylist(changed, schema=table.schema)
+def _only(table: pa.Table, keep: Callable[[Row], bool]) -> pa.Table:
+    return pa.Table.from_pylist([row for row in table.to_pylist() if keep(row)], schema=table.schema)
+
+
+def _rebuild(table: pa.Table, change: Callable[[Row], Row]) -> pa.Table:
+    return pa.Table.from_pylist([change(row) for row in table.to_pylist()], schema=table.schema)
 
 
 def _without_person(row: Row) -> Row:

@@ -1,8 +1,10 @@
--- Grain: one row per series that is current in any archive, and model. is_newest marks one row per series: the answer
+-- Grain: one row per eligible series that is current in any archive, and model. is_newest marks one row per series: the answer
 -- of the newest model. Filter by model_digest or model_id to look at one of several models.
 
 CREATE VIEW current_score AS
-WITH current_revision AS (SELECT DISTINCT study_key, series_key, series_revision FROM current_series),
+WITH current_revision AS (
+    SELECT DISTINCT study_key, series_key, series_revision FROM series_outcome WHERE rank IS NOT NULL
+),
 ranked AS (
     SELECT
         study_key,
@@ -28,4 +30,4 @@ FROM ranked
 JOIN score USING (series_key, series_revision, storage_recipe, view_recipe, model_digest)
 LEFT JOIN model USING (model_digest)
 WHERE ranked.recency = ranked.newest_of_model;
-COMMENT ON VIEW current_score IS 'Scores of current series: one row per series and model, by its newest recipes; is_newest marks the newest model''s.';
+COMMENT ON VIEW current_score IS 'Scores of current eligible series: one row per series and model, by its newest recipes; is_newest marks the newest model''s.';

@@ -1,0 +1,9 @@
+-- Rows that still carry an erased patient.
+SELECT 'study' AS origin, study_key AS key
+FROM study SEMI JOIN (SELECT key FROM forgotten WHERE kind = 'patient') AS gone ON gone.key = study.patient_key
+UNION ALL
+SELECT 'score', series_key
+FROM score SEMI JOIN (SELECT key FROM forgotten WHERE kind = 'series') AS gone ON gone.key = score.series_key
+UNION ALL
+SELECT 'slab', series_key
+FROM slab SEMI JOIN (SELECT key FROM forgotten WHERE kind = 'series') AS gone ON gone.key = slab.series_key

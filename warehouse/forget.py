@@ -1,0 +1,148 @@
+"""Erases a patient: identity, pseudonym, scores and slabs; and sees to it that no later sweep brings them back.
+
+What stays is the bare count: a study without a person, excluded as `opted_out`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+from duckdb import DuckDBPyConnection as Connection
+
+from warehouse import schema
+from warehouse.connect import connect, transaction
+from warehouse.errors import UnknownPatient
+from warehouse.lock import writer_lock
+from warehouse.reasons import message_for
+from warehouse.store import Store
+from warehouse.tombstones import OPTED_OUT, Tombstones, add_tombstones, read_tombstones
+from warehouse.upkeep import rewrite
+
+
+@dataclass(frozen=True, slots=True)
+class SlabKey:
+    """Names one slab file to delete."""
+
+    series_key: str
+    series_revision: str
+    storage_recipe: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What was erased, and what the caller has still to delete: slab files, and these studies in the index."""
+
+    patient_keys: tuple[str, ...]
+    n_studies: int
+    series_keys: tuple[str, ...]  # of everyone erased so far: no slab file of any of them may stay
+    slabs: tuple[SlabKey, ...]
+    study_instance_uids: tuple[str, ...]
+
+
+def forget(store: Store, *, patient_id: str | None = None, patient_key: str | None = None) -> Forgotten:
+    """Erase a patient by PatientID (at every site and issuer) or by pseudonym; then publish without them.
+
+    Both files are written anew, so that nothing of the patient can be read from their free pages, and the previous
+    published copy goes. A patient key that is not known yet gets its tombstone all the same. Raises UnknownPatient for
+    a PatientID that is not in the identity file.
+    """
+    patients = _patients(store, patient_id, patient_key)
+    with store.write() as connection:
+        gone = _tombstones(connection, patients)
+        slabs = _erase(connection, gone)
+        add_tombstones(connection, gone)
+        everyone_gone = read_tombstones(connection)
+    # Behind the warehouse: killed in between, the identity file still knows whom to forget when this runs again.
+    with writer_lock(store.paths.lock, wait_s=store.wait_s):
+        uids = _erase_identities(store, everyone_gone)
+        rewrite(store.paths.identity, schema.IDENTITY, wait_s=store.wait_s)
+        rewrite(store.paths.warehouse, schema.WAREHOUSE, wait_s=store.wait_s)
+    if store.paths.published.exists():
+        store.publish()
+        store.paths.previous.unlink(missing_ok=True)
+    return Forgotten(
+        tuple(sorted(patients)), len(gone.studies), tuple(sorted(everyone_gone.series)), slabs, uids
+    )
+
+
+def _patients(store: Store, patient_id: str | None, patient_key: str | None) -> set[str]:
+    if (patient_id is None) == (patient_key is None):
+        raise ValueError("give either a PatientID or a patient key")
+    if patient_key is not None:
+        return {patient_key}
+    with (
+        writer_lock(store.paths.lock, wait_s=store.wait_s),
+        contextlib.closing(connect(store.paths.identity, is_read_only=True, wait_s=store.wait_s)) as identity,
+    ):
+        rows = identity.execute(
+            "SELECT patient_key FROM patient_identity WHERE patient_id = ?", [patient_id]
+        ).fetchall()
+    if not rows:
+        raise UnknownPatient
+    return {row[0] for row in rows}
+
+
+def _tombstones(connection: Connection, patients: set[str]) -> Tombstones:
+    gone = Tombstones(patients=set(patients))
+    _keys_into(connection, "gone_patient", gone.patients)
+    rows = connection.execute(
+        "SELECT study_key FROM study SEMI JOIN gone_patient ON key = patient_key"
+    ).fetchall()
+    gone.studies.update(row[0] for row in rows)
+    _keys_into(connection, "gone_study", gone.studies)
+    rows = connection.execute(
+        "SELECT series_key FROM series SEMI JOIN gone_study ON key = study_key"
+    ).fetchall()
+    gone.series.update(row[0] for row in rows)
+    _keys_into(connection, "gone_series", gone.series)
+    return gone
+
+
+def _erase(connection: Connection, gone: Tombstones) -> tuple[SlabKey, ...]:
+    """Erase from the warehouse, in the caller's transaction; returns the slab files that were kept."""
+    kept = connection.execute(
+        "SELECT series_key, series_revision, storage_recipe FROM slab "
+        "SEMI JOIN gone_series ON key = series_key WHERE is_kept ORDER BY ALL"
+    ).fetchall()
+    for table in ("slab", "score", "rejection"):
+        connection.execute(
+            f"DELETE FROM {table} WHERE series_key IN (SELECT key FROM gone_series)"
+        ).fetchall()
+    connection.execute(
+        "UPDATE study SET patient_key = NULL, study_date = NULL, age_years = NULL, sex = NULL "
+        "WHERE study_key IN (SELECT key FROM gone_study)"
+    ).fetchall()
+    connection.execute(
+        "UPDATE selection SET outcome = 'excluded', reason = ?, message = ?, rank = NULL, rule = NULL "
+        "WHERE study_key IN (SELECT key FROM gone_study)",
+        [OPTED_OUT, message_for(OPTED_OUT)],
+    ).fetchall()
+    return tuple(SlabKey(*row) for row in kept)
+
+
+def _erase_identities(store: Store, gone: Tombstones) -> tuple[str, ...]:
+    """Erase from the identity file; returns the StudyInstanceUIDs that the index still holds."""
+    with transaction(store.paths.identity, wait_s=store.wait_s) as connection:
+        _keys_into(connection, "gone_patient", gone.patients)
+        _keys_into(connection, "gone_study", gone.studies)
+        _keys_into(connection, "gone_series", gone.series)
+        found = connection.execute(
+            "SELECT study_key, study_instance_uid FROM study_identity "
+            "WHERE study_key IN (SELECT key FROM gone_study) OR patient_key IN (SELECT key FROM gone_patient)"
+        ).fetchall()
+        for table, column, keys in (
+            ("series_identity", "study_key", "gone_study"),
+            ("series_identity", "series_key", "gone_series"),
+            ("study_identity", "study_key", "gone_study"),
+            ("study_identity", "patient_key", "gone_patient"),
+            ("patient_identity", "patient_key", "gone_patient"),
+        ):
+            connection.execute(f"DELETE FROM {table} WHERE {column} IN (SELECT key FROM {keys})").fetchall()
+    return tuple(sorted({row[1] for row in found}))
+
+
+def _keys_into(connection: Connection, name: str, keys: set[str]) -> None:
+    connection.execute(f"CREATE TEMP TABLE {name} (key VARCHAR)")
+    if keys:
+        connection.executemany(f"INSERT INTO {name} VALUES (?)", [[key] for key in sorted(keys)])
