@@ -35,7 +35,8 @@ $(STAMP): pyproject.toml constraints.txt
 .PHONY: sweep
 sweep: setup  ## sweep a simulated hospital; make sweep ARCHIVE=/path sweeps your own folder
 ifeq ($(strip $(ARCHIVE)),)
-	@if [ ! -e "$(DEMO)" ]; then rm -rf "$(DEMO).part" && $(BIN)/ovf demo "$(DEMO).part" --patients 24 --seed 1 && mv "$(DEMO).part" "$(DEMO)"; fi
+	@# the truth is written last: without it the simulated hospital was interrupted
+	@if [ ! -e "$(DEMO)/truth_vertebrae.csv" ]; then rm -rf "$(DEMO)"; $(BIN)/ovf demo "$(DEMO)" --patients 24 --seed 1; fi
 	$(BIN)/ovf sweep "$(DEMO)/archive" $(SWEEP_OPTIONS)
 else
 	$(BIN)/ovf sweep "$(ARCHIVE)" $(SWEEP_OPTIONS)
@@ -80,5 +81,5 @@ format: setup  ## rewrite the code in the house format
 
 .PHONY: clean
 clean:  ## remove what was built: environment, caches, the simulated hospital; never a warehouse
-	rm -rf $(VENV) build dist wheels *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis "$(DEMO)" "$(DEMO).part"
+	rm -rf $(VENV) build dist wheels *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis "$(DEMO)"
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
