@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from duckdb import DuckDBPyConnection as Connection
 
@@ -15,9 +16,11 @@ from warehouse.connect import connect, transaction
 from warehouse.errors import UnknownPatient
 from warehouse.lock import writer_lock
 from warehouse.reasons import message_for
-from warehouse.store import Store
 from warehouse.tombstones import OPTED_OUT, Tombstones, add_tombstones, read_tombstones
 from warehouse.upkeep import rewrite
+
+if TYPE_CHECKING:
+    from warehouse.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +37,22 @@ class Forgotten:
     """What was erased, and what the caller has still to delete: slab files, and these studies in the index."""
 
     patient_keys: tuple[str, ...]
-    n_studies: int
+    study_keys: tuple[str, ...]
     series_keys: tuple[str, ...]  # of everyone erased so far: no slab file of any of them may stay
     slabs: tuple[SlabKey, ...]
     study_instance_uids: tuple[str, ...]
 
 
-def forget(store: Store, *, patient_id: str | None = None, patient_key: str | None = None) -> Forgotten:
-    """Erase a patient by PatientID (at every site and issuer) or by pseudonym; then publish without them.
+def forget(
+    store: Store, *, patient_id: str | None = None, patient_key: str | None = None, issuer: str | None = None
+) -> Forgotten:
+    """Erase a patient by PatientID (of one issuer, or of all) or by pseudonym; then publish without them.
 
     Both files are written anew, so that nothing of the patient can be read from their free pages, and the previous
     published copy goes. A patient key that is not known yet gets its tombstone all the same. Raises UnknownPatient for
     a PatientID that is not in the identity file.
     """
-    patients = _patients(store, patient_id, patient_key)
+    patients = _patients(store, patient_id, patient_key, issuer)
     with store.write() as connection:
         gone = _tombstones(connection, patients)
         slabs = _erase(connection, gone)
@@ -62,11 +67,11 @@ def forget(store: Store, *, patient_id: str | None = None, patient_key: str | No
         store.publish()
         store.paths.previous.unlink(missing_ok=True)
     return Forgotten(
-        tuple(sorted(patients)), len(gone.studies), tuple(sorted(everyone_gone.series)), slabs, uids
+        tuple(sorted(patients)), tuple(sorted(gone.studies)), tuple(sorted(everyone_gone.series)), slabs, uids
     )
 
 
-def _patients(store: Store, patient_id: str | None, patient_key: str | None) -> set[str]:
+def _patients(store: Store, patient_id: str | None, patient_key: str | None, issuer: str | None) -> set[str]:
     if (patient_id is None) == (patient_key is None):
         raise ValueError("give either a PatientID or a patient key")
     if patient_key is not None:
@@ -76,7 +81,9 @@ def _patients(store: Store, patient_id: str | None, patient_key: str | None) -> 
         contextlib.closing(connect(store.paths.identity, is_read_only=True, wait_s=store.wait_s)) as identity,
     ):
         rows = identity.execute(
-            "SELECT patient_key FROM patient_identity WHERE patient_id = ?", [patient_id]
+            "SELECT patient_key FROM patient_identity "
+            "WHERE patient_id = $patient_id AND ($issuer IS NULL OR issuer_of_patient_id = $issuer)",
+            {"patient_id": patient_id, "issuer": issuer},
         ).fetchall()
     if not rows:
         raise UnknownPatient

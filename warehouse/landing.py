@@ -52,6 +52,17 @@ class LandingBatch:
             getattr(batch, lists[type(row)]).append(row)
         return batch
 
+    @classmethod
+    def of(cls, rows: Iterable[object]) -> LandingBatch:
+        """A batch of records of any mix of classes, in their order. TypeError for what is no record."""
+        batch = cls()
+        lists = {table.record: getattr(batch, _LIST_OF_TABLE[table.name]) for table in ALL_TABLES}
+        for row in rows:
+            if type(row) not in lists:
+                raise TypeError(f"{type(row).__name__} is not a record of the warehouse")
+            lists[type(row)].append(row)
+        return batch
+
     def extend(self, other: LandingBatch) -> None:
         """Add the rows of another batch behind these."""
         for name in _LIST_OF_TABLE.values():
@@ -116,16 +127,10 @@ def write_staging(path: Path, batch: LandingBatch) -> None:
         lists.append(pa.ListArray.from_arrays(pa.array([0, len(rows)], pa.int32()), structs))
     lists = [column.cast(field.type) for column, field in zip(lists, schema, strict=True)]
     one_row = pa.record_batch(lists, schema=schema)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with private_files():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
-            with pa.ipc.new_file(stream, schema) as writer:
-                writer.write_batch(one_row)
-            stream.flush()
-            os.fsync(stream.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
+    buffer = pa.BufferOutputStream()
+    with pa.ipc.new_file(buffer, schema) as writer:
+        writer.write_batch(one_row)
+    _write_durably(path, buffer.getvalue())
 
 
 def staging_tables(path: Path) -> dict[str, pa.Table]:
@@ -191,6 +196,26 @@ def staging_schema() -> pa.Schema:
             for table in ALL_TABLES
         ]
     )
+
+
+def _write_durably(path: Path, content: pa.Buffer) -> None:
+    """Temporary name, fsync, rename. A landing may remove the run's empty folder just now: then make it again."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    for is_last in (False, False, True):
+        try:
+            with private_files():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                stream = temporary.open("wb")
+            break
+        except FileNotFoundError:
+            if is_last:
+                raise
+    with stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+    sync_folder(path.parent)
 
 
 def _columns(table: Table, rows: Iterable[Any]) -> list[pa.Array]:

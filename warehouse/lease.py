@@ -71,14 +71,9 @@ def archive_lease(leases: Path, archive_key: str) -> Iterator[Holder]:
 
 
 def holder_of(leases: Path, archive_key: str) -> Holder | None:
-    """Who holds the lease, as far as the file beside the lock says; None when nobody does.
-
-    Only the kernel's lock decides; after a kill the file may name a process that is gone (`is_running`).
-    """
-    try:
-        return Holder(**json.loads((leases / f"{archive_key}.json").read_bytes()))
-    except (OSError, ValueError, TypeError):
-        return None
+    """Who sweeps an archive now; None when nobody does. What a killed process left behind does not count."""
+    holder = _noted(leases / f"{archive_key}.json")
+    return None if holder is None or is_running(holder) is False else holder
 
 
 def is_running(holder: Holder) -> bool | None:
@@ -106,12 +101,19 @@ def _lock(lock_path: Path, holder_path: Path) -> int:
             os.close(handle)
             if error.errno not in _HELD:
                 raise
-        holder = holder_of(holder_path.parent, holder_path.stem)
+        holder = _noted(holder_path)
         if attempt == 0 and holder is not None and holder.is_gone_with_reboot:
             lock_path.unlink(missing_ok=True)  # a lock that outlived its host: start with a new file
             continue
         raise _busy(holder)
     raise AssertionError("unreachable")
+
+
+def _noted(holder_path: Path) -> Holder | None:
+    try:
+        return Holder(**json.loads(holder_path.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _open(lock_path: Path) -> int:

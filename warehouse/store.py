@@ -16,9 +16,10 @@ from pathlib import Path
 import pyarrow as pa
 from duckdb import DuckDBPyConnection as Connection
 
-from warehouse import copying, ledger, schema
+from warehouse import copying, ledger, schema, upkeep
 from warehouse.connect import connect, transaction, value_of
 from warehouse.errors import WarehouseMissing, WrongKey
+from warehouse.forget import Forgotten, forget
 from warehouse.insert import insert_all
 from warehouse.landing import (
     LandingBatch,
@@ -144,6 +145,22 @@ class Store:
                 connection.execute("UPDATE store_stamp SET key_id = ?", [key_id])
         elif known != key_id:
             raise WrongKey(known, key_id)
+
+    @staticmethod
+    def migrate(warehouse: Path, *, wait_s: float = DEFAULT_WAIT_S) -> list[str]:
+        """Bring a warehouse of an earlier version to this schema; see `upkeep.migrate`."""
+        return upkeep.migrate(warehouse, wait_s=wait_s)
+
+    def backup(self, target: Path) -> Path:
+        """Copy everything an operator needs to go on elsewhere into a new folder; see `upkeep.backup`."""
+        upkeep.backup(self.paths, Path(target), wait_s=self.wait_s)
+        return Path(target)
+
+    def forget(
+        self, *, patient_id: str | None = None, patient_key: str | None = None, issuer: str | None = None
+    ) -> Forgotten:
+        """Erase a patient and keep later sweeps from storing them again; see `warehouse.forget`."""
+        return forget(self, patient_id=patient_id, patient_key=patient_key, issuer=issuer)
 
     def forgotten(self) -> Tombstones:
         """Keys of erased patients: selection treats them as opted out."""

@@ -18,7 +18,6 @@ from warehouse.errors import WarehouseMissing, WrongSchema
 from warehouse.lock import writer_lock
 from warehouse.paths import WarehousePaths, private_files, replace_file
 from warehouse.schema import Schema
-from warehouse.store import DEFAULT_WAIT_S, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class Backup:
     n_rows: dict[str, int]
 
 
-def migrate(warehouse: Path, *, wait_s: float = DEFAULT_WAIT_S) -> list[str]:
+def migrate(warehouse: Path, *, wait_s: float) -> list[str]:
     """Bring warehouse and identity file to this version's schema; returns the names of the steps taken.
 
     Before a step a copy of the file is kept beside it (warehouse.schema3.duckdb): going back is putting that copy and
@@ -48,7 +47,7 @@ def migrate(warehouse: Path, *, wait_s: float = DEFAULT_WAIT_S) -> list[str]:
     return done
 
 
-def backup(store: Store, target: Path) -> Backup:
+def backup(paths: WarehousePaths, target: Path, *, wait_s: float) -> Backup:
     """Copy warehouse, identity file, key and ledger into a new folder, open the copies and count their rows.
 
     The folder appears only when all is in it. It holds the key: keep it as safe as the warehouse. Raises
@@ -60,14 +59,13 @@ def backup(store: Store, target: Path) -> Backup:
     shutil.rmtree(unfinished, ignore_errors=True)
     with private_files():
         unfinished.mkdir(parents=True)
-    paths = store.paths
-    with writer_lock(paths.lock, wait_s=store.wait_s):
+    with writer_lock(paths.lock, wait_s=wait_s):
         for database in (paths.identity, paths.warehouse):
-            copying.checkpoint(database, wait_s=store.wait_s)
+            copying.checkpoint(database, wait_s=wait_s)
         for source in (paths.identity, paths.warehouse, paths.key, paths.ledger):
             if source.exists():
                 copying.copy_durably(source, unfinished / source.name)
-    taken = _verified(unfinished, paths, store.wait_s)
+    taken = _verified(unfinished, paths, wait_s)
     replace_file(unfinished / "backup.json", json.dumps(asdict(taken), indent=1).encode())
     unfinished.rename(target)
     return taken

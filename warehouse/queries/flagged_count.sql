@@ -1,4 +1,8 @@
--- How many studies of one archive one model flags, by its current operating point. $archive_key, $model_digest.
-SELECT count(DISTINCT flagged.study_key)
-FROM flagged JOIN study USING (study_key)
-WHERE flagged.is_flagged AND study.archive_key = $archive_key AND flagged.model_digest = $model_digest
+-- How many studies of one archive are scored and flagged by one model. $archive_key, $model_digest.
+SELECT count(*)
+FROM study_outcome AS study
+JOIN flagged USING (series_key, series_revision)
+WHERE study.archive_key = $archive_key
+    AND study.outcome = 'scored'
+    AND flagged.model_digest = $model_digest
+    AND flagged.is_flagged

@@ -5,6 +5,7 @@ WITH chosen AS (
     SELECT study_key, study_revision, series_key, series_revision, outcome, rank
     FROM selection
     WHERE profile_digest = $profile_digest AND reader_version = $reader_version
+        AND study_key IN (SELECT study_key FROM index_study)
 ),
 scored AS (
     SELECT series_key, series_revision
