@@ -30,7 +30,7 @@ def connect(path: Path, schema: str, synchronous: str) -> sqlite3.Connection:
     path.chmod(0o600)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {synchronous}")
-    connection.execute("PRAGMA cache_size = -8192")
+    connection.execute("PRAGMA cache_size = -4096")
     connection.executescript(files("tasks").joinpath(schema).read_text())
     return connection
 

@@ -30,7 +30,7 @@ source = open_source(sys.argv[1])
 read = read_here(source)
 
 def slowly(refs):
-    time.sleep(0.01)
+    time.sleep(0.03)
     return read(refs)
 
 with Index(Path(sys.argv[2]), partitions=3, flush_rows=11) as index:
@@ -75,7 +75,7 @@ def test_T41_a_crawl_killed_again_and_again_ends_like_an_undisturbed_one(tmp_pat
     rng, n_interrupted = random.Random(5), 0
     for _ in range(8):
         child = start(archive, tmp_path / "killed")
-        time.sleep(rng.uniform(0.01, 0.4))
+        time.sleep(rng.uniform(0.01, 0.25))
         child.send_signal(signal.SIGKILL)
         output, _ = child.communicate(timeout=30)
         n_interrupted += "done" not in output
