@@ -22,16 +22,23 @@ Vector3 = NDArray[np.float64]
 TISSUE_HU = -400.0  # half way between air and fat
 COARSE_MM = 4.0  # pixel of the search for the body; its skin is then refined on the full slice
 SHEET_MM = 8.0  # table shells and blankets are thinner, the chest wall is thicker
-ARM_CONTACT_MM = 24.0  # an arm that touches the trunk over less than this is cut off
+ARM_CONTACT_MM = (
+    40.0  # an arm that touches the trunk over less than this is cut off; arms are 80-110 mm thick
+)
 # Narrower is a head, a neck or a leg. Chest breadth of adults: 5th percentile of women 233 mm at the nipples
 # (NASA-STD-3000 vol. I, 3.3.1); heads are under 170 mm.
 LEAST_TRUNK_MM = 180.0
 TWIN_SHARE = 0.5  # a second part at least half as large as the largest: two legs
 # Medians of the tissue lie between pure fat and muscle with contrast.
 TISSUE_RANGE_HU = (-150.0, 150.0)
+# Values that are no HU have tissue where bone should be: of real slices less than 5 % of the blocks are this dense.
+DENSE_HU, MOST_DENSE = 500.0, 0.12
+# A field this wide always shows air: lungs, bowel, or what is around the patient.
+WIDE_FIELD_MM, AIR_BELOW_HU = 350.0, -500.0
 # Bone for finding the vertebral column: from 200 HU on, all of it from 600 HU, so that enhanced blood counts little.
 BONE_LOW_HU, BONE_FULL_HU = 200.0, 600.0
 COLUMN_BOX_MM = (44.0, 56.0)  # lateral × depth of a vertebra with its arch
+COLUMN_EDGE = 0.12  # of the trunk's width on either side where no spine is looked for
 LEAST_COLUMN_BONE = 0.02  # mean bone in that box
 COLUMN_SPREAD_MM = 15.0  # the column is believed when half of the slices see it within this of their median
 COLUMN_FAR_MM = 25.0  # a column this far from the middle of the skin: an arm was counted, or a strong curve
@@ -63,7 +70,7 @@ class BodySlice:
     has_right_skin: bool  # inside what was reconstructed
     has_left_skin: bool
     has_twin: bool  # a second part of about its size: legs
-    tissue_hu: float  # median of fat, muscle and organs
+    is_in_hu: bool  # values are spread as those of a body
     noise_hu: float  # standard deviation between neighbours in soft tissue; NaN when there is none
     column_x_mm: float  # of the bone column; NaN when none is found
     column_y_mm: float
@@ -108,11 +115,21 @@ def measure_slice(image_vu_hu: Image, pose: PlanePose) -> BodySlice | None:
         has_right_skin=not cut_low,
         has_left_skin=not cut_high,
         has_twin=has_twin,
-        tissue_hu=float(np.median(coarse[trunk & (coarse > TISSUE_HU)])),
+        is_in_hu=is_in_hu(
+            coarse, trunk, min(image_vu_hu.shape[0] * steps[0], image_vu_hu.shape[1] * steps[1])
+        ),
         noise_hu=_noise(image_vu_hu, coarse, block),
         column_x_mm=column[0],
         column_y_mm=column[1],
     )
+
+
+def is_in_hu(coarse: Image, trunk: Mask, field_mm: float) -> bool:
+    """Whether a slice's values are spread as those of a body in HU (T32)."""
+    tissue = coarse[trunk & (coarse > TISSUE_HU)]
+    has_air = float(coarse.min()) < AIR_BELOW_HU or field_mm < WIDE_FIELD_MM
+    in_range = TISSUE_RANGE_HU[0] <= float(np.median(tissue)) <= TISSUE_RANGE_HU[1]
+    return has_air and in_range and float((tissue > DENSE_HU).mean()) < MOST_DENSE
 
 
 def _block_of(step_mm: float) -> int:
@@ -238,6 +255,10 @@ def _bone_column(half: Image, trunk: Mask, block: tuple[int, int], pose: PlanePo
     rear = np.clip((depth - 0.5) / 0.3, 0, 1)[:, None].astype(np.float32)  # heart and aorta lie before it
     steps = np.linalg.norm(pose.v_step) * block[0], np.linalg.norm(pose.u_step) * block[1]
     box = (max(1, round(COLUMN_BOX_MM[1] / steps[0])), max(1, round(COLUMN_BOX_MM[0] / steps[1])))
+    columns = np.flatnonzero(trunk.any(axis=0))
+    edge = round(COLUMN_EDGE * len(columns))  # humerus and ribs lie there
+    bone[:, : columns[0] + edge] = 0
+    bone[:, columns[-1] + 1 - edge :] = 0
     weighted = bone * rear
     score = ndimage.uniform_filter(weighted, box, mode="constant")
     if score.max() < LEAST_COLUMN_BONE:
@@ -264,7 +285,6 @@ class Body:
     midline_method: str  # skin | canal
     front_mm: float
     back_mm: float
-    tissue_hu: float
     noise_hu: float
     trunk_z_mm: tuple[float, ...]  # of the slices that show a trunk
     other_z_mm: tuple[float, ...]  # of those that show a head, a neck, legs or nothing
@@ -276,12 +296,13 @@ def judge_body(slices: Sequence[BodySlice | None], z_mm: Sequence[float]) -> Bod
     Raises SlabRejected: `qc_hu_range`, `not_evaluable:no_spine` (no trunk), `not_evaluable:fov` (no middle).
     """
     found = [item for item in slices if item is not None]
-    tissue = median_of([item.tissue_hu for item in found])
-    if not TISSUE_RANGE_HU[0] <= tissue <= TISSUE_RANGE_HU[1]:  # NaN too: nothing but air
+    if not found:  # nothing but air
         raise SlabRejected("qc_hu_range")
     trunk = [item for item in found if item.is_trunk]
     if not trunk:
         raise SlabRejected("not_evaluable:no_spine")
+    if 2 * sum(item.is_in_hu for item in trunk) <= len(trunk):
+        raise SlabRejected("qc_hu_range")
     middle, extent, method = _middle_of(trunk)
     is_trunk = [item is not None and item.is_trunk for item in slices]
     return Body(
@@ -290,7 +311,6 @@ def judge_body(slices: Sequence[BodySlice | None], z_mm: Sequence[float]) -> Bod
         midline_method=method,
         front_mm=min(item.front_mm for item in trunk),
         back_mm=max(item.back_mm for item in trunk),
-        tissue_hu=tissue,
         noise_hu=median_of([item.noise_hu for item in trunk]),
         trunk_z_mm=tuple(z for z, is_one in zip(z_mm, is_trunk, strict=True) if is_one),
         other_z_mm=tuple(z for z, is_one in zip(z_mm, is_trunk, strict=True) if not is_one),

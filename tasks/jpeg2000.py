@@ -67,7 +67,7 @@ def _encode(slab_xzy_hu: NDArray[np.int16], path: Path) -> bytes:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             glymur.Jp2k(str(path), data=images, cratios=[COMPRESSION], mct=False, numres=n_resolutions)
-        data = bytes(path.read_bytes())
+        data: bytes = path.read_bytes()
     except OSError as error:
         raise _disk_error(path, images.nbytes // COMPRESSION, error) from error
     if not data.endswith(b"\xff\xd9"):
@@ -128,7 +128,7 @@ def _xml_box(record: SlabRecord) -> bytes:
             ET.SubElement(root, "field", name=name, value=repr(value) if name in _NUMBER_FIELDS else value)
     for flag in record.flags:
         ET.SubElement(root, "flag", name=flag)
-    body = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    body: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return struct.pack(">I4s", 8 + len(body), b"xml ") + body
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks import volume
-from tasks.body import block_mean, find_trunk, sampled_indices
-from tasks.decode import AIR_HU, FrameReader, Image
+from tasks.body import block_mean, find_trunk, is_in_hu, sampled_indices
+from tasks.decode import FrameReader, Image
 from tasks.plan import SeriesPlan
 from tasks.recipe import SlabRecipe
 from tasks.rejected import SlabRejected
@@ -40,7 +40,6 @@ class NativeStack:
     y_mm: Float  # of the columns
     z_mm: Float  # of the rows, falling
     slice_spacing_mm: float
-    tissue_hu: float
 
 
 def resample_native(plan: SeriesPlan, reader: FrameReader, recipe: SlabRecipe) -> NativeStack:
@@ -54,9 +53,9 @@ def resample_native(plan: SeriesPlan, reader: FrameReader, recipe: SlabRecipe) -
     spacing = plan.slice_spacing_mm or plan.slice_thickness_mm or recipe.slice_mm
     kept = order[choose_slices(sheet.x_mm[order], midline, spacing, recipe.half_width_mm)]
     stack = np.stack([images[k] if k in images else sheet.resampled(reader, int(k)) for k in kept])
-    columns, tissue = _body_columns(stack[len(stack) // 2], recipe)
+    columns = _body_columns(stack[len(stack) // 2], recipe)
     return NativeStack(
-        stack[:, :, columns], sheet.x_mm[kept], sheet.y_mm[columns], sheet.z_mm, float(spacing), tissue
+        stack[:, :, columns], sheet.x_mm[kept], sheet.y_mm[columns], sheet.z_mm, float(spacing)
     )
 
 
@@ -128,14 +127,16 @@ def choose_slices(
     return np.sort(near[np.argsort(away[near], kind="stable")[:LEAST_SLICES]])
 
 
-def _body_columns(image: Image, recipe: SlabRecipe) -> tuple[slice, float]:
-    """The columns of the body with the recipe's margin, and the median of its tissue. SlabRejected without one."""
+def _body_columns(image: Image, recipe: SlabRecipe) -> slice:
+    """The columns of the body with the recipe's margin. SlabRejected when there is none, or no trunk."""
     step = max(1, round(COARSE_MM / recipe.pixel_mm))
     coarse = block_mean(image, (step, step))
     found = find_trunk(coarse, (step * recipe.pixel_mm, step * recipe.pixel_mm)) if coarse.size else None
     if found is None:
         raise SlabRejected("qc_hu_range")
     trunk = found[0]
+    if not is_in_hu(coarse, trunk, recipe.pixel_mm * min(image.shape)):
+        raise SlabRejected("qc_hu_range")
     depth_mm = trunk.sum(axis=1)[trunk.any(axis=1)] * step * recipe.pixel_mm
     columns = np.flatnonzero(trunk.any(axis=0))
     is_whole = columns[0] > 0 and columns[-1] < trunk.shape[1] - 1  # skin in front and behind
@@ -143,5 +144,4 @@ def _body_columns(image: Image, recipe: SlabRecipe) -> tuple[slice, float]:
         raise SlabRejected("not_evaluable:no_spine")
     margin = round(recipe.margin_mm / recipe.pixel_mm)
     first, end = max(0, columns[0] * step - margin), min(image.shape[1], (columns[-1] + 1) * step + margin)
-    tissue = coarse[trunk & (coarse > AIR_HU / 2)]
-    return slice(int(first), int(end)), float(np.median(tissue))
+    return slice(int(first), int(end))

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from tasks import spine
 from tasks.axial_slab import resample_axial
-from tasks.body import TISSUE_RANGE_HU
 from tasks.decode import FrameReader, PixelSource
 from tasks.native_slab import resample_native
 from tasks.plan import SeriesPlan
@@ -106,8 +105,6 @@ def _axial(plan: SeriesPlan, reader: FrameReader, recipe: SlabRecipe) -> Slab:
 
 def _native(plan: SeriesPlan, reader: FrameReader, recipe: SlabRecipe) -> Slab:
     stack = resample_native(plan, reader, recipe)
-    if not TISSUE_RANGE_HU[0] <= stack.tissue_hu <= TISSUE_RANGE_HU[1]:
-        raise SlabRejected("qc_hu_range")
     slab = _stored(stack.slab_xzy_hu)
     is_spine = spine.spine_rows(slab, recipe.pixel_mm)
     flags = _flags(plan, slab, recipe.pixel_mm**2 * stack.slice_spacing_mm)
