@@ -6,14 +6,13 @@ touched before, and not in this wave, are settled: `index.settled_studies(wave.n
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
-from tasks.header import ZipFound, dataset_offset, issue, read_headers
+from tasks.header import ZipFound, full_digests, issue, read_headers
 from tasks.index import Index, Known, Result
 from tasks.instance import FileIssue, FileRef, Instance
 from tasks.sources.base import DirectoryListing, Entry, Problem, Source, error_name, join
@@ -25,18 +24,21 @@ BATCHES_IN_FLIGHT = 16
 MAX_YOUNG = 100_000  # files held back until they had time to settle; more than that are read at once
 STABLE_S = 5.0  # a file younger than this may still be being written; exports write a slice in far less
 SEEN_EVERY = 500  # directories per note in the index
-_COMPARE_BYTES = 1 << 20
+TWINS_PER_BATCH = 64  # files that are read in full per call of hash_batch: some 30 MB
 
 Found = Instance | FileIssue | ZipFound
+_Twin = tuple[str, int, FileRef]  # StudyInstanceUID, row of the index, file
+_T_co = TypeVar("_T_co", covariant=True)
 
 
-class Batch(Protocol):
-    """What `read_batch` returns: a future, or anything with `result`."""
+class Batch(Protocol[_T_co]):
+    """What `read_batch` and `hash_batch` return: a future, or anything with `result`."""
 
-    def result(self) -> list[Found]: ...
+    def result(self) -> _T_co: ...
 
 
-ReadBatch = Callable[[list[FileRef]], Batch]
+ReadBatch = Callable[[list[FileRef]], Batch[list[Found]]]
+HashBatch = Callable[[list[FileRef]], Batch[list[bytes | None]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +61,23 @@ class Wave:
 
 
 @dataclass(slots=True)
-class _Done:
-    """A batch that was read on the spot."""
+class _Done(Generic[_T_co]):
+    """A batch that was worked on the spot."""
 
-    found: list[Found]
+    found: _T_co
 
-    def result(self) -> list[Found]:
+    def result(self) -> _T_co:
         return self.found
 
 
 def read_here(source: Source, *, accept_no_meta: bool = False) -> ReadBatch:
     """A `read_batch` without workers, in the calling thread."""
     return lambda refs: _Done(read_headers(source, refs, accept_no_meta=accept_no_meta))
+
+
+def hash_here(source: Source) -> HashBatch:
+    """A `hash_batch` without workers, in the calling thread."""
+    return lambda refs: _Done(full_digests(source, refs))
 
 
 @dataclass(slots=True)
@@ -90,6 +97,7 @@ class _Crawl:
     source: Source
     index: Index
     read_batch: ReadBatch
+    hash_batch: HashBatch
     batch_files: int
     in_flight: int
     stable_s: float
@@ -98,7 +106,8 @@ class _Crawl:
     wave: int = 0
     retried: frozenset[int] = frozenset()
     waiting: list[_Waiting] = field(default_factory=list)
-    flying: deque[tuple[list[_Waiting], Batch]] = field(default_factory=deque)
+    flying: deque[tuple[list[_Waiting], Batch[list[Found]]]] = field(default_factory=deque)
+    comparing: deque[tuple[list[_Twin], Batch[list[bytes | None]]]] = field(default_factory=deque)
     young: list[_Waiting] = field(default_factory=list)
     zips: list[Result] = field(default_factory=list)  # written after their members
     seen: list[bytes] = field(default_factory=list)
@@ -114,6 +123,7 @@ def crawl(
     index: Index,
     *,
     read_batch: ReadBatch,
+    hash_batch: HashBatch | None = None,
     wave_files: int = WAVE_FILES,
     batch_files: int = BATCH_FILES,
     in_flight: int = BATCHES_IN_FLIGHT,
@@ -125,10 +135,13 @@ def crawl(
 ) -> Iterator[Wave]:
     """Bring the index up to date with the source. Raises only what the index raises.
 
+    `read_batch` reads headers (`read_headers`), `hash_batch` compares copies (`full_digests`); both may run anywhere.
     Failed and pending files are read again, and those that ended for one of `retry_reasons` (such as `no_meta` when
     that is accepted now).
     """
-    state = _Crawl(source, index, read_batch, batch_files, in_flight, stable_s, clock)
+    state = _Crawl(
+        source, index, read_batch, hash_batch or hash_here(source), batch_files, in_flight, stable_s, clock
+    )
     n_before = index.totals().n_files_found
     state.number, state.wave = index.begin_crawl()
     state.retried = index.retried(
@@ -155,9 +168,7 @@ def crawl(
 
 def _end_wave(state: _Crawl, progress: Callable[[], Progress], *, is_last: bool) -> Wave:
     _finish(state)
-    for ticket in state.index.settling(None if is_last else state.wave):
-        state.index.drop_moved(ticket.study_instance_uid, state.wave)
-        _compare_twins(state, ticket.study_instance_uid)
+    _compare_copies(state, None if is_last else state.wave)
     done = Wave(state.wave, progress(), is_last)
     if not is_last:
         state.wave += 1
@@ -281,7 +292,7 @@ def _drain(state: _Crawl, until: int) -> None:
             _write(state, name, found)
 
 
-def _results(state: _Crawl, names: list[_Waiting], batch: Batch) -> list[Found]:
+def _results(state: _Crawl, names: list[_Waiting], batch: Batch[list[Found]]) -> list[Found]:
     """What a batch found. When its worker died it is tried once more; after that its files have failed."""
     try:
         return batch.result()
@@ -332,18 +343,32 @@ def _read_young(state: _Crawl, sleep: Callable[[float], None]) -> None:
 # ---- copies
 
 
-def _compare_twins(state: _Crawl, study_uid: str) -> None:
+def _compare_copies(state: _Crawl, before_wave: int | None) -> None:
     """Read files of equal SOP UID and content digest in full, so that only identical ones count as copies."""
-    for instance_id, ref in state.index.twins(study_uid):
-        try:
-            with state.source.open(ref) as stream:
-                digest = hashlib.blake2b(digest_size=16)
-                stream.seek(dataset_offset(stream))
-                while chunk := stream.read(_COMPARE_BYTES):
-                    digest.update(chunk)
-        except OSError:
-            continue  # gone or unreadable: the walk says so by itself
-        state.index.set_full_digest(study_uid, instance_id, digest.digest())
+    todo: list[_Twin] = []
+    for ticket in state.index.settling(before_wave):
+        uid = ticket.study_instance_uid
+        state.index.drop_moved(uid, state.wave)
+        todo += [(uid, instance_id, ref) for instance_id, ref in state.index.twins(uid)]
+        while len(todo) >= TWINS_PER_BATCH:
+            _compare(state, todo[:TWINS_PER_BATCH])
+            del todo[:TWINS_PER_BATCH]
+    _compare(state, todo)
+    _note_digests(state, 0)
+
+
+def _compare(state: _Crawl, twins: list[_Twin]) -> None:
+    if twins:
+        state.comparing.append((twins, state.hash_batch([ref for _, _, ref in twins])))
+        _note_digests(state, state.in_flight)
+
+
+def _note_digests(state: _Crawl, until: int) -> None:
+    while len(state.comparing) > until:
+        twins, batch = state.comparing.popleft()
+        for (uid, instance_id, _), digest in zip(twins, batch.result(), strict=True):
+            if digest is not None:
+                state.index.set_full_digest(uid, instance_id, digest)
 
 
 # ---- names that have gone

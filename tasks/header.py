@@ -36,6 +36,7 @@ from warehouse.reasons import reason_of
 
 TAIL_BYTES = 4096  # of the pixel data go into the content digest, with the header and the size
 DIGEST_BYTES = 16
+COMPARE_BYTES = 1 << 20
 IMPLICIT_LITTLE, EXPLICIT_BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
 MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"  # SOP class of a DICOMDIR
 MAX_META_BYTES = 1 << 20
@@ -240,7 +241,11 @@ def _read_meta(head: bytes, read_at: ReadAt, at: int, remarks: tuple[str, ...]) 
         if length > MAX_META_BYTES or at > MAX_META_BYTES:
             raise _Rejected("bad_header")
         if element[:4] in (_META_SYNTAX, _META_CLASS):
-            values[element[:4]] = read_at(at + header_bytes, min(length, 64))
+            inside = at - base + header_bytes
+            value = head[inside : inside + min(length, 64)]
+            values[element[:4]] = (
+                value if len(value) == min(length, 64) else read_at(at + header_bytes, min(length, 64))
+            )
         at += header_bytes + length
     syntax = values.get(_META_SYNTAX, b"").decode("ascii", "replace").strip(" \0")
     is_directory = values.get(_META_CLASS, b"").strip(b" \0") == MEDIA_DIRECTORY.encode()
@@ -347,4 +352,21 @@ def _instance(scanned: _Scanned, start: _Start, file: FileRef, content_digest: s
     )
 
 
-__all__ = ["ZipFound", "dataset_offset", "issue", "read_headers", "read_instance"]
+def full_digests(source: Source, refs: list[FileRef]) -> list[bytes | None]:
+    """A digest of all bytes of each data set, to tell copies from conflicts; None where a file cannot be read."""
+    return [_full_digest(source, ref) for ref in refs]
+
+
+def _full_digest(source: Source, ref: FileRef) -> bytes | None:
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    try:
+        with source.open(ref) as stream:
+            stream.seek(dataset_offset(stream))
+            while chunk := stream.read(COMPARE_BYTES):
+                digest.update(chunk)
+    except OSError:
+        return None  # gone or unreadable: the walk says so by itself
+    return digest.digest()
+
+
+__all__ = ["ZipFound", "dataset_offset", "full_digests", "issue", "read_headers", "read_instance"]
