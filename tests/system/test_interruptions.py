@@ -1,0 +1,156 @@
+"""Killed at any moment, the next sweep ends with the table of an undisturbed one, and no process stays behind."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from phantom.hospital import make_hospital
+from same_tables import differences
+from support import conserved_levels
+
+pytestmark = pytest.mark.slow
+
+GONE_WITHIN_S = 30
+
+
+def test_T41_killed_sweep_ends_like_an_undisturbed_one(ovf, hospital: Path, tmp_path: Path) -> None:
+    undisturbed, disturbed = _two_warehouses(ovf, hospital, tmp_path)
+    for wait_s in (6.0, 14.0):
+        _kill_after(ovf, _sweep(hospital, disturbed), wait_s)
+    last = ovf(*_sweep(hospital, disturbed))
+    conserved_levels(last.stdout)
+    assert differences(undisturbed, disturbed) == []
+    assert not list((disturbed.parent / "staging").rglob("*.arrow"))
+
+
+def test_T40_killed_worker_costs_nothing(ovf, hospital: Path, tmp_path: Path) -> None:
+    undisturbed, disturbed = _two_warehouses(ovf, hospital, tmp_path)
+    with _started(ovf, _sweep(hospital, disturbed, "--shard-size", 1)) as sweep:
+        worker = _wait_for_worker(sweep.pid)
+        time.sleep(2)
+        worker.kill()
+        assert sweep.wait(timeout=280) == 0
+    assert differences(undisturbed, disturbed) == []
+
+
+def test_T42_second_sweep_of_one_archive_is_refused(ovf, hospital: Path, tmp_path: Path) -> None:
+    warehouse = tmp_path / "w" / "w.duckdb"
+    with _started(ovf, _sweep(hospital, warehouse)) as first:
+        _wait_for(lambda: any((warehouse.parent / "runs").glob("*.json")))
+        second = ovf(*_sweep(hospital, warehouse), expect=12)
+        assert str(first.pid) in second.stderr
+        during = ovf("status", "--warehouse", warehouse)
+        assert str(first.pid) in during.stdout
+        assert first.wait(timeout=280) == 0
+    ovf(*_sweep(hospital, warehouse))  # the lease is free again
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(7200)
+def test_T41_ten_random_kills_over_a_hundred_studies(ovf, tmp_path: Path) -> None:
+    """`make chaos`; CHAOS_SEED=... repeats a run."""
+    seed = int(os.environ.get("CHAOS_SEED", time.time()))
+    print(f"CHAOS_SEED={seed}")
+    rng = random.Random(seed)
+    hospital = tmp_path / "hospital"
+    make_hospital(hospital, patients=95, seed=seed % 1000)
+    undisturbed, disturbed = _two_warehouses(ovf, hospital, tmp_path)
+    for _ in range(10):
+        _kill_after(ovf, _sweep(hospital, disturbed, "--shard-size", 4), rng.uniform(2, 45))
+    ovf(*_sweep(hospital, disturbed, "--shard-size", 4))
+    assert differences(undisturbed, disturbed) == []
+
+
+def _sweep(hospital: Path, warehouse: Path, *more: object) -> list[object]:
+    return ["sweep", hospital / "archive", "--warehouse", warehouse, *more]
+
+
+def _two_warehouses(ovf, hospital: Path, folder: Path) -> tuple[Path, Path]:
+    """One swept undisturbed, one that is still empty; both under one key, so that pseudonyms agree."""
+    undisturbed, disturbed = folder / "one" / "w.duckdb", folder / "other" / "w.duckdb"
+    ovf(*_sweep(hospital, undisturbed))
+    disturbed.parent.mkdir()
+    shutil.copy(undisturbed.parent / "identity.key", disturbed.parent / "identity.key")
+    return undisturbed, disturbed
+
+
+@contextmanager
+def _started(ovf, arguments: list[object]) -> Iterator[subprocess.Popen[bytes]]:
+    """The command in a process session of its own; whatever happens, nothing of it is left."""
+    process = subprocess.Popen(
+        ovf.line(*arguments),
+        env=ovf.environment,
+        cwd=ovf.folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        _assert_session_is_empty(process.pid)
+
+
+def _kill_after(ovf, arguments: list[object], wait_s: float) -> None:
+    """kill -9 of the command alone: its helpers must notice by themselves."""
+    with _started(ovf, arguments) as process:
+        try:
+            process.wait(timeout=wait_s)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+
+
+def _assert_session_is_empty(session: int) -> None:
+    def left() -> list[int]:
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process.pid)
+            except (ProcessLookupError, psutil.NoSuchProcess):
+                continue
+        return found
+
+    deadline = time.monotonic() + GONE_WITHIN_S
+    while left() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    remaining = left()
+    for pid in remaining:
+        os.kill(pid, signal.SIGKILL)
+    assert not remaining, f"{len(remaining)} processes outlived the command"
+
+
+def _wait_for(condition, timeout_s: float = 90) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.1)
+
+
+def _wait_for_worker(pid: int) -> psutil.Process:
+    """A Dask worker of the command: a child that multiprocessing spawned and that has begun to decode."""
+    found: list[psutil.Process] = []
+
+    def is_there() -> bool:
+        for child in psutil.Process(pid).children(recursive=True):
+            if "tasks.sandbox" in " ".join(child.cmdline()):
+                found.append(child.parent() or child)
+                return True
+        return False
+
+    _wait_for(is_there)
+    return found[0]
