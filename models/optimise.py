@@ -20,7 +20,7 @@ from models.recipes import Stage
 ONE_CYCLE_RISE = 0.25  # share of the steps on which the rate rises
 ONE_CYCLE_START = 0.04  # of the highest rate (torch's OneCycleLR: 1/25)
 PLATEAU_TOLERANCE = 1e-4  # a validation loss better by less than this share has stalled
-CHECKPOINT_EVERY_S = 120.0
+CHECKPOINT_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)

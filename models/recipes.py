@@ -68,7 +68,7 @@ class TrainingRecipe:
     lstm: Stage  # the aggregation over the slices' 32-vectors
     head_learning_rate: float  # of the extractor's FC layers while the LSTM trains
     final: Stage  # training and validation together
-    pretrain_crop: tuple[int, int] = (192, 96)
+    pretrain_crop: tuple[int, int] = (160, 80)
     dense_row_weight: float = 3.0
     dense_cell_weight: float = 10.0
     # Weight of the dense truth in the feature stage; 0 is the published weak label alone.

@@ -25,6 +25,7 @@ from models.resnet import DENSE_STRIDE
 # An aggregation learns from scans with some of their images left out: archives give sequences of any length.
 KEEP_IMAGES_SHARE = 0.75
 SETTLE_BATCHES = 24
+BATCH_NORM_MOMENTUM = 0.1  # torch's own
 
 
 @dataclass(frozen=True)
@@ -168,23 +169,25 @@ def _extractor_stage(
 
 
 def settle_batch_norm(
-    net: FractureNet, draw: Callable[[int], Tensor], n_batches: int = SETTLE_BATCHES
+    net: FractureNet,
+    draw: Callable[[int], Tensor],
+    n_batches: int = SETTLE_BATCHES,
+    keep: Sequence[str] = (),
 ) -> None:
     """Replace the running batch statistics by plain averages over some batches, then freeze them.
 
-    Small batches leave running averages that hang on the last few of them.
+    Small batches leave running averages that hang on the last few of them. Parts of the ResNet named in `keep`
+    stay as they are.
     """
-    norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # torch: cumulative average
-    net.train()
-    with torch.no_grad():
+    with frozen(net, keep), torch.no_grad():
+        norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) and m.training]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # torch: cumulative average
         for step in range(n_batches):
             net(draw(step))
-    for norm in norms:
-        norm.momentum = 0.1
-    net.eval()
+        for norm in norms:
+            norm.momentum = BATCH_NORM_MOMENTUM
 
 
 def pool_scans(

@@ -7,6 +7,7 @@ import pytest
 
 from flows.errors import SettingsError
 from flows.train import train_on_phantoms
+from models.config import TILES_VIEW
 from models.recipes import QUICK, Stage
 from models.registry import load_model, read_model_card, read_operating_point
 
@@ -14,23 +15,32 @@ TINY = replace(
     QUICK,
     name="tiny",
     pretrain=Stage("pretrain", epochs=0.2, batch=4, learning_rate=1e-3),
-    pretrain_crop=(96, 64),
+    pretrain_crop=(64, 32),
     features=Stage("features", epochs=0.1, batch=4, learning_rate=1e-3),
     lstm=Stage("lstm", epochs=2, batch=8, learning_rate=1e-3),
     final=Stage("final", epochs=1, batch=8, learning_rate=1e-6, schedule="constant"),
 )
 
 
+# Coarse and small, so that the networks take milliseconds.
+TINY_VIEW = replace(TILES_VIEW, pixel_mm=4.0, tile_rows=64, tile_cols=64, max_images=5)
+
+
+def run_tiny(out: Path) -> str:
+    return train_on_phantoms(
+        out, recipe=TINY, patients=40, seed=3, say=lambda _: None, workers=1, view=TINY_VIEW
+    )
+
+
 @pytest.mark.slow
 def test_a_training_runs_through_and_a_second_call_resumes(tmp_path: Path) -> None:
-    said: list[str] = []
-    summary = train_on_phantoms(tmp_path, recipe=TINY, patients=40, seed=3, say=said.append, workers=1)
+    summary = run_tiny(tmp_path)
     first = load_model(tmp_path)
     assert "simulated scans only" in summary
     assert "Not for clinical use" in read_model_card(tmp_path)
     assert 0 < read_operating_point(tmp_path).threshold < 1
     assert (tmp_path / "evaluation_scans.csv").read_text().count("\n") == 9
-    train_on_phantoms(tmp_path, recipe=TINY, patients=40, seed=3, say=said.append, workers=1)
+    run_tiny(tmp_path)
     assert load_model(tmp_path).digest == first.digest
 
 
