@@ -45,15 +45,6 @@ class LandingBatch:
 
     @classmethod
     def of(cls, rows: Iterable[object]) -> LandingBatch:
-        """A batch of rows of any record classes, each in its list. KeyError for what is no record."""
-        lists = {table.record: _LIST_OF_TABLE[table.name] for table in ALL_TABLES}
-        batch = cls()
-        for row in rows:
-            getattr(batch, lists[type(row)]).append(row)
-        return batch
-
-    @classmethod
-    def of(cls, rows: Iterable[object]) -> LandingBatch:
         """A batch of records of any mix of classes, in their order. TypeError for what is no record."""
         batch = cls()
         lists = {table.record: getattr(batch, _LIST_OF_TABLE[table.name]) for table in ALL_TABLES}
@@ -73,10 +64,10 @@ class LandingBatch:
 class LandingCounts:
     """What a landing did, by table."""
 
-    inserted: Mapping[str, int] = field(
-        default_factory=dict
-    )  # rows that were not there, or took another's place
-    replaced: Mapping[str, int] = field(default_factory=dict)  # rows that went because a better one came
+    # rows that were not there, or took another's place
+    inserted: Mapping[str, int] = field(default_factory=dict)
+    # rows that went because a better one came
+    replaced: Mapping[str, int] = field(default_factory=dict)
     n_staging_files: int = 0
     bad_files: tuple[str, ...] = ()  # names of staging files that could not be read; renamed to *.bad
 
