@@ -34,5 +34,6 @@ pip() { "$dir/bin/python" -m pip --disable-pip-version-check "$@"; }
 # The build backend first, so that building needs no second environment, and a pip that is twice as fast as Debian's.
 # Without --no-compile half of the time goes into compiling modules that nobody will import.
 pip install -q --no-compile -c constraints.txt pip setuptools
-pip install -q --no-compile -c constraints.txt --no-build-isolation -e '.[dev]'
+# setuptools warns of every editable installation, at length
+PYTHONWARNINGS=ignore pip install -q --no-compile -c constraints.txt --no-build-isolation -e '.[dev]'
 echo "done: $dir/bin/ovf --help"
