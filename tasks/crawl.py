@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from tasks.header import ZipFound, full_digests, issue, read_headers
-from tasks.index import Index, Known, Result
+from tasks.index import Index
+from tasks.index_rows import Known, Result
 from tasks.instance import FileIssue, FileRef, Instance
 from tasks.sources.base import DirectoryListing, Entry, Problem, Source, error_name, join
 from warehouse.reasons import Outcome

@@ -12,48 +12,15 @@ import threading
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
+from tasks.index_rows import IndexTotals, Known, Result
 from tasks.index_studies import StudyPartition, connect, place_of
-from tasks.instance import FileIssue, FileRef, Instance, StudyInstances, StudyTicket
-from tasks.sources.base import DirectoryListing, Entry
+from tasks.instance import FileIssue, FileRef, StudyInstances, StudyTicket
+from tasks.sources.base import DirectoryListing
 from warehouse.reasons import Outcome
 
 FLUSH_ROWS = 5_000  # results per transaction; about 5 MB in memory
-
-
-@dataclass(frozen=True, slots=True)
-class IndexTotals:
-    """What the index holds. `n_files_found` = files of studies + files of no study (`Index.file_counts`)."""
-
-    n_files_found: int
-    n_instances: int  # files of studies: duplicates, broken and vanished ones included
-    n_studies: int
-    n_series: int  # by UID
-    n_files_vanished: int  # kept instances whose files have gone
-    is_crawl_complete: bool
-
-
-class Known(NamedTuple):
-    """What the index knows of a name."""
-
-    size_bytes: int
-    mtime_ns: int
-    reason_id: int | None
-    part: int | None
-    instance_id: int | None
-    is_vanished: int
-
-
-class Result(NamedTuple):
-    """The outcome of one name, to be written. `found` None: a zip whose members have rows of their own."""
-
-    directory: bytes
-    entry: Entry
-    found: Instance | FileIssue | None
-    known: Known | None
 
 
 class Index:
@@ -202,7 +169,9 @@ class Index:
     def is_same_issue(self, known: Known | None, issue: FileIssue) -> bool:
         """Whether this name already ended so."""
         with self._lock:
-            return known is not None and self._reasons.get((issue.outcome, issue.reason)) == known.reason_id
+            if known is None or known.reason_id is None:
+                return False
+            return self._reasons.get((issue.outcome, issue.reason)) == known.reason_id
 
     def write(self, result: Result, wave: int) -> None:
         """Add one result; flushed in transactions of some thousands."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any
 
 from tasks.dicom.elements import tag
 from tasks.dicom.text import decode_text
@@ -168,39 +169,44 @@ def instance_of(
     frames: tuple[FramePlane, ...] | None,
     remarks: tuple[str, ...],
 ) -> Instance:
-    """Every field from the raw values. The three UIDs that name an instance must be there."""
-    get = values.get
-    character_set = code(get(_SET))
-    texts = [text(get(each), character_set) for each in _TEXTS]
-    if any(is_guessed for _, is_guessed in texts):
-        remarks = (*remarks, "charset_guessed")
-    (
-        patient_id,
-        issuer,
-        accession,
-        series_description,
-        protocol,
-        study_description,
-        derivation,
-        contrast,
-        manufacturer,
-        model,
-        station,
-        kernel,
-        rescale_type,
-    ) = (each for each, _ in texts)
-    representation = unsigned(get(_REPRESENTATION))
-    stored = signed if representation == 1 else unsigned
-    return Instance(
+    """Every field from the raw values, in the order of `Instance`. The UIDs that name an instance must be there."""
+    character_set = code(values.get(_SET))
+    texts, is_guessed = _texts(values, character_set)
+    fields: tuple[Any, ...] = (
         file,
         content_digest,
-        code(get(_SOP)) or "",
-        code(get(_CLASS)),
-        code(get(_SERIES)) or "",
-        code(get(_STUDY)) or "",
-        patient_id,
-        issuer,
-        accession,
+        *_uids(values),
+        *texts[:3],
+        *_patient_and_dates(values),
+        *_series(values, texts),
+        character_set,
+        transfer_syntax_uid,
+        *_pixels(values),
+        texts[12],
+        pixel_offset,
+        pixel_length,
+        *_geometry(values),
+        frames,
+        (*remarks, "charset_guessed") if is_guessed else remarks,
+    )
+    return Instance(*fields)
+
+
+def _texts(values: dict[bytes, bytes], character_set: str | None) -> tuple[list[str | None], bool]:
+    """The values of `_TEXTS`, and whether the character set of any was guessed."""
+    get = values.get
+    both = [text(get(each), character_set) for each in _TEXTS]
+    return [each for each, _ in both], any(is_guessed for _, is_guessed in both)
+
+
+def _uids(values: dict[bytes, bytes]) -> tuple[str, str | None, str, str]:
+    get = values.get
+    return code(get(_SOP)) or "", code(get(_CLASS)), code(get(_SERIES)) or "", code(get(_STUDY)) or ""
+
+
+def _patient_and_dates(values: dict[bytes, bytes]) -> tuple[str | None, ...]:
+    get = values.get
+    return (
         code(get(_STUDY_DATE)),
         code(get(_ACQUISITION_DATE)) or code(get(_CONTENT_DATE)) or code(get(_SERIES_DATE)),
         code(get(_BIRTH_DATE)),
@@ -208,29 +214,37 @@ def instance_of(
         code(get(_SEX)),
         code(get(_MODALITY)),
         code(get(_IMAGE_TYPE)),
+    )
+
+
+def _series(values: dict[bytes, bytes], texts: list[str | None]) -> tuple[Any, ...]:
+    """From SeriesNumber to BurnedInAnnotation; `texts` are those of `_TEXTS`."""
+    get = values.get
+    return (
         integer(get(_SERIES_NUMBER)),
         integer(get(_ACQUISITION_NUMBER)),
         integer(get(_INSTANCE_NUMBER)),
         code(get(_TEMPORAL)),
         code(get(_FRAME_OF_REFERENCE)),
-        series_description,
-        protocol,
-        study_description,
-        derivation,
+        *texts[3:7],
         code(get(_BODY_PART)),
-        contrast,
+        texts[7],
         code(get(_PATIENT_POSITION)),
-        manufacturer,
-        model,
-        station,
-        kernel,
+        *texts[8:12],
         number(get(_KVP)),
         number(get(_TILT)),
         number(get(_THICKNESS)),
         code(get(_LOSSY)) == "01",
         code(get(_BURNED_IN)) == "YES",
-        character_set,
-        transfer_syntax_uid,
+    )
+
+
+def _pixels(values: dict[bytes, bytes]) -> tuple[Any, ...]:
+    """From Rows to RescaleIntercept."""
+    get = values.get
+    representation = unsigned(get(_REPRESENTATION))
+    stored = signed if representation == 1 else unsigned
+    return (
         unsigned(get(_ROWS)),
         unsigned(get(_COLUMNS)),
         integer(get(_FRAMES)) or 1,
@@ -244,15 +258,12 @@ def instance_of(
         stored(get(_PADDING_LIMIT)),
         number(get(_SLOPE)),
         number(get(_INTERCEPT)),
-        rescale_type,
-        pixel_offset,
-        pixel_length,
-        numbers(get(_POSITION), 3),  # type: ignore[arg-type]  # exactly three
-        numbers(get(_ORIENTATION), 6),  # type: ignore[arg-type]  # exactly six
-        numbers(get(_SPACING), 2),  # type: ignore[arg-type]  # exactly two
-        frames,
-        remarks,
     )
+
+
+def _geometry(values: dict[bytes, bytes]) -> tuple[Any, Any, Any]:
+    get = values.get
+    return numbers(get(_POSITION), 3), numbers(get(_ORIENTATION), 6), numbers(get(_SPACING), 2)
 
 
 _TEXTS = _tags(
