@@ -57,9 +57,9 @@ def decode_frame(
         words = _decode(uid, frame, (rows, columns), pixels, window)
     except ImportError as error:
         raise SlabRejected(f"no_decoder:{uid}") from error
-    except (SlabRejected, MemoryError):
+    except (SlabRejected, MemoryError, KeyboardInterrupt, SystemExit):
         raise
-    except Exception as error:  # plugins raise whatever they like
+    except BaseException as error:  # plugins raise whatever they like; a panic of Rust is no Exception
         raise SlabRejected("decode") from error
     if words.shape != (window[1] - window[0], window[3] - window[2]):
         raise SlabRejected("size_mismatch")
@@ -75,9 +75,11 @@ def _decode(
         return _jpeg_lossless(frame, shape, pixels, window)
     if uid in JPEG_LOSSY:
         check_size(jpeg_size(frame), shape, pixels)
+        _check_end(frame)
         return _cut(_plugin_jpeg(frame, shape), window)
     if uid in JPEG_LS:
         check_size(jpeg_size(frame), shape, pixels)
+        _check_end(frame)
         data, _ = importlib.import_module("jpeg_ls").decode_pixel_data(frame)
         return _cut(_words_of(data, shape), window)
     if uid == RLE:
@@ -110,10 +112,17 @@ def _jpeg_lossless(
 ) -> Words:
     size = jpeg_size(frame)
     check_size(size, shape, pixels)
+    _check_end(frame)
     image = jpeg_lossless.decode(frame, shape[0], shape[1], size.precision, window[1])
     if image is None:
         return _cut(_plugin_jpeg(frame, shape), window)
     return image[window[0] :, window[2] : window[3]]
+
+
+def _check_end(frame: bytes) -> None:
+    """Refuse a JPEG without its end marker: cut short, the plugins return pixels without a word, or hang."""
+    if not frame.rstrip(b"\0").endswith(b"\xff\xd9"):
+        raise SlabRejected("decode")
 
 
 def _plugin_jpeg(frame: bytes, shape: tuple[int, int]) -> Words:

@@ -30,7 +30,7 @@ _parked: list[threading.Thread] = []
 
 
 class JpegError(ValueError):
-    """A frame that libjpeg-turbo refuses or finds damaged."""
+    """A frame that libjpeg-turbo finds damaged. The plugin would return its pixels without a word."""
 
 
 @lru_cache(maxsize=1)
@@ -77,7 +77,7 @@ class _Worker(threading.Thread):
         super().__init__(daemon=True, name="libjpeg")
         self._library = library
         self.jobs: queue.SimpleQueue[tuple[bytes, int, int, int, int]] = queue.SimpleQueue()
-        self.answers: queue.SimpleQueue[NDArray[np.uint16] | None] = queue.SimpleQueue()
+        self.answers: queue.SimpleQueue[NDArray[np.uint16] | JpegError | None] = queue.SimpleQueue()
         self._on_error = _CALLBACK(self._park)
         self._on_message = _CALLBACK(lambda _: None)
         self.start()
@@ -92,7 +92,7 @@ class _Worker(threading.Thread):
 
     def _decode(
         self, frame: bytes, rows: int, columns: int, precision: int, end_row: int
-    ) -> NDArray[np.uint16] | None:
+    ) -> NDArray[np.uint16] | JpegError | None:
         library = self._library
         error = ctypes.create_string_buffer(_ERROR_BYTES)
         state = ctypes.create_string_buffer(_STRUCT_BYTES)
@@ -110,7 +110,7 @@ class _Worker(threading.Thread):
             library.jpeg_start_decompress(state)
             image = self._scanlines(state, columns, precision, end_row)
             n_warnings = ctypes.cast(ctypes.byref(error, _WARNINGS_OFFSET), ctypes.POINTER(ctypes.c_long))[0]
-            return None if n_warnings else image
+            return JpegError("damaged") if n_warnings else image
         finally:
             library.jpeg_destroy_decompress(state)
 
@@ -139,8 +139,8 @@ _local = threading.local()
 def decode(frame: bytes, rows: int, columns: int, precision: int, end_row: int) -> NDArray[np.uint16] | None:
     """The first `end_row` rows of a one-component lossless JPEG, (end_row, columns) uint16.
 
-    None when the library is not here or refuses: the plugin then has the last word. The caller has compared
-    the frame's own size (SOF3) with the header.
+    None when the library is not here or does not take this kind: the plugin then has the last word. Raises
+    JpegError for damaged data. The caller has compared the frame's own size (SOF3) with the header.
     """
     library = _library()
     if library is None or len(_parked) >= MOST_PARKED_THREADS:
@@ -153,4 +153,6 @@ def decode(frame: bytes, rows: int, columns: int, precision: int, end_row: int) 
     if answer is None:
         _local.worker = None  # parked, or suspect: never used again
         _parked.append(worker)
+    if isinstance(answer, JpegError):
+        raise answer
     return answer

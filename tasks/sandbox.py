@@ -78,7 +78,7 @@ class Sandbox:
     """Runs functions in a bounded child process, which is replaced when it was killed or died."""
 
     def __init__(self, *, memory_bytes: int, timeout_s: float) -> None:
-        self._memory_bytes, self._timeout_s = memory_bytes, timeout_s
+        self._memory_bytes, self.timeout_s = memory_bytes, timeout_s
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
@@ -144,7 +144,7 @@ class Sandbox:
 
     def _exchange(self, request: bytes) -> Any:
         child = self._living_child()
-        deadline = time.monotonic() + self._timeout_s
+        deadline = time.monotonic() + self.timeout_s
         try:
             _send(child.stdin, request, deadline)
             return pickle.loads(_receive(child.stdout, deadline))

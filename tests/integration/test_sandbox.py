@@ -112,12 +112,12 @@ def test_T10_a_crash_is_named_and_the_next_call_works(sandbox: Sandbox) -> None:
 def test_T10_an_endless_loop_ends_in_time(function: Any) -> None:
     with Sandbox(memory_bytes=GIB, timeout_s=30) as patient:
         patient.call(double, 1)  # the start is not counted
-        patient._timeout_s = 1.0
+        patient.timeout_s = 1.0
         started = time.monotonic()
         with pytest.raises(DecoderTimeout):
             patient.call(function)
         assert time.monotonic() - started < 5
-        patient._timeout_s = 30
+        patient.timeout_s = 30
         assert patient.call(double, 2) == 4
 
 
