@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 from duckdb import DuckDBPyConnection as Connection
 
-from warehouse.connect import connect
+from warehouse.connect import connecting
 from warehouse.tables import WAREHOUSE_TABLES, Table
 
 # Differing rows shown per table; the rest is counted.
@@ -26,7 +25,7 @@ def stable_columns(connection: Connection, table: Table) -> list[str]:
 
 def differences(left: Path, right: Path, *, wait_s: float = 10.0) -> list[str]:
     """One line per table in which two warehouses differ, with counts and first rows; empty when they are equal."""
-    with contextlib.closing(connect(left, is_read_only=True, wait_s=wait_s)) as connection:
+    with connecting(left, is_read_only=True, wait_s=wait_s) as connection:
         quoted = str(right).replace("'", "''")
         connection.execute(f"ATTACH '{quoted}' AS other (READ_ONLY)")
         found = []

@@ -31,20 +31,26 @@ def connect(path: Path, *, is_read_only: bool, wait_s: float) -> Connection:
 
 
 @contextmanager
+def connecting(path: Path, *, is_read_only: bool, wait_s: float) -> Iterator[Connection]:
+    """Open, hand out, close."""
+    connection = connect(path, is_read_only=is_read_only, wait_s=wait_s)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
 def transaction(path: Path, *, wait_s: float) -> Iterator[Connection]:
     """Open for writing, begin, hand out, commit (roll back on an exception), close."""
-    with private_files():
-        connection = connect(path, is_read_only=False, wait_s=wait_s)
+    with private_files(), connecting(path, is_read_only=False, wait_s=wait_s) as connection:
+        connection.begin()
         try:
-            connection.begin()
-            try:
-                yield connection
-            except BaseException:
-                connection.rollback()
-                raise
-            connection.commit()
-        finally:
-            connection.close()
+            yield connection
+        except BaseException:
+            connection.rollback()
+            raise
+        connection.commit()
 
 
 def _try_connect(path: Path, *, is_read_only: bool) -> Connection:

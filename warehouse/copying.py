@@ -6,13 +6,12 @@ copied nobody has it open: closing another handle of it would drop DuckDB's own 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from pathlib import Path
 
 from warehouse import ledger
-from warehouse.connect import connect
+from warehouse.connect import connecting
 from warehouse.paths import WarehousePaths, private_files, sync_folder
 from warehouse.schema import Schema, migrate
 
@@ -23,21 +22,15 @@ FROZEN_VIEWS = ("series_outcome",)
 def make_database(path: Path, kind: Schema, *, wait_s: float) -> None:
     """Make a new, migrated, checkpointed database file, owner-only."""
     with private_files():
-        connection = connect(path, is_read_only=False, wait_s=wait_s)
-        try:
+        with connecting(path, is_read_only=False, wait_s=wait_s) as connection:
             migrate(connection, kind)
             connection.execute("CHECKPOINT")
-        finally:
-            connection.close()
 
 
 def checkpoint(path: Path, *, wait_s: float) -> None:
     """Bring the write-ahead log into the file; a copy without this silently lacks rows."""
-    connection = connect(path, is_read_only=False, wait_s=wait_s)
-    try:
+    with connecting(path, is_read_only=False, wait_s=wait_s) as connection:
         connection.execute("CHECKPOINT")
-    finally:
-        connection.close()
 
 
 def copy_durably(source: Path, target: Path) -> None:
@@ -62,7 +55,7 @@ def copy_for_readers(paths: WarehousePaths, *, wait_s: float) -> Path:
     candidate = paths.published_directory / f".candidate.{os.getpid()}.duckdb"
     try:
         copy_durably(paths.warehouse, candidate)
-        with contextlib.closing(connect(candidate, is_read_only=True, wait_s=wait_s)) as connection:
+        with connecting(candidate, is_read_only=True, wait_s=wait_s) as connection:
             ledger.compare(ledger.count(connection), ledger.read_ledger(paths.ledger))
     except BaseException:
         candidate.unlink(missing_ok=True)
@@ -72,7 +65,7 @@ def copy_for_readers(paths: WarehousePaths, *, wait_s: float) -> Path:
 
 def freeze_views(candidate: Path, *, wait_s: float) -> None:
     """Turn the slow view that all others build on into a table of the copy, so that readers look things up at once."""
-    with contextlib.closing(connect(candidate, is_read_only=False, wait_s=wait_s)) as connection:
+    with connecting(candidate, is_read_only=False, wait_s=wait_s) as connection:
         connection.begin()
         for view in FROZEN_VIEWS:
             connection.execute(f"CREATE TABLE frozen AS SELECT * FROM {view}").fetchall()

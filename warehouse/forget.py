@@ -5,14 +5,13 @@ What stays is the bare count: a study without a person, excluded as `opted_out`.
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from duckdb import DuckDBPyConnection as Connection
 
 from warehouse import schema
-from warehouse.connect import connect, transaction
+from warehouse.connect import connecting, transaction
 from warehouse.errors import UnknownPatient
 from warehouse.lock import writer_lock
 from warehouse.reasons import message_for
@@ -78,7 +77,7 @@ def _patients(store: Store, patient_id: str | None, patient_key: str | None, iss
         return {patient_key}
     with (
         writer_lock(store.paths.lock, wait_s=store.wait_s),
-        contextlib.closing(connect(store.paths.identity, is_read_only=True, wait_s=store.wait_s)) as identity,
+        connecting(store.paths.identity, is_read_only=True, wait_s=store.wait_s) as identity,
     ):
         rows = identity.execute(
             "SELECT patient_key FROM patient_identity "

@@ -17,7 +17,7 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection as Connection
 
 from warehouse import copying, ledger, schema, upkeep
-from warehouse.connect import connect, transaction, value_of
+from warehouse.connect import connect, connecting, transaction, value_of
 from warehouse.errors import WarehouseMissing, WrongKey
 from warehouse.forget import Forgotten, forget
 from warehouse.insert import insert_all
@@ -81,8 +81,7 @@ class Store:
     def read_live(self) -> Iterator[Connection]:
         """The live warehouse, read-only, for the program itself. No writer gets in meanwhile, so be quick."""
         with self._locked():
-            connection = connect(self.paths.warehouse, is_read_only=True, wait_s=self.wait_s)
-            with contextlib.closing(connection):
+            with connecting(self.paths.warehouse, is_read_only=True, wait_s=self.wait_s) as connection:
                 self._verify(connection)
                 yield connection
 
@@ -210,6 +209,8 @@ class Store:
         with self._locked():
             if not self.paths.warehouse.exists():
                 create_databases(self.paths, wait_s=self.wait_s)
+                with connecting(self.paths.warehouse, is_read_only=True, wait_s=self.wait_s) as connection:
+                    ledger.write_ledger(self.paths.ledger, ledger.count(connection))
 
     def _locked(self) -> AbstractContextManager[None]:
         return writer_lock(self.paths.lock, wait_s=self.wait_s)

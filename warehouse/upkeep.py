@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import shutil
@@ -13,7 +12,7 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection as Connection
 
 from warehouse import copying, ledger, schema
-from warehouse.connect import connect, value_of
+from warehouse.connect import connecting, value_of
 from warehouse.errors import WarehouseMissing, WrongSchema
 from warehouse.lock import writer_lock
 from warehouse.paths import WarehousePaths, private_files, replace_file
@@ -42,7 +41,7 @@ def migrate(warehouse: Path, *, wait_s: float) -> list[str]:
     with writer_lock(paths.lock, wait_s=wait_s):
         for path, kind in ((paths.identity, schema.IDENTITY), (paths.warehouse, schema.WAREHOUSE)):
             done += _migrate_one(path, kind, wait_s)
-        with contextlib.closing(connect(paths.warehouse, is_read_only=True, wait_s=wait_s)) as connection:
+        with connecting(paths.warehouse, is_read_only=True, wait_s=wait_s) as connection:
             ledger.write_ledger(paths.ledger, ledger.count(connection))
     return done
 
@@ -74,12 +73,12 @@ def backup(paths: WarehousePaths, target: Path, *, wait_s: float) -> Backup:
 def _verified(folder: Path, paths: WarehousePaths, wait_s: float) -> Backup:
     """Open the copies and compare them with the ledger they came with."""
     copies = WarehousePaths(folder / paths.warehouse.name)
-    with contextlib.closing(connect(copies.warehouse, is_read_only=True, wait_s=wait_s)) as connection:
+    with connecting(copies.warehouse, is_read_only=True, wait_s=wait_s) as connection:
         schema.require_version(connection, schema.WAREHOUSE)
         counted = ledger.count(connection)
     ledger.compare(counted, ledger.read_ledger(copies.ledger))
     n_rows = dict(counted.n_rows)
-    with contextlib.closing(connect(copies.identity, is_read_only=True, wait_s=wait_s)) as connection:
+    with connecting(copies.identity, is_read_only=True, wait_s=wait_s) as connection:
         schema.require_version(connection, schema.IDENTITY)
         n_rows["study_identity"] = int(value_of(connection, "SELECT count(*) FROM study_identity"))
     digests = {file.name: _sha256(file) for file in sorted(folder.iterdir())}
@@ -92,7 +91,7 @@ def rewrite(path: Path, kind: Schema, *, wait_s: float) -> None:
     fresh.unlink(missing_ok=True)
     copying.make_database(fresh, kind, wait_s=wait_s)
     quoted = str(path).replace("'", "''")
-    with private_files(), contextlib.closing(connect(fresh, is_read_only=False, wait_s=wait_s)) as connection:
+    with private_files(), connecting(fresh, is_read_only=False, wait_s=wait_s) as connection:
         connection.execute(f"ATTACH '{quoted}' AS old (READ_ONLY)")
         connection.begin()
         for name in _table_names(connection):
@@ -114,7 +113,7 @@ def _table_names(connection: Connection) -> Sequence[str]:
 
 def _migrate_one(path: Path, kind: Schema, wait_s: float) -> list[str]:
     copying.checkpoint(path, wait_s=wait_s)
-    with contextlib.closing(connect(path, is_read_only=True, wait_s=wait_s)) as connection:
+    with connecting(path, is_read_only=True, wait_s=wait_s) as connection:
         found = schema.version_of(connection)
     if found > kind.version:
         raise WrongSchema(found, kind.version, kind.name)
@@ -130,7 +129,7 @@ def _migrate_one(path: Path, kind: Schema, wait_s: float) -> list[str]:
 
 
 def _apply(path: Path, kind: Schema, wait_s: float) -> list[str]:
-    with private_files(), contextlib.closing(connect(path, is_read_only=False, wait_s=wait_s)) as connection:
+    with private_files(), connecting(path, is_read_only=False, wait_s=wait_s) as connection:
         done = schema.migrate(connection, kind)
         connection.execute("CHECKPOINT")
         return done
