@@ -234,7 +234,11 @@ def _saw(state: _Crawl, directory: bytes) -> None:
 def _is_settled(state: _Crawl, directory: bytes, entry: Entry, before: Known | None) -> bool:
     """Whether this name needs no reading: it is as it was, or a row of its own without being opened."""
     problem = entry.problem
-    if problem is None and entry.inode and not state.index.claim(entry.inode, directory, entry.name):
+    if (
+        problem is None
+        and entry.inode
+        and not state.index.claim(entry.inode, directory, entry.name, state.number)
+    ):
         problem = Problem("duplicate")
     if problem is not None:
         _note(state, directory, entry, issue(FileRef(directory), problem.reason, problem.detail), before)

@@ -255,9 +255,6 @@ class Index:
                     "UPDATE files SET is_vanished = 1 WHERE directory_id = ? AND name = ?",
                     (directory_id, name),
                 )
-                self._files.execute(
-                    "DELETE FROM claims WHERE directory_id = ? AND name = ?", (directory_id, name)
-                )
             return
         if part is not None and known.instance_id is not None:
             part.remove(known.instance_id, wave)
@@ -276,7 +273,6 @@ class Index:
     def _delete_file(self, directory_id: int | None, name: bytes) -> None:
         place = (directory_id, name)
         self._files.execute("DELETE FROM files WHERE directory_id = ? AND name = ?", place)
-        self._files.execute("DELETE FROM claims WHERE directory_id = ? AND name = ?", place)
 
     def reappeared(self, directory: bytes, name: bytes, known: Known) -> None:
         """A vanished file is there again, unchanged."""
@@ -288,17 +284,23 @@ class Index:
                 (self._known_directory(directory), name),
             )
 
-    def claim(self, inode: tuple[int, int], directory: bytes, name: bytes) -> bool:
-        """Whether this name is the one by which the inode is read; the first to ask is."""
+    def claim(self, inode: tuple[int, int], directory: bytes, name: bytes, crawl: int) -> bool:
+        """Whether this name is the one by which the inode is read: the first that asks in this crawl.
+
+        Walks are sorted, so it is the same name every time, and names that have moved on hold no claim.
+        """
         with self._lock:
-            directory_id = self._directory_id(directory)
+            mine = (self._directory_id(directory), name)
             self._files.execute(
-                "INSERT OR IGNORE INTO claims VALUES (?, ?, ?, ?)", (*inode, directory_id, name)
+                "INSERT INTO claims VALUES (?, ?, ?, ?, ?) ON CONFLICT (device, inode) DO UPDATE SET"
+                " directory_id = excluded.directory_id, name = excluded.name, crawl = excluded.crawl"
+                " WHERE crawl < excluded.crawl",
+                (*inode, *mine, crawl),
             )
             owner = self._files.execute(
                 "SELECT directory_id, name FROM claims WHERE device = ? AND inode = ?", inode
             ).fetchone()
-            return bool(owner == (directory_id, name))
+            return bool(owner == mine)
 
     # ---- inside
 

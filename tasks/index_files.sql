@@ -27,11 +27,12 @@ CREATE TABLE IF NOT EXISTS files (
     PRIMARY KEY (directory_id, name)
 ) WITHOUT ROWID;
 
--- Names of one inode: the first one read owns it, until the row of that name goes.
+-- The name by which a file with several hard links is read: the first in the order of the walk.
 CREATE TABLE IF NOT EXISTS claims (
     device INTEGER NOT NULL,
     inode INTEGER NOT NULL,
     directory_id INTEGER NOT NULL,
     name BLOB NOT NULL,
+    crawl INTEGER NOT NULL,  -- number of the crawl in which it asked first
     PRIMARY KEY (device, inode)
 ) WITHOUT ROWID;
