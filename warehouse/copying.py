@@ -21,10 +21,9 @@ FROZEN_VIEWS = ("series_outcome",)
 
 def make_database(path: Path, kind: Schema, *, wait_s: float) -> None:
     """Make a new, migrated, checkpointed database file, owner-only."""
-    with private_files():
-        with connecting(path, is_read_only=False, wait_s=wait_s) as connection:
-            migrate(connection, kind)
-            connection.execute("CHECKPOINT")
+    with private_files(), connecting(path, is_read_only=False, wait_s=wait_s) as connection:
+        migrate(connection, kind)
+        connection.execute("CHECKPOINT")
 
 
 def checkpoint(path: Path, *, wait_s: float) -> None:

@@ -80,10 +80,10 @@ class Store:
     @contextmanager
     def read_live(self) -> Iterator[Connection]:
         """The live warehouse, read-only, for the program itself. No writer gets in meanwhile, so be quick."""
-        with self._locked():
-            with connecting(self.paths.warehouse, is_read_only=True, wait_s=self.wait_s) as connection:
-                self._verify(connection)
-                yield connection
+        opening = connecting(self.paths.warehouse, is_read_only=True, wait_s=self.wait_s)
+        with self._locked(), opening as connection:
+            self._verify(connection)
+            yield connection
 
     def read(self) -> Connection:
         """The published copy, read-only; the live file when nothing was published yet. The caller closes it."""

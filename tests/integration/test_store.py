@@ -206,9 +206,9 @@ def test_corrected_identities_replace_old_ones(store: Store) -> None:
 
 
 def test_a_failed_write_leaves_nothing(store: Store) -> None:
+    two_rows = "INSERT INTO store_stamp VALUES ('x', 1, NULL); INSERT INTO store_stamp VALUES (NULL, 1, NULL)"
     with pytest.raises(duckdb.ConstraintException), store.write() as connection:
-        connection.execute("INSERT INTO store_stamp VALUES ('x', 1, NULL)")
-        connection.execute("INSERT INTO store_stamp VALUES (NULL, 1, NULL)")
+        connection.execute(two_rows)
     assert count(store, "store_stamp") == 1
 
 

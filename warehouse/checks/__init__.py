@@ -6,6 +6,7 @@ as relations, so that SQL and Python cannot disagree about the codes.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -46,17 +47,20 @@ def checks() -> dict[str, str]:
     }
 
 
-def run_checks(connection: Connection) -> list[CheckResult]:
-    """Run every check on an open warehouse (read-only is enough). Pseudonyms only; safe to print."""
+def run_checks(connection: Connection, only: Collection[str] | None = None) -> list[CheckResult]:
+    """Run every check, or those named, on an open warehouse (read-only is enough). Pseudonyms only; safe to print."""
     relations = _known_codes()
     for name, relation in relations.items():
         connection.register(name, relation)
     try:
-        results = [_run(connection, name, sql) for name, sql in checks().items()]
+        return [
+            _run(connection, name, sql)
+            for name, sql in (checks() | _key_checks()).items()
+            if only is None or name in only
+        ]
     finally:
         for name in relations:
             connection.unregister(name)
-    return results + _duplicate_keys(connection)
 
 
 def _run(connection: Connection, name: str, sql: str) -> CheckResult:
@@ -64,17 +68,16 @@ def _run(connection: Connection, name: str, sql: str) -> CheckResult:
     return CheckResult(name, description_of(sql), len(rows), _examples(rows))
 
 
-def _duplicate_keys(connection: Connection) -> list[CheckResult]:
+def _key_checks() -> dict[str, str]:
     """One check per table, made from its key: the tables have no PRIMARY KEY (see the first migration)."""
-    results = []
-    for table in WAREHOUSE_TABLES:
-        key = ", ".join(table.key)
-        rows = connection.execute(
-            f"SELECT {key}, count(*) AS n FROM {table.name} GROUP BY {key} HAVING n > 1"
-        ).fetchall()
-        description = f"Rows of {table.name} that share one key."
-        results.append(CheckResult(f"duplicate_keys_{table.name}", description, len(rows), _examples(rows)))
-    return results
+    return {
+        f"duplicate_keys_{table.name}": (
+            f"-- Rows of {table.name} that share one key.\n"
+            f"SELECT {', '.join(table.key)}, count(*) AS n FROM {table.name} "
+            f"GROUP BY {', '.join(table.key)} HAVING n > 1"
+        )
+        for table in WAREHOUSE_TABLES
+    }
 
 
 def _examples(rows: list[tuple[object, ...]]) -> tuple[str, ...]:
