@@ -5,6 +5,7 @@ Takes a `SeriesPlan` and a source, returns arrays (rows, columns) of float32 HU 
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import zlib
@@ -105,7 +106,7 @@ class FrameReader:
         path = self._source.local_path(file)
         if path is not None:
             # pread, not mmap: 0.06 against 0.12 ms a slice, and a vanishing file is an OSError, not a SIGBUS.
-            n_read = _read_path(path, view, start)
+            n_read = _read_path(path, file, view, start)
         else:
             with self._source.open(file) as stream:
                 stream.seek(start)
@@ -152,9 +153,10 @@ class FrameReader:
         return image[window.first_row : window.end_row, window.first_column : window.end_column]
 
 
-def _read_path(path: Path, view: memoryview, start: int) -> int:
+def _read_path(path: Path, file: FileRef, view: memoryview, start: int) -> int:
     descriptor = os.open(path, os.O_RDONLY)
     try:
+        _check_unchanged(os.fstat(descriptor), file)
         n_read = 0
         while n_read < len(view):
             n_more = os.preadv(descriptor, [view[n_read:]], start + n_read)
@@ -164,6 +166,13 @@ def _read_path(path: Path, view: memoryview, start: int) -> int:
         return n_read
     finally:
         os.close(descriptor)
+
+
+def _check_unchanged(found: os.stat_result, file: FileRef) -> None:
+    """Another file under the same name would give pixels from the wrong place. OSError: the next run reads it."""
+    is_touched = file.mtime_ns not in (0, found.st_mtime_ns)  # 0: not known
+    if found.st_size != file.size_bytes or is_touched:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
 
 
 def _read_stream(stream: BinaryIO, view: memoryview) -> int:

@@ -20,6 +20,7 @@ from tasks import spine
 from tasks.axial_slab import resample_axial
 from tasks.decode import FrameReader, PixelSource
 from tasks.native_slab import resample_native
+from tasks.openjpeg import NoOpenJpegError
 from tasks.plan import SeriesPlan
 from tasks.recipe import DEFAULT_RECIPE, STORAGE_RECIPE, SlabRecipe
 from tasks.rejected import SlabRejected
@@ -164,7 +165,10 @@ def slab_task(
     recipe: SlabRecipe = DEFAULT_RECIPE,
     view_recipe: ViewRecipe | None = None,
 ) -> SlabResult:
-    """Build, keep (when there is a path) and view one series. A bad scan comes back as a rejection, never raised."""
+    """Build, keep (when there is a path) and view one series. A bad scan comes back as a rejection.
+
+    Raises NoOpenJpegError only: a slab is to be kept and libopenjp2 is missing.
+    """
     try:
         slab = build_slab(plan, source, recipe=recipe)
         record = _kept(slab, slab_path)
@@ -177,6 +181,10 @@ def slab_task(
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return rejection_of("disk_full")
         return rejection_of("io", message_for("io", error=type(error).__name__))
+    except NoOpenJpegError:  # of the machine, not of the scan
+        raise
+    except Exception:  # whatever else a hostile file may lead to: one series, never the shard
+        return rejection_of("decode")
     return SlabResult(record, view, None)
 
 

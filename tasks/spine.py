@@ -114,7 +114,7 @@ def spine_mm(
         to_other = np.abs(z_mm[:, None] - np.asarray(other_z)[None, :]).min(axis=1)
         counted = is_spine & (to_trunk <= to_other)
     step = abs(float(z_mm[1] - z_mm[0])) if len(z_mm) > 1 else 0.0
-    return float(counted.sum() * step)
+    return round(float(counted.sum() * step), 1)
 
 
 def has_metal(slab_xzy_hu: NDArray[np.int16], voxel_mm3: float) -> bool:

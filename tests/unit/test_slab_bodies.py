@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import slab_anatomies as anatomies
 from slab_cases import FolderSource, MemorySource, plan_of, scan, trunk_hu, with_files
 
 from tasks.plan import SeriesPlan
-from tasks.slab import DEFAULT_RECIPE, SlabRejected, build_slab
+from tasks.slab import DEFAULT_RECIPE, SlabRejected, build_slab, slab_task
 from warehouse.records import SlabRecord
 
 WIDE = (250, 250)  # 500 mm field
@@ -148,7 +149,7 @@ def test_T24_every_slice_has_its_own_slope_and_intercept() -> None:
     assert np.abs(rescaled.slab_xzy_hu.astype(int) - plain.slab_xzy_hu).max() <= 2
 
 
-def test_files_of_a_folder_and_of_an_archive_give_the_same_bits(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_files_of_a_folder_and_of_an_archive_give_the_same_bits(tmp_path: Path) -> None:
     plan, source = scan(trunk_hu, n_slices=45)
     for name, data in source.files.items():
         (tmp_path / name.decode()).write_bytes(data)
@@ -161,6 +162,19 @@ def test_T37_a_file_that_vanished_is_an_os_error() -> None:
     without = MemorySource({name: data for name, data in source.files.items() if name != b"0020"})
     with pytest.raises(FileNotFoundError):
         build_slab(plan, without)
+
+
+def test_T38_a_file_that_changed_since_the_crawl_is_not_read(tmp_path: Path) -> None:
+    plan, source = scan(trunk_hu, n_slices=45)
+    for name, data in source.files.items():
+        (tmp_path / name.decode()).write_bytes(data)
+    with (tmp_path / "0020").open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(OSError, match="tale"):
+        build_slab(plan, FolderSource(tmp_path))
+    result = slab_task(plan, FolderSource(tmp_path), None)
+    assert result.rejection is not None
+    assert (result.rejection.outcome, result.rejection.reason) == ("failed", "io")
 
 
 def test_the_recipe_sets_the_slab(small_plan: tuple[SeriesPlan, MemorySource]) -> None:
