@@ -20,9 +20,13 @@ def print_summary(summary: SweepSummary, settings: Settings, console: Console | 
     out.print(f"\nSweep finished in {duration_text(summary.duration_s)}.", style="bold")
     for level in summary.levels:
         out.print(conservation_line(level), soft_wrap=True)
-    out.print(_reason_table(summary))
+    if summary.reasons:
+        out.print("\nWhy series and studies were not scored:")
+        out.print(_reason_table(summary))
     scored = next((level.scored for level in summary.levels if level.level == "study"), 0)
-    out.print(f"Flagged: {summary.n_flagged:,} of {scored:,} scored studies, by model {summary.model_id}.")
+    if not any(level.found for level in summary.levels):
+        out.print("The archive holds no files: is this the right folder?")
+    out.print(f"\nFlagged: {summary.n_flagged:,} of {scored:,} scored studies, by model {summary.model_id}.")
     if summary.is_simulated_only:
         out.print(SIMULATED, style="bold yellow")
     for fault in summary.failed_checks:

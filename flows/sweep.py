@@ -9,7 +9,6 @@ from typing import Any
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
-from warehouse.lease import archive_lease
 
 from flows.cluster import Cluster
 from flows.disk import say_disk_need
@@ -24,6 +23,7 @@ from tasks.header import read_headers
 from tasks.index import Index
 from tasks.sources import open_source
 from warehouse.landing import LandingBatch
+from warehouse.lease import archive_lease
 from warehouse.store import Store
 
 

@@ -13,7 +13,7 @@ from flows.errors import SettingsError
 from flows.settings import Settings
 from flows.version import code_version
 from models.config import ViewRecipe
-from models.registry import describe_model, read_operating_point
+from models.registry import describe_model, read_operating_point, verify_model
 from tasks.identity import Pseudonymizer, key_id_of, load_or_create_key
 from tasks.profile import Cohort, Profile, profile_digest, profile_named, read_cohort
 from tasks.recipe import SlabRecipe, recipe_of_width
@@ -64,6 +64,7 @@ def make_context(archive: str, settings: Settings, source: Source, store: Store)
     key = load_or_create_key(store.paths.key)
     store.bind_key(key_id_of(key))
     pseudonyms = Pseudonymizer(key, settings.site)
+    verify_model(settings.model)
     listing = describe_model(settings.model)
     profile = profile_named(settings.profile)
     cohort = _cohort(settings)

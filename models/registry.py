@@ -119,6 +119,13 @@ def find_model(id_or_path: str | Path, root: Path = SHIPPED) -> Path:
     raise ModelError(f"no such model; shipped: {known}; a directory with {MANIFEST_FILE} works too")
 
 
+def verify_model(id_or_path: str | Path, root: Path = SHIPPED) -> None:
+    """Check the hashes of a model's weights and config without building the network. Raises ModelError."""
+    directory = find_model(id_or_path, root)
+    weights, config_bytes = _read(directory / WEIGHTS_FILE), _read(directory / CONFIG_FILE)
+    _check_hashes(weights, config_bytes, _read_manifest(directory))
+
+
 def load_model(
     id_or_path: str | Path, root: Path = SHIPPED, expected_digest: str | None = None
 ) -> LoadedModel:

@@ -185,9 +185,9 @@ def _first_slab(study: StudySelection, job: ShardJob) -> SlabbedStudy:
 
 
 def _score_row(study: SlabbedStudy, score: ScanScore, job: ShardJob, duration_s: float) -> object:
-    plan, slab = study.plan, study.slab
+    plan, view = study.plan, study.slab.view if study.slab else None
     assert plan is not None
-    assert slab is not None
+    assert view is not None
     numbers = np.concatenate([[score.logit], score.slice_logits.ravel(), score.slice_features.ravel()])
     if not np.isfinite(numbers).all():
         return rejection(plan, job.keys, "score", "not_finite")
@@ -199,8 +199,8 @@ def _score_row(study: SlabbedStudy, score: ScanScore, job: ShardJob, duration_s:
         model_digest=job.keys.model_digest,
         logit=float(score.logit),
         n_slices=len(score.slice_logits),
-        slice_index=[int(i) for i in slab.view.slice_index],
-        tile_index=[int(i) for i in slab.view.tile_index],
+        slice_index=[int(i) for i in view.slice_index],
+        tile_index=[int(i) for i in view.tile_index],
         slice_logits=[float(v) for v in score.slice_logits],
         slice_features=[float(v) for v in score.slice_features.ravel()],
         precision=score.precision,
@@ -231,9 +231,6 @@ def _sandbox(limits: Limits) -> Any:
 @functools.lru_cache(maxsize=1)
 def _scorer(model: str, digest: str) -> Scorer:
     from models.infer import Scorer
-    from models.registry import ModelError, load_model
+    from models.registry import load_model
 
-    loaded = load_model(model)
-    if loaded.digest != digest:
-        raise ModelError(f"the weights changed under the sweep: {loaded.digest[:16]}, not {digest[:16]}")
-    return Scorer(loaded)
+    return Scorer(load_model(model, expected_digest=digest))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -45,14 +45,14 @@ def scores(
     with opened as connection:
         parameters = {"model_id": _model(connection, model)}
         sql = query("export_scores_identified" if identified else "export_scores")
-        table = connection.execute(sql, parameters).to_arrow_table()
+        table: Any = connection.execute(sql, parameters).to_arrow_table()
     write(table, out)
     kind = "identified, keep it safe" if identified else "pseudonymous"
     print(f"{table.num_rows:,} studies → {out} ({kind})")
 
 
-def _model(connection: object, model: str | None) -> str | None:
-    rows = connection.execute(query("models_with_scores")).fetchall()  # type: ignore[attr-defined]
+def _model(connection: Any, model: str | None) -> str | None:
+    rows = connection.execute(query("models_with_scores")).fetchall()
     known = [str(row[0]) for row in rows]
     if model is not None and model not in known:
         raise SettingsError(f"no scores of model {model}; there are scores of: {', '.join(known) or 'none'}")
@@ -61,7 +61,7 @@ def _model(connection: object, model: str | None) -> str | None:
     return model
 
 
-def _write_csv(table: object, out: Path) -> None:
+def _write_csv(table: Any, out: Path) -> None:
     import pyarrow.csv
 
     temporary = out.with_name(f".{out.name}.tmp")
@@ -69,7 +69,7 @@ def _write_csv(table: object, out: Path) -> None:
     temporary.replace(out)
 
 
-def _write_parquet(table: object, out: Path) -> None:
+def _write_parquet(table: Any, out: Path) -> None:
     import pyarrow.parquet
 
     temporary = out.with_name(f".{out.name}.tmp")

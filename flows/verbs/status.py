@@ -7,10 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from warehouse.lease import holder_of
 
 from flows.progress import Counts, duration_text, line_of
 from flows.verbs.options import DEFAULT, WarehouseOption
+from warehouse.lease import holder_of
 from warehouse.queries import query
 from warehouse.store import Store
 
@@ -55,8 +55,8 @@ def _running_line(store: Store, path: Path) -> str:
 
 
 def _archives(names: list[str], rows: list[tuple[object, ...]]) -> Table:
-    shown = ("archive_key", "site", "state", "finished_at", "n_files_found", "n_studies_found")
-    shown += ("scored", "excluded", "quarantined", "failed", "pending")
+    facts = ("archive_key", "site", "state", "finished_at", "n_files_found", "n_studies_found")
+    shown = (*facts, "scored", "excluded", "quarantined", "failed", "pending")
     table = Table(title="archives, in studies", title_justify="left", box=None, pad_edge=False)
     for name in shown:
         table.add_column(name)
