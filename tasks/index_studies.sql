@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS studies (
     n_files INTEGER NOT NULL DEFAULT 0,
     n_bytes INTEGER NOT NULL DEFAULT 0
 );
-CREATE INDEX IF NOT EXISTS studies_dirty ON studies (touch) WHERE is_dirty;
+CREATE INDEX IF NOT EXISTS studies_open ON studies (touch, study_id) WHERE is_dirty AND issued < touch;
 
 CREATE TABLE IF NOT EXISTS series (
     study_id INTEGER NOT NULL,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from crawl_tools import Watched, contents, is_conserved, land, run, studies
-from factory import ct_dataset, make_ct_series, uid, write_dicom
+from factory import ct_dataset, make_ct_series, make_enhanced_ct, uid, write_dicom
 
 from tasks.crawl import Progress, crawl, read_here
 from tasks.header import read_headers
@@ -55,11 +55,15 @@ def test_every_file_is_in_a_study_or_has_a_reason(archive: Path, index: Index) -
 
 def test_instances_come_back_from_the_index_as_they_were_read(archive: Path, index: Index) -> None:
     make_ct_series(archive, 4)
+    make_enhanced_ct(archive / "enhanced", 3)
+    write_dicom(ct_dataset(9, RescaleSlope=None, ImagePositionPatient=None), archive / "poor")
     run(archive, index)
     source = open_source(str(archive))
     refs = [listing.ref(entry) for listing in source.walk() for entry in listing.entries]
     read = sorted(read_headers(source, refs), key=lambda each: each.sop_instance_uid)  # type: ignore[union-attr,return-value]
-    assert list(study(index).instances) == read
+    found = study(index).instances
+    assert sorted(found, key=lambda each: each.sop_instance_uid) == read
+    assert [len(each.frames) for each in found if each.frames] == [3]
 
 
 def test_a_second_crawl_opens_nothing_and_settles_nothing(archive: Path, index: Index) -> None:
