@@ -23,7 +23,7 @@ TINY = replace(
 
 
 # Coarse and small, so that the networks take milliseconds.
-TINY_VIEW = replace(TILES_VIEW, pixel_mm=4.0, tile_rows=64, tile_cols=64, max_images=5)
+TINY_VIEW = replace(TILES_VIEW, pixel_mm=4.0, tile_rows=64, tile_cols=64, max_bytes=5 * 64 * 64)
 
 
 def run_tiny(out: Path) -> str:
