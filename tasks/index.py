@@ -7,7 +7,7 @@ sweep at a time (the sweep's lease sees to that) and may be used from several th
 
 from __future__ import annotations
 
-import os
+import sqlite3
 import threading
 import zlib
 from collections import Counter
@@ -20,7 +20,15 @@ from tasks.instance import FileIssue, FileRef, StudyInstances, StudyTicket
 from tasks.sources.base import DirectoryListing
 from warehouse.reasons import Outcome
 
+# Raise it when a table changes, or what the header reader reads of a file: the archive is then read again.
+INDEX_VERSION = 1
 FLUSH_ROWS = 5_000  # results per transaction; about 5 MB in memory
+
+
+def _remove(directory: Path) -> None:
+    """Remove the files of an index; the one that tells of the others goes last."""
+    for path in sorted(directory.glob("*.sqlite*"), reverse=True):
+        path.unlink()
 
 
 class Index:
@@ -30,18 +38,16 @@ class Index:
         self.directory, self._flush_rows = directory, flush_rows
         self._lock = threading.RLock()
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        before = os.umask(0o077)
         try:
-            self._files = connect(directory / "files.sqlite", "index_files.sql", "NORMAL")
-            n_parts = self._fact("partitions") or partitions
-            self._set_fact("partitions", n_parts)
-            flush = self._fact("flush") or 0
-            self._parts = [
-                StudyPartition(directory / f"studies-{part:03d}.sqlite", part, flush)
-                for part in range(n_parts)
-            ]
-        finally:
-            os.umask(before)
+            self._open(partitions)
+        except sqlite3.OperationalError:  # locked, or no space left: nothing is wrong with the index
+            self.close()
+            raise
+        except sqlite3.DatabaseError:
+            # Another version, or damaged by a power cut. It holds nothing that the archive does not: begin anew.
+            self.close()
+            _remove(directory)
+            self._open(partitions)
         self._reasons: dict[tuple[str, str], int] = {
             (outcome, reason): reason_id
             for reason_id, outcome, reason in self._files.execute(
@@ -51,11 +57,22 @@ class Index:
         self._results: list[Result] = []
         self._directory_ids: dict[bytes, int] = {}
 
+    def _open(self, partitions: int) -> None:
+        self._parts: list[StudyPartition] = []
+        self._files = connect(self.directory / "files.sqlite", "index_files.sql", "NORMAL", INDEX_VERSION)
+        n_parts = self._fact("partitions") or partitions
+        self._set_fact("partitions", n_parts)
+        flush = self._fact("flush") or 0
+        for part in range(n_parts):
+            path = self.directory / f"studies-{part:03d}.sqlite"
+            self._parts.append(StudyPartition(path, part, flush, INDEX_VERSION))
+
     def close(self) -> None:
         """Close all files. What was not flushed is lost, as after a kill."""
         for part in self._parts:
             part.close()
-        self._files.close()
+        if hasattr(self, "_files"):  # not when the first file could not be opened
+            self._files.close()
 
     def __enter__(self) -> Index:
         return self

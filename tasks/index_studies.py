@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -24,26 +25,40 @@ class Stored(NamedTuple):
     instance_id: int
 
 
-def connect(path: Path, schema: str, synchronous: str) -> sqlite3.Connection:
-    """Open or make one file of the index. Rows survive a killed process; FULL ones survive a power cut too."""
+def connect(path: Path, schema: str, synchronous: str, version: int) -> sqlite3.Connection:
+    """Open or make one file of the index. Rows survive a killed process; FULL ones survive a power cut too.
+
+    Raises sqlite3.DatabaseError for a damaged file, or one of another version.
+    """
+    path.touch(mode=0o600)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-    path.chmod(0o600)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute(f"PRAGMA synchronous = {synchronous}")
-    connection.execute("PRAGMA cache_size = -4096")
-    connection.executescript(files("tasks").joinpath(schema).read_text())
+    try:
+        found = connection.execute("PRAGMA user_version").fetchone()[0]
+        is_new = not connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+        if found != version and not is_new:
+            raise sqlite3.DatabaseError("an index of another version")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+        connection.execute("PRAGMA cache_size = -4096")  # kB
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.executescript(files("tasks").joinpath(schema).read_text())
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
 class StudyPartition:
     """Writes happen between `begin` and `commit`."""
 
-    def __init__(self, path: Path, part: int, committed_flush: int) -> None:
+    def __init__(self, path: Path, part: int, committed_flush: int, version: int = 0) -> None:
         self.part = part
-        self.sql = connect(path, "index_studies.sql", "FULL")
+        self.sql = connect(path, "index_studies.sql", "FULL", version)
         self._study_ids: dict[str, int] = {}  # of this flush
         self._place_ids: dict[bytes, int] = {}
-        self._series: set[tuple[int, str]] = set()
+        self._series_ids: dict[tuple[int, str], int] = {}
+        self._new_files: Counter[tuple[int, int]] = Counter()  # (study, series) → files added by this flush
+        self._new_bytes: Counter[int] = Counter()
         self._common_ids: dict[bytes, int] = {}
         self._recover(committed_flush)
 
@@ -60,9 +75,11 @@ class StudyPartition:
         self.sql.execute("INSERT INTO journal VALUES (?, ?)", (flush, next_id))
 
     def commit(self) -> None:
+        self._count_added()
         self.sql.execute("COMMIT")
-        for cache in (self._study_ids, self._place_ids, self._series):
-            cache.clear()
+        self._study_ids.clear()
+        self._place_ids.clear()
+        self._series_ids.clear()
         if len(self._common_ids) > COMMONS_KEPT:
             self._common_ids.clear()
 
@@ -84,10 +101,7 @@ class StudyPartition:
     def add(self, found: Instance | FileIssue, wave: int) -> int:
         """Insert one instance, or one broken file of a known series; its study becomes dirty."""
         study_id = self._study_id(found.study_instance_uid or "", wave)
-        series_uid = found.series_instance_uid or ""
-        if (study_id, series_uid) not in self._series:
-            self._series.add((study_id, series_uid))
-            self.sql.execute("INSERT OR IGNORE INTO series VALUES (?, ?)", (study_id, series_uid))
+        series_id = self._series_id(study_id, found.series_instance_uid or "")
         digest: bytes | None = None
         common_id: int | None = None
         if isinstance(found, Instance):
@@ -98,10 +112,11 @@ class StudyPartition:
             own = encode_issue(found)
         place, name, is_member = place_of(found.file)
         cursor = self.sql.execute(
-            "INSERT INTO instances (study_id, sop_uid, place_id, name, is_member, size_bytes, mtime_ns,"
-            " digest, common_id, own) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO instances (study_id, series_id, sop_uid, place_id, name, is_member, size_bytes,"
+            " mtime_ns, digest, common_id, own) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 study_id,
+                series_id,
                 found.sop_instance_uid or "",
                 self._place_id(place),
                 name,
@@ -113,11 +128,21 @@ class StudyPartition:
                 own,
             ),
         )
-        self.sql.execute(
-            "UPDATE studies SET n_files = n_files + 1, n_bytes = n_bytes + ? WHERE study_id = ?",
-            (found.file.size_bytes, study_id),
-        )
+        self._new_files[study_id, series_id] += 1
+        self._new_bytes[study_id] += found.file.size_bytes
         return int(cursor.lastrowid or 0)
+
+    def _count_added(self) -> None:
+        """Bring the counts of studies and series up to date with `add`."""
+        self.sql.executemany(
+            "UPDATE studies SET n_files = n_files + ?, n_bytes = n_bytes + ? WHERE study_id = ?",
+            [(n, self._new_bytes.pop(study_id, 0), study_id) for (study_id, _), n in self._new_files.items()],
+        )
+        self.sql.executemany(
+            "UPDATE series SET n_files = n_files + ? WHERE series_id = ?",
+            [(n, series_id) for (_, series_id), n in self._new_files.items()],
+        )
+        self._new_files.clear()
 
     def refresh(self, instance_id: int, found: Instance | FileIssue) -> bool:
         """Take over the new time stamp of a file whose contents did not change. False: they did."""
@@ -146,23 +171,24 @@ class StudyPartition:
 
     def remove(self, instance_id: int, wave: int) -> None:
         """Forget one file of a study; an emptied study goes with it."""
+        self._count_added()
         row = self.sql.execute(
-            "DELETE FROM instances WHERE instance_id = ? RETURNING study_id, size_bytes", (instance_id,)
+            "DELETE FROM instances WHERE instance_id = ? RETURNING study_id, series_id, size_bytes",
+            (instance_id,),
         ).fetchone()
         if row is None:
             return
-        study_id, size_bytes = row
+        study_id, series_id, size_bytes = row
         self.sql.execute(
             "UPDATE studies SET n_files = n_files - 1, n_bytes = n_bytes - ?, is_dirty = 1,"
             " touch = max(touch, ?) WHERE study_id = ?",
             (size_bytes, wave, study_id),
         )
-        if self.sql.execute(
-            "DELETE FROM studies WHERE study_id = ? AND n_files = 0 RETURNING uid", (study_id,)
-        ).fetchone():
-            self.sql.execute("DELETE FROM series WHERE study_id = ?", (study_id,))
-            self._study_ids.clear()
-            self._series.clear()
+        self.sql.execute("UPDATE series SET n_files = n_files - 1 WHERE series_id = ?", (series_id,))
+        self.sql.execute("DELETE FROM series WHERE series_id = ? AND n_files = 0", (series_id,))
+        self.sql.execute("DELETE FROM studies WHERE study_id = ? AND n_files = 0", (study_id,))
+        self._study_ids.clear()
+        self._series_ids.clear()
 
     def set_vanished(self, instance_id: int, is_vanished: bool) -> None:
         """Whether the file has gone from the archive; its instance stays."""
@@ -301,6 +327,17 @@ class StudyPartition:
                 (uid, wave),
             ).fetchone()[0]
             self._study_ids[uid] = known
+        return known
+
+    def _series_id(self, study_id: int, uid: str) -> int:
+        known = self._series_ids.get((study_id, uid))
+        if known is None:
+            key = (study_id, uid)
+            self.sql.execute("INSERT OR IGNORE INTO series (study_id, uid) VALUES (?, ?)", key)
+            known = self.sql.execute(
+                "SELECT series_id FROM series WHERE study_id = ? AND uid = ?", key
+            ).fetchone()[0]
+            self._series_ids[key] = known
         return known
 
     def _place_id(self, path: bytes) -> int:

@@ -14,10 +14,12 @@ CREATE TABLE IF NOT EXISTS studies (
 CREATE INDEX IF NOT EXISTS studies_open ON studies (touch, study_id) WHERE is_dirty AND issued < touch;
 
 CREATE TABLE IF NOT EXISTS series (
+    series_id INTEGER PRIMARY KEY,
     study_id INTEGER NOT NULL,
     uid TEXT NOT NULL,
-    PRIMARY KEY (study_id, uid)
-) WITHOUT ROWID;
+    n_files INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (study_id, uid)
+);
 
 CREATE TABLE IF NOT EXISTS places (place_id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE);
 
@@ -31,6 +33,7 @@ CREATE TABLE IF NOT EXISTS commons (
 CREATE TABLE IF NOT EXISTS instances (
     instance_id INTEGER PRIMARY KEY AUTOINCREMENT,
     study_id INTEGER NOT NULL,
+    series_id INTEGER NOT NULL,
     sop_uid TEXT NOT NULL,
     place_id INTEGER NOT NULL,
     name BLOB NOT NULL,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,7 +17,7 @@ import pytest
 from crawl_tools import contents, is_conserved, land, run, studies
 from factory import make_ct_series, uid
 
-from tasks.index import Index
+from tasks.index import INDEX_VERSION, Index
 from tasks.index_studies import StudyPartition
 from tasks.instance import FileRef
 
@@ -23,7 +25,7 @@ CHILD = """
 import sys, time
 from pathlib import Path
 from tasks.crawl import crawl, read_here
-from tasks.index import Index
+from tasks.index import INDEX_VERSION, Index
 from tasks.sources import open_source
 
 source = open_source(sys.argv[1])
@@ -99,7 +101,7 @@ def test_instances_without_their_files_are_taken_back(tmp_path: Path) -> None:
         run(tmp_path / "archive", index)
         before = contents(index)
         instance = studies(index)[uid("study", 0)].instances[0]
-    part = StudyPartition(tmp_path / "index" / "studies-000.sqlite", 0, committed_flush=10**6)
+    part = StudyPartition(tmp_path / "index" / "studies-000.sqlite", 0, 10**6, INDEX_VERSION)
     part.begin(flush=10**6)
     for number in (7, 8):
         late = replace(instance, sop_instance_uid=uid("late", number), file=FileRef(f"{number}".encode()))
@@ -119,3 +121,21 @@ def test_an_index_keeps_its_number_of_partitions(tmp_path: Path, partitions: int
     with Index(tmp_path / "index", partitions=9) as index:
         assert studies(index)[uid("study", 0)].n_files == 2
     assert len(list((tmp_path / "index").glob("studies-*.sqlite"))) == partitions
+
+
+@pytest.mark.parametrize("damage", ["version", "bytes"])
+def test_an_index_that_cannot_be_used_is_made_anew(tmp_path: Path, damage: str) -> None:
+    make_ct_series(tmp_path / "archive", 3)
+    with Index(tmp_path / "index", partitions=2) as index:
+        run(tmp_path / "archive", index)
+        before = contents(index)
+    for path in (tmp_path / "index").glob("studies-001.sqlite"):
+        if damage == "bytes":
+            path.write_bytes(b"no database" * 1000)
+        else:
+            with contextlib.closing(sqlite3.connect(path)) as connection:
+                connection.execute("PRAGMA user_version = 99")
+    with Index(tmp_path / "index", partitions=2) as index:
+        assert studies(index) == {}
+        run(tmp_path / "archive", index)
+        assert contents(index) == before

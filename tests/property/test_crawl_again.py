@@ -25,6 +25,7 @@ def image(seed: int, index: int, **attributes: Any) -> bytes:
 IMAGES = [image(seed, index) for seed in range(2) for index in range(2)]
 POOL = [
     *IMAGES,
+    image(0, 1, SeriesInstanceUID="1.2.3", SOPInstanceUID="1.2.4"),  # a second series
     image(0, 0, KVP=80),  # the same SOP instance with other contents
     IMAGES[1][:-5],  # truncated
     IMAGES[2][:300],  # cut in its header
@@ -91,5 +92,7 @@ def test_a_crawl_of_a_changed_archive_equals_a_fresh_one(rounds: list[list[tuple
                 run(archive, fresh)
                 assert live(again) == live(fresh)
                 assert again.file_counts() == fresh.file_counts()
+                if not again.totals().n_files_vanished:
+                    assert again.totals() == fresh.totals()
     finally:
         shutil.rmtree(folder)
