@@ -38,7 +38,9 @@ FAULTS = {
     "operating_point_values": "UPDATE operating_point SET threshold = 'nan'::DOUBLE",
     "orphan_rejection": "UPDATE rejection SET series_revision = 'lost'",
     "orphan_selection": "UPDATE selection SET series_revision = 'lost' WHERE reason = 'too_short'",
-    "orphan_series": "INSERT INTO series SELECT * REPLACE ('lost' AS study_key, 'new' AS series_key) FROM series LIMIT 1",
+    "orphan_series": (
+        "INSERT INTO series SELECT * REPLACE ('lost' AS study_key, 'new' AS series_key) FROM series LIMIT 1"
+    ),
     "orphan_slab": "INSERT INTO slab SELECT * REPLACE ('lost' AS series_key) FROM slab",
     "same_rank": "UPDATE selection SET rank = 1 WHERE rank = 2",
     "score_lists": "UPDATE score SET slice_features = slice_features[2:]",
