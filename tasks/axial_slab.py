@@ -7,13 +7,14 @@ the stack is held in memory and sampled point by point.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
 
 from tasks import volume
 from tasks.body import Body, BodySlice, PlanePose, judge_body, measure_slice, sampled_indices
+from tasks.continuity import blank_inside, torn_slices
 from tasks.decode import AIR_HU, FrameReader, Image, Window
 from tasks.plan import SeriesPlan
 from tasks.recipe import SlabRecipe
@@ -42,8 +43,21 @@ def resample_axial(plan: SeriesPlan, reader: FrameReader, recipe: SlabRecipe) ->
     body = _look_at_body(plan, reader, axes, recipe)
     grid = _grid_of(position, axes, body, recipe)
     if volume.is_separable(axes):
-        return _read_separable(plan, reader, axes, grid, recipe), grid, body
-    return _read_oblique(plan, reader, axes, grid, recipe), grid, body
+        stack = _read_averaged(plan, reader, axes, grid, recipe)
+        slab = _along_z(stack, axes, position, grid, recipe)
+    else:
+        sampler = _PointSampler(plan, axes)
+        stack = sampler.read(reader, grid)
+        slab = _sample_all(sampler, stack, grid, recipe)
+    return slab, grid, replace(body, n_torn_slices=_checked_slices(stack))
+
+
+def _checked_slices(stack: Image) -> int:
+    """Number of slices unlike both neighbours. SlabRejected when blank ones lie among the others."""
+    n_blank = blank_inside(stack)
+    if n_blank:
+        raise SlabRejected("blank_slices", measured=n_blank)
+    return len(torn_slices(stack))
 
 
 def _look_at_body(plan: SeriesPlan, reader: FrameReader, axes: PlaneAxes, recipe: SlabRecipe) -> Body:
@@ -71,10 +85,10 @@ def _grid_of(position: Float, axes: PlaneAxes, body: Body, recipe: SlabRecipe) -
     return Grid(np.asarray(body.middle_x_mm + steps * recipe.slice_mm, float), y_mm, z_mm)
 
 
-def _read_separable(
+def _read_averaged(
     plan: SeriesPlan, reader: FrameReader, axes: PlaneAxes, grid: Grid, recipe: SlabRecipe
 ) -> Image:
-    """Average x and interpolate y while reading, then interpolate z along the true positions."""
+    """Average x and interpolate y while reading: (slices, y, x)."""
     position = volume.positions_mm(plan)
     weights = _InPlaneWeights(axes, grid, recipe)
     stack = np.empty((len(plan.slices), len(grid.y_mm), len(grid.x_mm)), np.float32)
@@ -83,7 +97,7 @@ def _read_separable(
         image = reader.read_hu(item, window)
         image = image.T if axes.is_transposed else image  # (v, u)
         stack[k] = volume.resample(to_y, volume.resample(to_x, image.T).T)
-    return _along_z(stack, axes, position, grid, recipe)
+    return stack
 
 
 class _InPlaneWeights:
@@ -118,7 +132,10 @@ class _InPlaneWeights:
 
 
 def _along_z(stack: Image, axes: PlaneAxes, position: Float, grid: Grid, recipe: SlabRecipe) -> Image:
-    """(slices, y, x) → (x, z, y). In a tilted stack z depends on y: each y has its own targets."""
+    """(slices, y, x) → (x, z, y), along the true positions.
+
+    In a tilted stack z depends on y: each y has its own targets.
+    """
     z_per_y = axes.v[2] / axes.v[1]
     at_y0 = position[:, 2] - z_per_y * position[:, 1]  # z where the slice's plane meets y = 0
     if abs(z_per_y) * np.ptp(grid.y_mm) < 0.05 * recipe.pixel_mm:
@@ -132,13 +149,9 @@ def _along_z(stack: Image, axes: PlaneAxes, position: Float, grid: Grid, recipe:
     return slab
 
 
-def _read_oblique(
-    plan: SeriesPlan, reader: FrameReader, axes: PlaneAxes, grid: Grid, recipe: SlabRecipe
-) -> Image:
+def _sample_all(sampler: _PointSampler, stack: Image, grid: Grid, recipe: SlabRecipe) -> Image:
     """Sample the stack at every point of the slab: axes turned against the patient's in any direction."""
-    sampler = _PointSampler(plan, axes)
     offsets = (np.arange(OBLIQUE_STEPS) - OBLIQUE_STEPS // 2) * recipe.slice_mm / OBLIQUE_STEPS
-    stack = sampler.read(reader, grid)
     slab = np.empty((len(grid.x_mm), len(grid.z_mm), len(grid.y_mm)), np.float32)
     for i, x_mm in enumerate(grid.x_mm):
         planes = [sampler.sample(stack, x_mm + offset, grid) for offset in offsets]

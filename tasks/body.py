@@ -288,6 +288,7 @@ class Body:
     noise_hu: float
     trunk_z_mm: tuple[float, ...]  # of the slices that show a trunk
     other_z_mm: tuple[float, ...]  # of those that show a head, a neck, legs or nothing
+    n_torn_slices: int = 0  # of all slices: unlike both neighbours
 
 
 def judge_body(slices: Sequence[BodySlice | None], z_mm: Sequence[float]) -> Body:

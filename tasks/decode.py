@@ -34,6 +34,9 @@ NATIVE_BIG = frozenset({"1.2.840.10008.1.2.2"})
 DEFLATED = "1.2.840.10008.1.2.1.99"
 # A compressed frame larger than this many times its pixels is no compression.
 MOST_COMPRESSED = 2
+# Pixels of a whole series against its files. Real CTs reach 4 (20 when lossy); a forged size promises thousands.
+MOST_EXPANDED = 200
+EXPANSION_FREE_BYTES = 256 << 20  # below this much no ratio is asked for: a second of decoding
 HEADER_ROOM_BYTES = 16 << 20  # of a deflated file, beside its pixels
 
 
@@ -223,6 +226,10 @@ def check_declared_sizes(plan: SeriesPlan) -> None:
     sides_fit = 0 < plan.rows <= MAX_SIDE_PIXELS and 0 < plan.columns <= MAX_SIDE_PIXELS
     if not sides_fit or not 0 < len(plan.slices) <= MAX_SLICES:
         raise SlabRejected("dims")
+    n_expected = 2 * plan.rows * plan.columns * len(plan.slices)
+    n_found = sum({item.file: item.file.size_bytes for item in plan.slices}.values())
+    if n_expected > max(EXPANSION_FREE_BYTES, MOST_EXPANDED * n_found):
+        raise SlabRejected("size_mismatch", found_bytes=n_found, expected_bytes=n_expected)
     for item in plan.slices:
         _check_slice(plan, item)
 

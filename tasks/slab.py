@@ -91,6 +91,7 @@ def _axial(plan: SeriesPlan, reader: FrameReader, recipe: SlabRecipe) -> Slab:
     flags = _flags(plan, slab, recipe.pixel_mm**2 * recipe.slice_mm)
     flags += ["fov_cut"] if body.lateral_extent_mm is None else []
     flags += ["qc_noise"] if body.noise_hu > NOISY_HU else []
+    flags += [f"qc_torn:{body.n_torn_slices}"] if body.n_torn_slices else []
     record = _record(plan, recipe, slab, (body.middle_x_mm, grid.y_mm[0], grid.z_mm[0]), flags)
     spine_mm = spine.spine_mm(is_spine, grid.z_mm, body.trunk_z_mm, body.other_z_mm)
     return Slab(

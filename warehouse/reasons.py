@@ -132,6 +132,12 @@ _ALL = (
     Reason("decoder_timeout", _Q, "the decoder ran out of its time", "fetch the series again"),
     Reason("decoder_memory", _Q, "the decoder ran out of its memory", "fetch the series again"),
     Reason("qc_hu_range", _Q, "the values are not those of a body in Hounsfield units", "look at it by hand"),
+    Reason(
+        "blank_slices",
+        _Q,
+        "{measured:.0f} slices inside the scan hold nothing",
+        "fetch the series again",
+    ),
     Reason("not_evaluable", _X, "the scan cannot be judged", "nothing"),
     Reason("not_chosen", _X, "another series of the study was scored", "nothing"),
     # infrastructure
@@ -159,6 +165,7 @@ FLAGS: dict[str, str] = {
     "fov_cut": "skin is not seen on both sides",
     "qc_metal": "metal in the slab",
     "qc_noise": "unusually noisy",
+    "qc_torn": "single slices are unlike both neighbours: damaged, or the patient moved",
     "charset_guessed": "text was not in its declared character set",
     "attenuation_correction": "CT for attenuation correction",
     "pet_ct": "the CT of a PET/CT, often of low dose",
