@@ -286,25 +286,35 @@ def _scan(
     """Split the data set by the reader that fits its syntax. Raises BadHeader."""
     if start.transfer_syntax_uid == DEFLATED:
         inflated = Inflated(read_at, start.offset)
-        window = Window(inflated.read_at, 0, inflated.read_at(0, FIRST_WINDOW_BYTES), consume)
-        return _Scanned(_own_scan(window, False, inflated.size_limit), inflated.read_at, inflated=inflated)
+        found = _split(inflated.read_at, 0, inflated.size_limit, b"", consume, is_implicit=False)
+        return _Scanned(found, inflated.read_at, inflated=inflated)
     if start.transfer_syntax_uid == EXPLICIT_BIG:
         return _Scanned(
             scan_with_pydicom(read_at, start.offset, size_bytes, consume, is_big_endian=True), read_at
         )
-    first = head[start.offset :] if start.offset < len(head) else read_at(start.offset, FIRST_WINDOW_BYTES)
+    first = head[start.offset :] or read_at(start.offset, FIRST_WINDOW_BYTES)
     is_implicit = _is_implicit(first, start.transfer_syntax_uid)
-    try:
-        found = _own_scan(Window(read_at, start.offset, first, consume), is_implicit, size_bytes)
-    except Unusual:
-        found = scan_with_pydicom(read_at, start.offset, size_bytes, consume, is_implicit=is_implicit)
+    found = _split(read_at, start.offset, size_bytes, first, consume, is_implicit=is_implicit)
     return _Scanned(found, read_at, is_implicit)
 
 
-def _own_scan(window: Window, is_implicit: bool, size_bytes: int) -> Elements:
-    return scan(
-        window, is_implicit=is_implicit, wanted=TAGS, located=FUNCTIONAL_GROUPS, size_bytes=size_bytes
-    )
+def _split(
+    read_at: ReadAt,
+    offset: int,
+    size_bytes: int,
+    first: bytes,
+    consume: Callable[[bytes], object],
+    *,
+    is_implicit: bool,
+) -> Elements:
+    """By our own reader, or by pydicom where that does not know what it sees. `first`: what was read already."""
+    window = Window(read_at, offset, first or read_at(offset, FIRST_WINDOW_BYTES), consume)
+    try:
+        return scan(
+            window, is_implicit=is_implicit, wanted=TAGS, located=FUNCTIONAL_GROUPS, size_bytes=size_bytes
+        )
+    except Unusual:
+        return scan_with_pydicom(read_at, offset, size_bytes, consume, is_implicit=is_implicit)
 
 
 def _is_implicit(first: bytes, transfer_syntax_uid: str) -> bool:
