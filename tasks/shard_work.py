@@ -59,7 +59,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class ShardJob:
-    """Everything two workers need to take a shard from files to scores. Picklable; no patient identifiers in its name."""
+    """Everything two workers need to take a shard from files to scores. Picklable; its name identifies nobody."""
 
     name: str  # digest of what it holds: a repeat has the same name
     staging_path: Path

@@ -13,7 +13,7 @@ from tasks.shard_work import ShardJob, ShardSummary, give_up, make_slabs, score_
 
 
 class ShardRun:
-    """A job and where it runs. A plain class on purpose: Prefect walks through dataclasses it is given, slice by slice."""
+    """A job and where it runs. A plain class on purpose: Prefect walks through every slice of a dataclass."""
 
     def __init__(self, job: ShardJob, client: Client, score_resources: dict[str, float] | None) -> None:
         self.job = job

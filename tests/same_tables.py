@@ -33,7 +33,8 @@ def rows_of(warehouse: Path) -> dict[str, list[str]]:
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         return {
             table: sorted(
-                repr(row) for row in connection.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall()
+                repr(row)
+                for row in connection.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall()
             )
             for table, columns in stable_columns(connection).items()
         }
@@ -48,6 +49,7 @@ def differences(one: Path, other: Path) -> list[str]:
             only_left = sorted(set(left[table]) - set(right[table]))[:2]
             only_right = sorted(set(right[table]) - set(left[table]))[:2]
             found.append(
-                f"{table}: {len(left[table])} and {len(right[table])} rows; only one: {only_left}; only other: {only_right}"
+                f"{table}: {len(left[table])} and {len(right[table])} rows; "
+                f"only one: {only_left}; only other: {only_right}"
             )
     return found

@@ -89,9 +89,7 @@ def clutter(draw: st.DrawFn) -> Dataset:
     ds = Dataset()
     block = ds.private_block(0x0009, "OVF TEST", create=True)
     block.add_new(1, "OB", draw(st.binary(max_size=64).map(lambda b: b + b"\0" * (len(b) % 2))))
-    block.add_new(
-        2, draw(st.sampled_from(["UN", "UT"])), draw(st.sampled_from([b"", b"ab", b"x" * 30_000]))
-    )
+    block.add_new(2, draw(st.sampled_from(["UN", "UT"])), draw(st.sampled_from([b"", b"ab", b"x" * 30_000])))
     for keyword in ("ReferencedImageSequence", "RequestAttributesSequence", "OtherPatientIDsSequence"):
         if draw(st.booleans()):
             setattr(ds, keyword, draw(sequences(3)))

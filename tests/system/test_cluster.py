@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 from distributed import LocalCluster
-
 from same_tables import differences
 
 pytestmark = pytest.mark.slow
@@ -45,7 +44,13 @@ def test_other_cluster_gives_the_same_table(ovf, hospital: Path, tmp_path: Path)
 def test_T40_worker_that_declares_a_gpu_it_lacks_is_named(ovf, hospital: Path, tmp_path: Path) -> None:
     with _cluster(resources={"GPU": 1}) as address:
         done = ovf(
-            "sweep", hospital / "archive", "--warehouse", tmp_path / "w.duckdb", "--scheduler", address, expect=10
+            "sweep",
+            hospital / "archive",
+            "--warehouse",
+            tmp_path / "w.duckdb",
+            "--scheduler",
+            address,
+            expect=10,
         )
     assert "worker 0" in done.stderr
     assert "CUDA" in done.stderr

@@ -42,7 +42,9 @@ def test_T51_altered_weights_end_with_13(ovf, untrained_model: Path, tmp_path: P
     assert "altered" in done.stderr
 
 
-@pytest.mark.parametrize("verb", [["status"], ["check"], ["export", "scores", "--out", "s.csv"], ["backup", "copy"]])
+@pytest.mark.parametrize(
+    "verb", [["status"], ["check"], ["export", "scores", "--out", "s.csv"], ["backup", "copy"]]
+)
 def test_verbs_without_a_warehouse_say_so(ovf, verb: list[str]) -> None:
     done = ovf(*verb, expect=10)
     assert "ovf sweep" in done.stderr
@@ -55,7 +57,19 @@ def test_no_scheduler_ends_with_10_and_does_not_hang(ovf, hospital: Path) -> Non
 
 @pytest.mark.parametrize(
     "verb",
-    ["sweep", "status", "export scores", "requeue", "check", "migrate", "backup", "forget", "demo", "train", "model list"],
+    [
+        "sweep",
+        "status",
+        "export scores",
+        "requeue",
+        "check",
+        "migrate",
+        "backup",
+        "forget",
+        "demo",
+        "train",
+        "model list",
+    ],
 )
 def test_every_verb_has_help_with_an_example(ovf, verb: str) -> None:
     assert "Example: ovf " in " ".join(ovf(*verb.split(), "--help").stdout.split())

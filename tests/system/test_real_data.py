@@ -6,7 +6,6 @@ from pathlib import Path
 
 import duckdb
 import pytest
-
 from support import conserved_levels
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import duckdb
 import pytest
-
 from support import conserved_levels, studies_of_truth
 
 pytestmark = pytest.mark.slow
@@ -50,7 +49,9 @@ def test_identified_export_names_the_patients_of_the_truth(ovf, hospital: Path, 
     ovf("export", "scores", "--warehouse", swept / "w.duckdb", "--out", out, "--identified")
     with out.open() as stream:
         rows = list(csv.DictReader(stream))
-    assert {row["accession_number"] for row in rows} == {row["accession_number"] for row in studies_of_truth(hospital)}
+    assert {row["accession_number"] for row in rows} == {
+        row["accession_number"] for row in studies_of_truth(hospital)
+    }
 
 
 def test_second_sweep_does_nothing_and_starts_no_workers(ovf, hospital: Path, swept: Path) -> None:
@@ -70,7 +71,9 @@ def test_check_and_status_and_models(ovf, swept: Path) -> None:
 
 def test_files_of_the_warehouse_are_the_owners_alone(swept: Path) -> None:
     open_files = [
-        path for path in swept.rglob("*") if path.is_file() and path.suffix in {".duckdb", ".key", ".sqlite", ".jp2"}
+        path
+        for path in swept.rglob("*")
+        if path.is_file() and path.suffix in {".duckdb", ".key", ".sqlite", ".jp2"}
     ]
     assert open_files
     for path in open_files:
@@ -81,7 +84,9 @@ def test_T57_identifiers_stay_in_the_identity_file_and_the_index(ovf, hospital: 
     """PatientIDs, accession numbers and UIDs of the archive are in no file but the identity file and the index."""
     with duckdb.connect(str(swept / "identity.duckdb"), read_only=True) as connection:
         patients = connection.execute("SELECT patient_id FROM patient_identity").fetchall()
-        studies = connection.execute("SELECT study_instance_uid, accession_number FROM study_identity").fetchall()
+        studies = connection.execute(
+            "SELECT study_instance_uid, accession_number FROM study_identity"
+        ).fetchall()
     sentinels = {value for row in [*patients, *studies] for value in row if value}
     assert len(sentinels) > 4
     allowed = re.compile(r"identity\.duckdb|/index/|/identified\.csv")

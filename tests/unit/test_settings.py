@@ -16,7 +16,13 @@ def test_T52_unknown_setting_in_environment_is_named(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("profile", "strickt"), ("min_age", -1), ("since", "2020/01/01"), ("workers", 0), ("series_timeout_s", "nan")],
+    [
+        ("profile", "strickt"),
+        ("min_age", -1),
+        ("since", "2020/01/01"),
+        ("workers", 0),
+        ("series_timeout_s", "nan"),
+    ],
 )
 def test_T52_impossible_value_is_named(name: str, value: object) -> None:
     with pytest.raises(SettingsError, match=name):
