@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,9 @@ _LIST_OF_TABLE = {
     "study_identity": "study_identities",
     "series_identity": "series_identities",
 }
+
+
+_TIME = pa.timestamp("us")
 
 
 class StagingUnreadable(Exception):
@@ -215,7 +219,8 @@ def _columns(table: Table, rows: Iterable[Any]) -> list[pa.Array]:
 
 
 def _column(table: Table, column: pa.Field, rows: list[Any]) -> pa.Array:
-    values = pa.array([_plain(getattr(row, column.name)) for row in rows], column.type)
+    found = map(attrgetter(column.name), rows)
+    values = pa.array(list(map(_plain, found) if column.type == _TIME else found), column.type)
     if values.null_count and not column.nullable:
         raise ValueError(f"{table.name}.{column.name} may not be None")
     return values

@@ -7,6 +7,7 @@ import types
 import typing
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from functools import cache
 
 import pyarrow as pa
 
@@ -45,8 +46,7 @@ class Table:
     @property
     def arrow_schema(self) -> pa.Schema:
         """Arrow types of the columns, nullable only where the dataclass says `| None`."""
-        hints = typing.get_type_hints(self.record)
-        return pa.schema([_arrow_field(name, hints[name]) for name in self.columns])
+        return _arrow_schema(self.record)
 
     @property
     def sql_types(self) -> dict[str, tuple[str, bool]]:
@@ -120,6 +120,12 @@ _SQL: dict[pa.DataType, str] = {
     pa.list_(pa.int32()): "INTEGER[]",
     pa.list_(pa.float32()): "FLOAT[]",
 }
+
+
+@cache
+def _arrow_schema(record: type) -> pa.Schema:
+    hints = typing.get_type_hints(record)
+    return pa.schema([_arrow_field(field.name, hints[field.name]) for field in fields(record)])
 
 
 def _arrow_field(name: str, hint: object) -> pa.Field:

@@ -46,7 +46,7 @@ FAULTS = {
     "score_lists": "UPDATE score SET slice_features = slice_features[2:]",
     "score_not_finite": "UPDATE score SET logit = 'nan'::DOUBLE",
     "score_outside_slab": "UPDATE score SET slice_index = [0, 21]",
-    "score_without_eligibility": "DELETE FROM selection WHERE outcome = 'eligible'",
+    "score_without_eligibility": "UPDATE selection SET outcome = 'excluded', reason = 'mip' WHERE rank = 1",
     "score_without_model": "DELETE FROM model",
     "score_without_series": "DELETE FROM series WHERE series_key = 'series-a-0'",
     "score_without_slab": "DELETE FROM slab",
@@ -121,6 +121,13 @@ def test_a_check_fires_on_its_fault(warehouse: Connection, name: str, fault: str
     (result,) = run_checks(warehouse, only=[name])
     assert not result.passed
     assert 1 <= len(result.examples) <= result.n_rows
+
+
+@pytest.mark.parametrize("change", ["DELETE FROM study", "DELETE FROM selection"])
+def test_vanished_and_requeued_studies_leave_no_orphans(warehouse: Connection, change: str) -> None:
+    warehouse.execute(change).fetchall()
+    orphans = {name for name in checks() if name.startswith(("orphan_", "score_without_"))}
+    assert [result for result in run_checks(warehouse, only=orphans) if not result.passed] == []
 
 
 def test_conservation_is_not_judged_while_the_crawl_is_open(warehouse: Connection) -> None:
