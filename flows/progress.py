@@ -10,8 +10,9 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from flows.console import make_console
 
 FILE_EVERY_S = 1.0
 LINE_EVERY_S = 15.0
@@ -54,7 +55,9 @@ class Board:
         self._lined = self._started
         if self.mode == "auto" and sys.stderr.isatty():
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
-            self._bar = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
+            self._bar = Progress(
+                *columns, TimeElapsedColumn(), console=make_console(stderr=True), transient=True
+            )
             self._task = self._bar.add_task("starting", total=None, note="")
             self._bar.start()
         self.update()
@@ -123,7 +126,7 @@ def line_of(counts: Counts) -> str:
     text += f" studies decided, {counts.studies_scored:,} scored"
     if counts.studies_failed:
         text += f", {counts.studies_failed:,} failed"
-    if counts.seconds_left is not None:
+    if counts.seconds_left:
         text += f", about {duration_text(counts.seconds_left)} left"
     return text
 

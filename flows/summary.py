@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from flows.console import make_console
 from flows.progress import duration_text
 from flows.settings import Settings
 from flows.sweep_summary import LevelCount, SweepSummary
@@ -16,7 +17,7 @@ SIMULATED = "The model was trained on simulated scans only. Not for clinical use
 
 def print_summary(summary: SweepSummary, settings: Settings, console: Console | None = None) -> None:
     """Print the summary of one sweep."""
-    out = console or Console(highlight=False, width=None if Console().is_terminal else 118)
+    out = console or make_console()
     out.print(f"\nSweep finished in {duration_text(summary.duration_s)}.", style="bold")
     for level in summary.levels:
         out.print(conservation_line(level), soft_wrap=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from flows.console import make_console
 from flows.errors import Exit, SettingsError
 from flows.summary import conservation_line
 from flows.sweep_summary import LevelCount
@@ -40,7 +40,7 @@ def check(warehouse: WarehouseOption = DEFAULT) -> None:
 
     Example: ovf check
     """
-    console = Console(highlight=False)
+    console = make_console()
     store = Store.open(warehouse, create=False)
     with store.read_live() as connection:
         results = checks.run_checks(connection)

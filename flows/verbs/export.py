@@ -9,6 +9,7 @@ import typer
 
 from flows.errors import SettingsError
 from flows.verbs.options import DEFAULT, WarehouseOption
+from warehouse.export import FORMATS, write_rows
 from warehouse.queries import query
 from warehouse.store import Store
 
@@ -37,18 +38,15 @@ def scores(
 
     Example: ovf export scores --out scores.csv
     """
+    if out.suffix not in FORMATS:
+        raise SettingsError(f"{out.name}: the name must end in {' or '.join(FORMATS)}")
     store = Store.open(warehouse, create=False)
-    write = {".csv": _write_csv, ".parquet": _write_parquet}.get(out.suffix)
-    if write is None:
-        raise SettingsError(f"{out.name}: the name must end in .csv or .parquet")
     opened = store.read_identified() if identified else store.read()
     with opened as connection:
-        parameters = {"model_id": _model(connection, model)}
         sql = query("export_scores_identified" if identified else "export_scores")
-        table: Any = connection.execute(sql, parameters).to_arrow_table()
-    write(table, out)
-    kind = "identified, keep it safe" if identified else "pseudonymous"
-    print(f"{table.num_rows:,} studies → {out} ({kind})")
+        n_studies = write_rows(connection, sql, out, {"model_id": _model(connection, model)})
+    kind = "identified: keep it safe" if identified else "pseudonymous"
+    print(f"{n_studies:,} studies → {out} ({kind})")
 
 
 def _model(connection: Any, model: str | None) -> str | None:
@@ -59,19 +57,3 @@ def _model(connection: Any, model: str | None) -> str | None:
     if model is None and len(set(known)) > 1:
         raise SettingsError(f"several models have scored; name one with --model: {', '.join(known)}")
     return model
-
-
-def _write_csv(table: Any, out: Path) -> None:
-    import pyarrow.csv
-
-    temporary = out.with_name(f".{out.name}.tmp")
-    pyarrow.csv.write_csv(table, temporary)
-    temporary.replace(out)
-
-
-def _write_parquet(table: Any, out: Path) -> None:
-    import pyarrow.parquet
-
-    temporary = out.with_name(f".{out.name}.tmp")
-    pyarrow.parquet.write_table(table, temporary)
-    temporary.replace(out)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import typer
-from rich.console import Console
 from rich.table import Table
+
+from flows.console import make_console
 
 app = typer.Typer(help="Models: what is installed.", no_args_is_help=True)
 
@@ -30,4 +31,4 @@ def list_models() -> None:
         table.add_row(
             model.model_id, model.digest[:16], model.view_name, trained_on, f"{model.n_bytes / 1e6:.0f} MB"
         )
-    Console(highlight=False).print(table)
+    make_console().print(table)

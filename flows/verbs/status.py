@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
+from flows.console import make_console
 from flows.progress import Counts, duration_text, line_of
 from flows.verbs.options import DEFAULT, WarehouseOption
 from warehouse.lease import holder_of
@@ -20,7 +20,7 @@ def status(warehouse: WarehouseOption = DEFAULT) -> None:
 
     Example: ovf status --warehouse north/warehouse.duckdb
     """
-    console = Console(highlight=False)
+    console = make_console()
     store = Store.open(warehouse, create=False)
     for path in sorted((store.paths.directory / "runs").glob("*.json")):
         console.print(_running_line(store, path), soft_wrap=True)
@@ -33,7 +33,9 @@ def status(warehouse: WarehouseOption = DEFAULT) -> None:
             "nothing has been published yet: the first numbers come with the end of the first sweep"
         )
         return
+    console.print()
     console.print(_archives(names, rows))
+    console.print()
     console.print(_reasons(reasons))
 
 
@@ -54,21 +56,37 @@ def _running_line(store: Store, path: Path) -> str:
     return f"{where}: {counts.phase} for {running}, process {holder.pid} on {holder.host}; {line_of(counts)}"
 
 
+# Column of the query `status` → its header here.
+_SHOWN = {
+    "archive_key": "archive",
+    "site": "site",
+    "state": "last run",
+    "finished_at": "finished (UTC)",
+    "n_files_found": "files",
+    "n_studies_found": "studies",
+    "scored": "scored",
+    "excluded": "excluded",
+    "quarantined": "quarantined",
+    "failed": "failed",
+    "pending": "pending",
+}
+
+
 def _archives(names: list[str], rows: list[tuple[object, ...]]) -> Table:
-    facts = ("archive_key", "site", "state", "finished_at", "n_files_found", "n_studies_found")
-    shown = (*facts, "scored", "excluded", "quarantined", "failed", "pending")
-    table = Table(title="archives, in studies", title_justify="left", box=None, pad_edge=False)
-    for name in shown:
-        table.add_column(name)
+    table = Table(box=None, pad_edge=False)
+    for name, header in _SHOWN.items():
+        table.add_column(
+            header, no_wrap=True, justify="left" if name in ("archive_key", "site", "state") else "right"
+        )
     for row in rows:
         values = dict(zip(names, row, strict=True))
         values["archive_key"] = str(values["archive_key"])[:8]
-        table.add_row(*(_text(values[name]) for name in shown))
+        table.add_row(*(_text(values[name]) for name in _SHOWN))
     return table
 
 
 def _reasons(rows: list[tuple[str, str, str | None, int]]) -> Table:
-    table = Table(title="outcomes and reasons", title_justify="left", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     for name in ("level", "outcome", "reason"):
         table.add_column(name)
     table.add_column("n", justify="right")

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from flows.console import make_console
 
 
 def train(
@@ -23,5 +24,5 @@ def train(
     """
     from flows.train import train_on_phantoms
 
-    console = Console(highlight=False)
+    console = make_console()
     console.print(train_on_phantoms(out, recipe=recipe, patients=patients, seed=seed, say=console.print))

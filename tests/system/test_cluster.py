@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 from distributed import LocalCluster
-from same_tables import differences
+
+from warehouse.compare import differences
 
 pytestmark = pytest.mark.slow
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from same_tables import differences
 from support import conserved_levels
 
 from phantom.hospital import make_hospital
+from warehouse.compare import differences
 
 pytestmark = pytest.mark.slow
 
