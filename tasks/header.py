@@ -285,7 +285,7 @@ def _scan(
 ) -> _Scanned:
     """Split the data set by the reader that fits its syntax. Raises BadHeader."""
     if start.transfer_syntax_uid == DEFLATED:
-        inflated = Inflated(read_at, start.offset)
+        inflated = Inflated(read_at, start.offset, size_bytes)
         found = _split(inflated.read_at, 0, inflated.size_limit, b"", consume, is_implicit=False)
         return _Scanned(found, inflated.read_at, inflated=inflated)
     if start.transfer_syntax_uid == EXPLICIT_BIG:

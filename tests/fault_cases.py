@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from factory import SAGITTAL, uid
-from fault_archive import N_SLICES, ORIGIN_MM, STEP_MM, Case, Corrupt, only, scan, trunk, with_value
+from fault_archive import N_SLICES, ORIGIN_MM, STEP_MM, Case, only, scan, trunk, with_value
 from fault_bombs import deep_sequence, deflate_bomb, with_element
 from pydicom.dataset import Dataset
 from pydicom.uid import (
@@ -140,6 +140,14 @@ def _conflicting(folder: Path, seed: int) -> None:
     scan(folder / "two", seed, keep=[12], volume=trunk() + np.int16(7))
 
 
+def _conflicting_inside(folder: Path, seed: int) -> None:
+    """Copies that differ in one pixel only: header, size and end are alike."""
+    scan(folder / "one", seed)
+    volume = trunk().copy()
+    volume[12, 40, 40] += 1
+    scan(folder / "two", seed, keep=[12], volume=volume)
+
+
 def _scattered(folder: Path, seed: int) -> None:
     for part in range(5):
         scan(folder / f"part{part}", seed, keep=range(part, ALL, 5), file_name="{index}")
@@ -178,6 +186,7 @@ def copies() -> Iterator[Case]:
     """T11, T12, T14, T35, T36: copies, names, folders."""
     yield Case("T11", "identical", _copied, SCORED, flags=frozenset({"dup_same"}), is_twin=True)
     yield Case("T12", "conflicting", _conflicting, ("quarantined", "dup_conflict"))
+    yield Case("T12", "conflicting_inside", _conflicting_inside, ("quarantined", "dup_conflict"))
     yield Case("T14", "scattered", _scattered, SCORED, is_twin=True)
     yield Case("T14", "two_in_one_folder", _two_in_one_folder, SCORED, (SCORED, NOT_CHOSEN))
     for name, pattern in {
@@ -235,51 +244,6 @@ def _at(*, first_mm: float = 0.0, tilt_deg: float = 0.0):  # type: ignore[no-unt
 
 def _uneven(k: int) -> list[float]:
     return [*ORIGIN_MM[:2], k * 1.0 if k < ALL // 2 else ALL // 2 + (k - ALL // 2) * 5.0]
-
-
-def odd_numbers() -> Iterator[Case]:
-    """T20, T21, T25, T16: numbers that no scanner writes, in the place of geometry and format."""
-
-    def forged(tag: int, vr: bytes, value: bytes, *slices: int) -> Corrupt:
-        change: Corrupt = lambda data, _: with_value(data, tag, vr, value)  # noqa: E731
-        return only(*slices)(change) if slices else change
-
-    place, direction, spacing, thickness = 0x00200032, 0x00200037, 0x00280030, 0x00180050
-    for name, value in {
-        "nan_place": b"nan\\nan\\nan",
-        "endless_place": b"1\\2\\inf",
-        "two_numbers": b"1\\2",
-        "words": b"here\\there\\up",
-    }.items():
-        split = (MISSING, ("excluded", "no_geometry"))
-        yield plain("T20", name, MISSING, series=split, corrupt=forged(place, b"DS", value, 7))
-    yield excluded("T20", "far_away", "missing_slices", corrupt=forged(place, b"DS", b"0\\0\\1e30", 7))
-    yield excluded(
-        "T20", "zero_directions", "no_geometry", corrupt=forged(direction, b"DS", b"0\\0\\0\\0\\0\\0")
-    )
-    yield excluded("T20", "parallel", "no_geometry", corrupt=forged(direction, b"DS", b"1\\0\\0\\1\\0\\0"))
-    for name, value in {
-        "negative": b"-1\\-1",
-        "nan": b"nan\\nan",
-        "one_number": b"4.2",
-        "tiny": b"1e-9\\1e-9",
-    }.items():
-        yield excluded("T21", name, "no_spacing", corrupt=forged(spacing, b"DS", value))
-    for name, value in {"negative_thickness": b"-5", "nan_thickness": b"nan"}.items():
-        yield plain("T16", name, SCORED, corrupt=forged(thickness, b"DS", value), is_twin=True)
-    for name, tag, number in (
-        ("no_bits_stored", 0x00280101, 0),
-        ("more_bits_than_allocated", 0x00280101, 40),
-        ("high_bit_outside", 0x00280102, 99),
-        ("sign_of_seven", 0x00280103, 7),
-    ):
-        yield quarantined("T25", name, "bits", corrupt=forged(tag, b"US", number.to_bytes(2, "little")))
-    yield plain("T45", "endless_number", SCORED, corrupt=forged(0x00200013, b"IS", b"9" * 60), is_twin=True)
-    yield plain(
-        "T45", "long_description", SCORED, corrupt=forged(0x0008103E, b"LO", b"A" * 60_000), is_twin=True
-    )
-    yield plain("T34", "no_date", SCORED, corrupt=forged(0x00080020, b"DA", b"20249999"), is_twin=True)
-    yield quarantined("T12", "two_patients", "patients_mixed", PatientID=lambda k: f"P{k % 2}")
 
 
 def stacks() -> Iterator[Case]:
@@ -419,7 +383,7 @@ def people() -> Iterator[Case]:
 
 def header_cases() -> list[Case]:
     """All of this module."""
-    return [*files(), *sizes(), *copies(), *stacks(), *odd_numbers(), *objects(), *people()]
+    return [*files(), *sizes(), *copies(), *stacks(), *objects(), *people()]
 
 
 __all__ = ["CTImageStorage", "header_cases"]

@@ -73,6 +73,23 @@ def _forge_size(side: int) -> Callable[[bytearray], None]:
     return change
 
 
+def _forge_jpeg_ls_size(frame: bytearray) -> None:
+    """Lines and columns of the start-of-frame segment (T.87 C.2.2)."""
+    at = frame.index(b"\xff\xf7")
+    frame[at + 5 : at + 9] = (60_000).to_bytes(2, "big") * 2
+
+
+def _forge_components(frame: bytearray) -> None:
+    """Sixteen thousand components in the SIZ segment."""
+    at = frame.index(b"\xff\x51") + 38
+    frame[at : at + 2] = (16_384).to_bytes(2, "big")
+
+
+def _forge_segments(frame: bytearray) -> None:
+    """Both RLE segments begin behind the frame (PS3.5 G.5)."""
+    frame[4:12] = (1 << 30).to_bytes(4, "little") * 2
+
+
 def _forge_both(side: int) -> Edit:
     forge = _frame_changed(_forge_size(side))
 
@@ -95,6 +112,13 @@ def _deflated(folder: Path, seed: int) -> None:
     path.write_bytes(deflated_pixels(path.read_bytes(), 2 * 16_000 * 16_000))
 
 
+def _rows(n: int) -> Edit:
+    def edit(ds: Dataset, _: int) -> None:
+        ds.Rows = n
+
+    return edit
+
+
 def _size(side: int) -> Edit:
     def edit(ds: Dataset, _: int) -> None:
         ds.Rows = ds.Columns = side
@@ -109,7 +133,15 @@ def frames() -> Iterator[Case]:
     yield quarantined("T09", "j2k_size_of_one_slice", "size_mismatch", edit=one, **j2k)
     yield quarantined("T09", "j2k_size_and_rows", "dims", edit=_forge_both(16_000), **j2k)
     yield quarantined("T09", "j2k_largest_allowed_size", "size_mismatch", edit=_forge_both(4_000), **j2k)
-    yield Case("T09", "deflated_pixels", _deflated, ("excluded", "too_few"))
+    for name, reason, forge, syntax in (
+        ("j2k_components", "photometric", _forge_components, JPEG2000Lossless),
+        ("jpeg_ls_size", "size_mismatch", _forge_jpeg_ls_size, JPEGLSLossless),
+        ("rle_segments", "decode", _forge_segments, RLELossless),
+    ):
+        yield quarantined("T09", name, reason, edit=_frame_changed(forge, 12), transfer_syntax=syntax)
+    yield quarantined("T06", "j2k_rows_doubled", "size_mismatch", edit=_rows(2 * SIDE), **j2k)
+    yield quarantined("T07", "j2k_rows_halved", "size_mismatch", edit=_rows(SIDE // 2), **j2k)
+    yield Case("T09", "deflated_pixels", _deflated, files={"bad_header": 1})
     for syntax in (RLELossless, JPEGLSLossless, JPEG2000Lossless):
         yield plain("T28", syntax.keyword, SCORED, transfer_syntax=syntax, is_twin=True)
     yield plain("T28", "JPEGLosslessSV1", SCORED, edit=_jpeg_lossless, is_twin=True)
@@ -117,6 +149,8 @@ def frames() -> Iterator[Case]:
     yield excluded(
         "T28", "unknown", "no_decoder:1.2.840.10008.1.2.9", transfer_syntax=RLELossless, corrupt=unknown
     )
+    other = lambda data, _: with_value(data, 0x00020010, b"UI", b"1.2.840.10008.1.2.4.90")  # noqa: E731
+    yield quarantined("T28", "called_j2k", "decode", transfer_syntax=RLELossless, corrupt=other)
     for syntax in (ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian):
         yield plain("T29", syntax.keyword, SCORED, transfer_syntax=syntax, is_twin=True)
     lossy = {"LossyImageCompression": "01", "LossyImageCompressionRatio": 12}

@@ -12,6 +12,8 @@ from tasks.dicom.elements import MAX_GROUPS_BYTES, BadHeader, Elements, ReadAt
 
 MAX_HEADER_BYTES = MAX_GROUPS_BYTES  # inflated, before the pixel data
 MAX_COUNTED_BYTES = 2 << 30  # pixels that are counted; a longer object is refused
+# Pixels against their deflated bytes: real CTs reach 4, an empty slice 1000; only large objects are asked.
+MOST_EXPANDED, EXPANSION_FREE_BYTES = 200, 64 << 20
 _PACKED_BYTES, _STEP_BYTES = 64 << 10, 1 << 20
 
 
@@ -20,8 +22,9 @@ class Inflated:
 
     size_limit = MAX_HEADER_BYTES + MAX_COUNTED_BYTES
 
-    def __init__(self, read_at: ReadAt, start: int) -> None:
+    def __init__(self, read_at: ReadAt, start: int, end: int) -> None:
         self._read_at, self._at = read_at, start
+        self._most_bytes = max(EXPANSION_FREE_BYTES, MOST_EXPANDED * (end - start))
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         self._packed = b""
         self._data = bytearray()
@@ -58,7 +61,7 @@ class Inflated:
         if found.pixel_offset is None or found.pixel_length is None:
             return 0
         end = found.pixel_offset + found.pixel_length
-        if found.pixel_length > MAX_COUNTED_BYTES:
+        if found.pixel_length > min(MAX_COUNTED_BYTES, self._most_bytes):
             raise BadHeader("deflated pixels")
         n_bytes = len(self._data)
         while n_bytes < end:
