@@ -92,7 +92,7 @@ def _raw_values(data_set: Any, is_big_endian: bool) -> dict[bytes, bytes]:
     """Raw values by little-endian tag, binary numbers turned to little endian."""
     values: dict[bytes, bytes] = {}
     for number in data_set.keys():  # noqa: SIM118 - iterating a data set yields elements
-        raw = data_set.get_item(number)
+        raw = data_set.get_item(number, keep_deferred=True)
         key = tag(number.group, number.element)
         if key not in TAGS or not isinstance(raw.value, bytes):
             continue
