@@ -495,3 +495,42 @@ def test_views_are_renewed_when_the_program_brings_others(store: Store) -> None:
     store.land(rows.one_scored_study())
     assert values(store, "SELECT count(*) FROM flagged") == [(1,)]
     assert schema.WAREHOUSE.views
+
+
+LAND_WITHOUT_SPACE = """
+import resource, signal, sys
+from pathlib import Path
+from warehouse.store import Store
+store = Store.open(Path(sys.argv[1]))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    store.land_staging()
+except Exception as error:
+    print("stopped", type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize("room", [4_096, 60_000, 300_000])
+def test_T39_a_full_disk_stops_a_landing_and_loses_nothing(store: Store, tmp_path: Path, room: int) -> None:
+    """A limit on file sizes stands in for a full disk. What was staged lands once there is space."""
+    whole = Store.open(tmp_path / "whole" / "warehouse.duckdb")
+    for number in range(30):
+        stage(store, f"{number:02}")
+        stage(whole, f"{number:02}")
+    whole.land_staging()
+    done = subprocess.run(
+        [sys.executable, "-c", LAND_WITHOUT_SPACE, str(store.paths.warehouse), str(room)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr
+    # Where the log still had room, the rows are committed there, and the next opening brings them into the file.
+    is_stopped = done.stdout.startswith("stopped")
+    assert is_stopped or room > 4_096
+    assert len(list(store.paths.staging.rglob("*.arrow"))) == (30 if is_stopped else 0)
+    store.land_staging()
+    assert differences(store.paths.warehouse, whole.paths.warehouse) == []
+    assert list(store.paths.staging.rglob("*.arrow")) == []
