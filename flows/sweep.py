@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from prefect import flow
@@ -19,7 +20,7 @@ from flows.sweep_context import SweepContext, make_context
 from flows.sweep_end import finish
 from flows.sweep_summary import SweepSummary
 from tasks.crawl import crawl
-from tasks.header import read_headers
+from tasks.header import full_digests, read_headers
 from tasks.index import Index
 from tasks.sources import open_source
 from warehouse.landing import LandingBatch
@@ -49,7 +50,7 @@ def archive_sweep(archive: str, options: dict[str, Any] | None = None) -> SweepS
 @contextlib.contextmanager
 def _opened(archive: str, settings: Settings) -> Iterator[tuple[SweepContext, Dispatcher]]:
     """Everything a sweep holds while it runs: the lease on its archive, the index, the workers, the board."""
-    source = open_source(archive)
+    source = open_source(archive, skip=_folders_of_ours(settings))
     store = Store.open(settings.warehouse)
     context = make_context(archive, settings, source, store)
     cluster = Cluster(
@@ -73,15 +74,25 @@ def _opened(archive: str, settings: Settings) -> Iterator[tuple[SweepContext, Di
         yield context, Dispatcher(context, index, store, cluster, board, forgotten)
 
 
+def _folders_of_ours(settings: Settings) -> list[Path]:
+    """An archive may hold the warehouse: what we write there is no part of it."""
+    beside = settings.warehouse.absolute().parent
+    names = ("index", "staging", "published", "leases", "runs", "slabs", "prefect")
+    return [beside / name for name in names] + ([settings.slabs] if settings.slabs else [])
+
+
 def _crawl_and_dispatch(context: SweepContext, dispatcher: Dispatcher) -> None:
     board, index, settings = dispatcher.board, dispatcher.index, context.settings
     board.counts.phase = "crawling"
     say_disk_need(context, index, board.say)
+    submit, source = dispatcher.cluster.submit, context.source
     read = partial(read_headers, accept_no_meta=settings.accept_no_meta)
     waves = crawl(
-        context.source,
+        source,
         index,
-        read_batch=lambda refs: dispatcher.cluster.submit(read, context.source, refs),
+        read_batch=lambda refs: submit(read, source, refs),
+        hash_batch=lambda refs: submit(full_digests, source, refs),
+        retry_reasons=["no_meta"] if settings.accept_no_meta else [],
         wave_files=settings.wave_files,
         stable_s=settings.stable_s,
         on_progress=dispatcher.on_crawl,
