@@ -45,7 +45,7 @@ endif
 # ---- gates
 
 .PHONY: check
-check: setup  ## format, lint, types, architecture, fast tests (under two minutes)
+check: setup  ## format, lint, types, architecture, fast tests (a few minutes)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
