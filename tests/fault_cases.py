@@ -289,22 +289,28 @@ def stacks() -> Iterator[Case]:
 # ---- other objects, people, texts
 
 
-def _derived_sagittal(folder: Path, seed: int) -> None:
-    scan(folder / "axial", seed)
-    kind = ["DERIVED", "SECONDARY", "MPR"]
+def sagittal(folder: Path, seed: int, *, blank: int | None = None) -> None:
+    """Sixteen native sagittal images of the trunk, one of them constant when `blank` says which."""
     images = np.ascontiguousarray(trunk()[::-1].transpose(2, 0, 1)[40:56])
+    if blank is not None:
+        images[blank] = 0
     scan(
-        folder / "sagittal",
+        folder,
         seed,
         label="sagittal",
         volume=images,
         orientation=SAGITTAL,
-        ImageType=kind,
+        ImageType=["DERIVED", "SECONDARY", "MPR"],
         origin_mm=(-32.0, ORIGIN_MM[1], 85.5),
         slice_spacing_mm=4.2,
         PixelSpacing=[STEP_MM, 4.2],
         SliceThickness=5.0,
     )
+
+
+def _derived_sagittal(folder: Path, seed: int) -> None:
+    scan(folder / "axial", seed)
+    sagittal(folder / "sagittal", seed)
 
 
 def _structured_report(ds: Dataset, _: int) -> None:
@@ -314,7 +320,7 @@ def _structured_report(ds: Dataset, _: int) -> None:
 
 
 def objects() -> Iterator[Case]:
-    """T22: what is no plain CT image."""
+    """T22, T32: what is no plain axial CT image."""
     for name, reason, values in (
         ("localizer", "localizer", {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}),
         ("screen_save", "image_type", {"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}),
@@ -329,6 +335,8 @@ def objects() -> Iterator[Case]:
         yield excluded("T22", name, reason, **values)
     yield excluded("T22", "dose_report", "not_ct", keep=[0], edit=_structured_report)
     yield Case("T22", "derived_reformat", _derived_sagittal, SCORED, (SCORED, NOT_CHOSEN))
+    yield Case("T32", "whole_sagittal", sagittal, SCORED)
+    yield Case("T32", "blank_sagittal", lambda f, s: sagittal(f, s, blank=8), ("quarantined", "blank_slices"))
     yield excluded(
         "T33",
         "by_its_description",
