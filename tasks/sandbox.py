@@ -134,8 +134,10 @@ class Sandbox:
         self.close()
 
     def __del__(self) -> None:
-        with contextlib.suppress(Exception):
+        try:  # noqa: SIM105 - at the end of the interpreter contextlib may be gone before this object
             self._kill()
+        except Exception:
+            pass  # the child ends with its parent
 
     @property
     def pid(self) -> int | None:
