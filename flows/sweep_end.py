@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
+from pathlib import Path
 
 from duckdb import DuckDBPyConnection as Connection
 
@@ -26,14 +27,16 @@ def finish(context: SweepContext, dispatcher: Dispatcher) -> SweepSummary:
     _retire_vanished(context, dispatcher)
     finished = replace(context.run, state="finished", finished_at=dt.datetime.now(dt.UTC))
     store.land(LandingBatch.of([*_archive_rows(context, dispatcher), finished]))
-    with store.read_live() as connection:
-        summary = _summary(connection, context, dispatcher)
     published = store.publish()
+    with store.read() as connection:  # the copy: its views are tables, and no writer has to wait
+        summary = _summary(connection, context, dispatcher, published)
     board.counts.phase = "finished"
-    return replace(summary, published=published)
+    return summary
 
 
-def _summary(connection: Connection, context: SweepContext, dispatcher: Dispatcher) -> SweepSummary:
+def _summary(
+    connection: Connection, context: SweepContext, dispatcher: Dispatcher, published: Path
+) -> SweepSummary:
     only = {"archive_key": context.archive_key}
     levels = [LevelCount(*row[1:]) for row in connection.execute(query("conservation"), only).fetchall()]
     reasons = connection.execute(query("summary"), only).fetchall()
@@ -51,7 +54,7 @@ def _summary(connection: Connection, context: SweepContext, dispatcher: Dispatch
         ],
         duration_s=(dt.datetime.now(dt.UTC) - context.run.started_at).total_seconds(),
         n_failed_series=next((level.failed for level in levels if level.level == "series"), 0),
-        published=None,
+        published=published,
     )
 
 

@@ -32,6 +32,6 @@ class SweepSummary:
     is_simulated_only: bool
     used_workers: bool
     failed_checks: list[str]
-    published: Path | None
+    published: Path
     duration_s: float
     n_failed_series: int

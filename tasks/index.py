@@ -129,6 +129,23 @@ class Index:
                 is_crawl_complete=bool(self._fact("is_complete")),
             )
 
+    def erase(self, study_uids: Iterable[str]) -> int:
+        """Remove studies with everything known of them; returns how many files that were.
+
+        For `ovf forget`. Files that are still in the archive are read again by the next crawl.
+        """
+        n_files = 0
+        with self._lock:
+            for uid in study_uids:
+                part = self._part_of(uid)
+                found = part.files_of(uid)
+                for _, ref in found:
+                    directory, name, _ = place_of(ref)
+                    self._delete_file(self._known_directory(directory), name)
+                part.erase([instance_id for instance_id, _ in found])
+                n_files += len(found)
+        return n_files
+
     # ---- what the crawl does
 
     def begin_crawl(self) -> tuple[int, int]:

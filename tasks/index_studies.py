@@ -190,6 +190,29 @@ class StudyPartition:
         self._study_ids.clear()
         self._series_ids.clear()
 
+    def files_of(self, study_uid: str) -> list[tuple[int, FileRef]]:
+        """Every file of a study, broken and vanished ones too."""
+        rows = self.sql.execute(
+            "SELECT i.instance_id, p.path, i.name, i.is_member, i.size_bytes, i.mtime_ns FROM instances i"
+            " JOIN places p USING (place_id) JOIN studies s USING (study_id) WHERE s.uid = ?",
+            (study_uid,),
+        ).fetchall()
+        return [(row[0], _file_of(*row[1:])) for row in rows]
+
+    def erase(self, instance_ids: list[int]) -> None:
+        """Remove instances so that nothing of them can be read from the file's free pages."""
+        self.sql.execute("PRAGMA secure_delete = ON")
+        self.sql.execute("BEGIN IMMEDIATE")
+        for instance_id in instance_ids:
+            self.remove(instance_id, 0)
+        self.sql.execute(
+            "DELETE FROM commons WHERE common_id NOT IN"
+            " (SELECT common_id FROM instances WHERE common_id IS NOT NULL)"
+        )
+        self.sql.execute("COMMIT")
+        self._common_ids.clear()
+        self.sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def set_vanished(self, instance_id: int, is_vanished: bool) -> None:
         """Whether the file has gone from the archive; its instance stays."""
         self.sql.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,9 @@ from flows.errors import Exit, SettingsError
 from flows.summary import conservation_line
 from flows.sweep_summary import LevelCount
 from flows.verbs.options import DEFAULT, WarehouseOption
+from tasks.index import Index
 from warehouse import checks, decisions
+from warehouse.lease import archive_lease
 from warehouse.queries import query
 from warehouse.reasons import REASONS
 from warehouse.store import Store
@@ -87,7 +90,7 @@ def forget(
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     warehouse: WarehouseOption = DEFAULT,
 ) -> None:
-    """Erase a patient from warehouse, identity file and slabs; later sweeps leave the patient out.
+    """Erase a patient from warehouse, identity file, index and slabs; later sweeps leave the patient out.
 
     The archive itself is not touched.
 
@@ -98,11 +101,20 @@ def forget(
     if not yes:
         typer.confirm("Erase this patient for good?", abort=True)
     store = Store.open(warehouse, create=False)
-    erased = store.forget(patient_id=patient_id, patient_key=patient_key, issuer=issuer)
-    folder = slabs or store.paths.directory / "slabs"
-    n_files = sum(_delete(folder, key) for key in erased.series_keys)
+    indexes = sorted(store.paths.index.iterdir())
+    with contextlib.ExitStack() as leases:
+        for path in indexes:  # a sweep that runs would put the patient's files back into its index
+            leases.enter_context(archive_lease(store.paths.leases, path.name))
+        erased = store.forget(patient_id=patient_id, patient_key=patient_key, issuer=issuer)
+        n_files = sum(_delete(slabs or store.paths.directory / "slabs", key) for key in erased.series_keys)
+        for path in indexes:
+            with Index(path) as index:
+                index.erase(erased.study_instance_uids)
     print(
-        f"erased {len(erased.study_keys):,} studies and {n_files:,} slab files; published copies were renewed"
+        f"erased {len(erased.study_keys):,} studies and {n_files:,} slab files; the published copy was renewed"
+    )
+    print(
+        "The archive was not touched: files that stay there are listed again, and left out, by the next sweep."
     )
 
 
