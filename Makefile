@@ -64,9 +64,9 @@ faults: setup  ## rows of docs/faults.md that no test is named after
 	@$(BIN)/python tests/fault_coverage.py
 
 .PHONY: bench
-bench: setup  ## the benchmarks; the table goes to benchmarks/
+bench: setup  ## the benchmarks, or some rows: make bench ROWS=1,2 (docs/benchmarks.md)
 	@$(BIN)/python -c 'import SimpleITK' 2>/dev/null || $(BIN)/pip install -q -c constraints.txt SimpleITK
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(ROWS)
 
 .PHONY: wheels
 wheels: setup  ## a folder of wheels, for machines without a network (docs/install-offline.md)
