@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from benchmarks import results
-from benchmarks.measure import Pair, Row, in_turns, row_of
+sys.path.append(str(Path(__file__).parents[2]))  # the benchmarks are not installed
+
+from benchmarks import results  # noqa: E402
+from benchmarks.measure import Pair, Row, in_turns, row_of  # noqa: E402
 
 ROW = Row("1", "crawl", "pydicom", "9/s", "3/s", 3.0, 3.0, note="on one core")
 MACHINE = {
