@@ -10,8 +10,8 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[2]))  # the benchmarks are not installed
 
-from benchmarks import results  # noqa: E402
-from benchmarks.measure import Pair, Row, in_turns, row_of  # noqa: E402
+from benchmarks import results
+from benchmarks.measure import Pair, Row, in_turns, row_of
 
 ROW = Row("1", "crawl", "pydicom", "9/s", "3/s", 3.0, 3.0, note="on one core")
 MACHINE = {
