@@ -100,7 +100,7 @@ QUICK = TrainingRecipe(
     augmentation=WIDE_AUGMENTATION,
     pretrain=Stage("pretrain", epochs=1.83, batch=16, learning_rate=1e-3),
     features=Stage("features", epochs=0.4, batch=16, learning_rate=5e-4),
-    lstm=Stage("lstm", epochs=40, batch=32, learning_rate=2e-3),
+    lstm=Stage("lstm", epochs=30, batch=32, learning_rate=1e-3),
     head_learning_rate=1e-4,
     final=Stage("final", epochs=5, batch=32, learning_rate=1e-6, schedule="constant"),
     features_frozen=("conv1", "bn1", "layer1", "layer2", "layer3"),
