@@ -67,9 +67,9 @@ def untrained_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A simulated hospital of four patients."""
+    """A simulated hospital of three patients."""
     folder = tmp_path_factory.mktemp("hospital") / "demo"
-    make_hospital(folder, patients=4, seed=3)
+    make_hospital(folder, patients=3, seed=3)
     return folder
 
 
