@@ -11,3 +11,11 @@ def make_console(*, stderr: bool = False) -> Console:
     """A console that adds no colours of its own to numbers."""
     console = Console(highlight=False, stderr=stderr)
     return console if console.is_terminal else Console(highlight=False, stderr=stderr, width=WIDTH_OF_FILES)
+
+
+def megabytes(n_bytes: float) -> str:
+    """`1.1 MB`, `340 MB`, `2.2 GB`, `1.1 TB`."""
+    value, units = n_bytes / 1e6, ["MB", "GB", "TB"]
+    while value >= 1000 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    return f"{value:.1f} {units[0]}" if value < 10 else f"{value:.0f} {units[0]}"

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from flows.console import megabytes
 from flows.errors import SettingsError
 from flows.sweep_context import SweepContext
 from tasks.index import Index
@@ -45,14 +46,6 @@ def say_disk_need(context: SweepContext, index: Index, say: Callable[[str], None
 def _slab_bytes(n_scans: int, context: SweepContext) -> int:
     share = context.slab_recipe.n_slices / DEFAULT_RECIPE.n_slices
     return round(slab_bytes_estimate(n_scans) * share)
-
-
-def megabytes(n_bytes: float) -> str:
-    """`1.1 MB`, `340 MB`, `2.2 GB`, `1.1 TB`."""
-    value, units = n_bytes / 1e6, ["MB", "GB", "TB"]
-    while value >= 1000 and len(units) > 1:
-        value, units = value / 1000, units[1:]
-    return f"{value:.1f} {units[0]}" if value < 10 else f"{value:.0f} {units[0]}"
 
 
 def _existing(folder: Path) -> Path:

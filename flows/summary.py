@@ -53,17 +53,11 @@ def conservation_line(level: LevelCount) -> str:
 
 
 def _reason_table(summary: SweepSummary) -> Table:
-    table = Table(
-        title="why studies and series were not scored", title_justify="left", box=None, pad_edge=False
-    )
-    for header, justify in (
-        ("level", "left"),
-        ("n", "right"),
-        ("outcome", "left"),
-        ("reason", "left"),
-        ("", "left"),
-    ):
-        table.add_column(header, justify=justify)  # type: ignore[arg-type]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("level")
+    table.add_column("n", justify="right")
+    for header in ("outcome", "reason", ""):
+        table.add_column(header)
     shown = [row for row in summary.reasons if row[0] != "file"][:MAX_REASONS]
     for level, outcome, reason, count in shown:
         table.add_row(level, f"{count:,}", outcome, reason, _next_step(reason))

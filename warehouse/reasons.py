@@ -95,7 +95,7 @@ _ALL = (
         "too_thick",
         _X,
         "slices are {measured:.2f} mm thick, {limit:.2f} mm are allowed",
-        "use the lenient profile",
+        "nothing; after a strict sweep: the lenient profile takes up to 5 mm",
     ),
     Reason("spacing_inconsistent", _X, "slice distances vary by {measured:.2f} mm", "nothing"),
     Reason(

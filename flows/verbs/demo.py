@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from flows.console import megabytes
 from flows.errors import SettingsError
 
 
@@ -33,5 +34,8 @@ def demo(
             seed=seed,
             progress=lambda done, total: bar.update(task, completed=done),
         )
-    print(f"{made}")
+    print(
+        f"{made.n_patients:,} patients, {made.n_studies:,} studies ({made.n_studies_with_fracture:,} with a fracture), "
+        f"{made.n_files:,} files, {megabytes(made.n_bytes)} in {directory}: archive/, reports.csv, truth.csv"
+    )
     print(f"Next:  ovf sweep {directory / 'archive'}")
