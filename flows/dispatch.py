@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from typing import TypeVar
 
 from prefect.futures import PrefectFuture
 
+from flows.archive_counts import archive_rows
 from flows.cluster import Cluster
 from flows.pending import pending_studies, unanswered_plans
 from flows.progress import Board
@@ -27,6 +29,7 @@ from warehouse.store import Store
 
 T = TypeVar("T")
 BATCH_STUDIES = 128  # studies looked up in, and landed in, the warehouse at a time
+PUBLISH_EVERY_S = 900.0  # design: at the end of a run and at most every 15 minutes
 SHARDS_PER_WORKER = 2  # one at work, one waiting, so that no worker idles while the driver lands
 
 
@@ -42,6 +45,7 @@ class Dispatcher:
     forgotten_patients: frozenset[str] = frozenset()
     _shard: list[StudySelection] = field(default_factory=list)
     _shard_bytes: int = 0
+    _published_at: float = field(default_factory=time.monotonic)
     _open: deque[PrefectFuture[list[ShardSummary]]] = field(default_factory=deque)
 
     def on_crawl(self, progress: Progress) -> None:
@@ -158,7 +162,16 @@ class Dispatcher:
             counts.studies_failed += summary.n_failed
         counts.shards_open = len(self._open)
         self.store.land_staging()
+        self._publish_now_and_then()
         self.board.update()
+
+    def _publish_now_and_then(self) -> None:
+        """Readers of a sweep of weeks see a copy that is at most a quarter of an hour old."""
+        if time.monotonic() - self._published_at < PUBLISH_EVERY_S:
+            return
+        self.store.land(LandingBatch.of(archive_rows(self.context, self.index, self.store)))
+        self.store.publish()
+        self._published_at = time.monotonic()
 
 
 def _batched(items: Iterable[T], size: int) -> Iterator[list[T]]:

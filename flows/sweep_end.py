@@ -8,6 +8,7 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection as Connection
 
+from flows.archive_counts import archive_rows
 from flows.dispatch import Dispatcher
 from flows.sweep_context import SweepContext
 from flows.sweep_summary import LevelCount, SweepSummary
@@ -16,7 +17,6 @@ from warehouse.connect import value_of
 from warehouse.decisions import retire_vanished
 from warehouse.landing import LandingBatch
 from warehouse.queries import query
-from warehouse.records import ArchiveRecord, FileCountRecord
 
 
 def finish(context: SweepContext, dispatcher: Dispatcher) -> SweepSummary:
@@ -26,7 +26,7 @@ def finish(context: SweepContext, dispatcher: Dispatcher) -> SweepSummary:
     board.update(force=True)
     _retire_vanished(context, dispatcher)
     finished = replace(context.run, state="finished", finished_at=dt.datetime.now(dt.UTC))
-    store.land(LandingBatch.of([*_archive_rows(context, dispatcher), finished]))
+    store.land(LandingBatch.of([*archive_rows(context, dispatcher.index, dispatcher.store), finished]))
     published = store.publish()
     with store.read() as connection:  # the copy: its views are tables, and no writer has to wait
         summary = _summary(connection, context, dispatcher, published)
@@ -74,29 +74,3 @@ def _retire_vanished(context: SweepContext, dispatcher: Dispatcher) -> None:
     )
     with dispatcher.store.write() as connection:
         retire_vanished(connection, context.archive_key, known)
-
-
-def _archive_rows(context: SweepContext, dispatcher: Dispatcher) -> list[object]:
-    index = dispatcher.index
-    totals = index.totals()
-    with dispatcher.store.read_live() as connection:
-        # A series that was split counts once a part, as selection counts it.
-        n_series = value_of(
-            connection,
-            "SELECT coalesce(sum(n_series), 0)::BIGINT FROM study WHERE archive_key = ?",
-            [context.archive_key],
-        )
-    archive = ArchiveRecord(
-        archive_key=context.archive_key,
-        site=context.settings.site,
-        kind=context.source.kind,
-        n_files_found=totals.n_files_found,
-        n_studies_found=totals.n_studies,
-        n_series_found=n_series,
-        is_crawl_complete=totals.is_crawl_complete,
-    )
-    counts = [
-        FileCountRecord(context.archive_key, outcome, reason, n_files)
-        for outcome, reason, n_files in index.file_counts()
-    ]
-    return [archive, *counts]
