@@ -1,9 +1,11 @@
 """A whole training, tiny: every stage runs, the model loads and scores, and a second call repeats nothing."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from flows.errors import SettingsError
 from flows.train import train_on_phantoms
@@ -24,6 +26,15 @@ TINY = replace(
 
 # Coarse and small, so that the networks take milliseconds.
 TINY_VIEW = replace(TILES_VIEW, pixel_mm=4.0, tile_rows=64, tile_cols=64, max_bytes=5 * 64 * 64)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small networks on a busy machine are many times faster with one thread than with waiting ones."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def run_tiny(out: Path) -> str:

@@ -1,5 +1,6 @@
 """Training data, augmentation, the loop and its stages, on small networks and made-up scans."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +30,15 @@ from models.training import (
 NO_CHANGE = Augmentation(rotate_deg=0, shift_px=0)
 SMALL_VIEW = replace(TILES_VIEW, tile_rows=64, tile_cols=64)
 CONFIG = ModelConfig(model_id="test", view=SMALL_VIEW)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small networks on a busy machine are many times faster with one thread than with waiting ones."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def scan_with_lesion(
