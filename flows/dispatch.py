@@ -15,6 +15,7 @@ from flows.archive_counts import archive_rows
 from flows.cluster import Cluster
 from flows.pending import pending_studies, unanswered_plans
 from flows.progress import Board
+from flows.shard_size import shard_limit
 from flows.staging import stage_rows
 from flows.sweep_context import SweepContext
 from tasks.crawl import Progress
@@ -45,6 +46,9 @@ class Dispatcher:
     forgotten_patients: frozenset[str] = frozenset()
     _shard: list[StudySelection] = field(default_factory=list)
     _shard_bytes: int = 0
+    _shard_limit: int = 1
+    _n_taken: int = 0  # studies decided, or put into a shard
+    _n_studies: int | None = None  # of the archive, once the crawl is done
     _published_at: float = field(default_factory=time.monotonic)
     _open: deque[PrefectFuture[list[ShardSummary]]] = field(default_factory=deque)
 
@@ -70,6 +74,7 @@ class Dispatcher:
             pending = pending_studies(self.store, self.context, revisions)
             self.board.counts.studies_found += len(batch)
             self.board.counts.studies_decided += len(batch) - len(pending)
+            self._n_taken += len(batch) - len(pending)
             for part in _batched(sorted(pending), BATCH_STUDIES):
                 self._dispatch([keyed[key] for key in part])
             self.board.update()
@@ -104,6 +109,7 @@ class Dispatcher:
         to_try = unanswered_plans(self.store, self.context, selections)
         decided: list[object] = []
         for selection in selections:
+            self._n_taken += 1
             plans = to_try[selection.study.study_key]
             if plans:
                 self._add(replace(selection, plans=plans))
@@ -115,12 +121,23 @@ class Dispatcher:
 
     def _add(self, selection: StudySelection) -> None:
         n_bytes = selection.plans[0].n_bytes
-        settings = self.context.settings
-        is_full = len(self._shard) >= settings.shard_size
-        if self._shard and (is_full or self._shard_bytes + n_bytes > settings.shard_mb << 20):
+        is_full = len(self._shard) >= self._shard_limit
+        if self._shard and (is_full or self._shard_bytes + n_bytes > self.context.settings.shard_mb << 20):
             self._send()
+        if not self._shard:
+            self._shard_limit = self._next_limit()
         self._shard.append(selection)
         self._shard_bytes += n_bytes
+
+    def _next_limit(self) -> int:
+        """Full shards while the crawl goes on; then smaller ones towards the end, so that all workers end together."""
+        most = self.context.settings.shard_size
+        if not self.board.counts.is_crawl_done:
+            return most
+        if self._n_studies is None:
+            self._n_studies = self.index.totals().n_studies
+        n_left = max(1, self._n_studies - self._n_taken + 1)
+        return shard_limit(n_left, self.cluster.n_workers, most)
 
     def _send(self) -> None:
         if not self._shard:
