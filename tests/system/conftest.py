@@ -34,7 +34,9 @@ class Command:
         """The command line."""
         return [sys.executable, "-m", "flows.cli", *map(str, arguments)]
 
-    def __call__(self, *arguments: object, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    def __call__(
+        self, *arguments: object, expect: int = 0, timeout_s: float = TIMEOUT_S
+    ) -> subprocess.CompletedProcess[str]:
         """Run to the end; the exit code must be `expect`."""
         done = subprocess.run(
             self.line(*arguments),
@@ -42,7 +44,7 @@ class Command:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=TIMEOUT_S,
+            timeout=timeout_s,
             stdin=subprocess.DEVNULL,
             check=False,
         )

@@ -22,6 +22,7 @@ from warehouse.compare import differences
 pytestmark = pytest.mark.slow
 
 GONE_WITHIN_S = 30
+CHAOS_SWEEP_S = 3600
 
 
 def test_T41_killed_sweep_ends_like_an_undisturbed_one(ovf, hospital: Path, tmp_path: Path) -> None:
@@ -65,10 +66,10 @@ def test_T41_ten_random_kills_over_a_hundred_studies(ovf, tmp_path: Path) -> Non
     rng = random.Random(seed)
     hospital = tmp_path / "hospital"
     make_hospital(hospital, patients=95, seed=seed % 1000)
-    undisturbed, disturbed = _two_warehouses(ovf, hospital, tmp_path)
+    undisturbed, disturbed = _two_warehouses(ovf, hospital, tmp_path, timeout_s=CHAOS_SWEEP_S)
     for _ in range(10):
         _kill_after(ovf, _sweep(hospital, disturbed, "--shard-size", 4), rng.uniform(2, 45))
-    ovf(*_sweep(hospital, disturbed, "--shard-size", 4))
+    ovf(*_sweep(hospital, disturbed, "--shard-size", 4), timeout_s=CHAOS_SWEEP_S)
     assert differences(undisturbed, disturbed) == []
 
 
@@ -76,10 +77,10 @@ def _sweep(hospital: Path, warehouse: Path, *more: object) -> list[object]:
     return ["sweep", hospital / "archive", "--warehouse", warehouse, *more]
 
 
-def _two_warehouses(ovf, hospital: Path, folder: Path) -> tuple[Path, Path]:
+def _two_warehouses(ovf, hospital: Path, folder: Path, timeout_s: float = 280) -> tuple[Path, Path]:
     """One swept undisturbed, one that is still empty; both under one key, so that pseudonyms agree."""
     undisturbed, disturbed = folder / "one" / "w.duckdb", folder / "other" / "w.duckdb"
-    ovf(*_sweep(hospital, undisturbed))
+    ovf(*_sweep(hospital, undisturbed), timeout_s=timeout_s)
     disturbed.parent.mkdir()
     shutil.copy(undisturbed.parent / "identity.key", disturbed.parent / "identity.key")
     return undisturbed, disturbed
