@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -149,9 +149,10 @@ def _wait_for_worker(pid: int) -> psutil.Process:
 
     def is_there() -> bool:
         for child in psutil.Process(pid).children(recursive=True):
-            if "tasks.sandbox" in " ".join(child.cmdline()):
-                found.append(child.parent() or child)
-                return True
+            with suppress(psutil.NoSuchProcess):  # short-lived helpers end while we look
+                if "tasks.sandbox" in " ".join(child.cmdline()):
+                    found.append(child.parent() or child)
+                    return True
         return False
 
     _wait_for(is_there)
