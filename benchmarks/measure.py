@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 NOT_MEASURABLE = "not measurable here"
+BUSY = "undecided: busy machine"
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Row:
     unit: str = "×"  # % where the ratio is a share
     start_up: str = ""
     note: str = ""
+    is_busy: bool = False  # others used the cores meanwhile, so that seconds by the clock say little
     numbers: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -63,6 +65,8 @@ class Row:
         """met, missed, or why there is none."""
         if self.ratio is None:
             return NOT_MEASURABLE
+        if self.is_busy:
+            return BUSY
         is_met = self.ratio >= self.target if self.bound == "at least" else self.ratio <= self.target
         return "met" if is_met else "missed"
 
@@ -73,7 +77,7 @@ class Row:
 
 def row_of(values: dict[str, Any]) -> Row:
     """The row that `as_dict` has written."""
-    return Row(**{each.name: values[each.name] for each in fields(Row)})
+    return Row(**{each.name: values[each.name] for each in fields(Row) if each.name in values})
 
 
 def in_turns(ours: Callable[[], object], peer: Callable[[], object], *, turns: int) -> Pair:

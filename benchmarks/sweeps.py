@@ -33,6 +33,7 @@ class Run:
     processor_s: float  # of all its processes
     peak_mb: float  # of the process itself, without those it started
     n_scored: int
+    others_share: float  # of this machine's cores, that other processes used meanwhile
     flow_s: float | None = None  # as the warehouse says: without imports and Prefect's start
     has_workers: bool = False  # whether any were started
 
@@ -54,6 +55,7 @@ def run_sweep(archive: Path, warehouse: Path, model: str, *, n_workers: int, n_c
         processor_s=done.processor_s,
         peak_mb=done.peak_mb,
         n_scored=int(studies[2].replace(",", "")),
+        others_share=done.others_share,
         flow_s=_flow_s(warehouse),
         has_workers="local workers" in done.errors,
     )
@@ -73,7 +75,8 @@ def run_bare_loop(archive: Path, warehouse: Path, model: str) -> Run:
     """`benchmarks.bare_loop` on one core."""
     command = [sys.executable, "-m", "benchmarks.bare_loop", str(archive), str(warehouse), model]
     done = _run(command, warehouse.parent, 1)
-    return Run(done.wall_s, done.processor_s, done.peak_mb, json.loads(done.output)["n_scored"])
+    n_scored = json.loads(done.output)["n_scored"]
+    return Run(done.wall_s, done.processor_s, done.peak_mb, n_scored, done.others_share)
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class _Done:
     wall_s: float
     processor_s: float
     peak_mb: float
+    others_share: float
     output: str
     errors: str
 
@@ -88,7 +92,7 @@ class _Done:
 def _run(command: list[str], folder: Path, n_cores: int) -> _Done:
     folder.mkdir(parents=True, exist_ok=True)
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    before_s, started = _children_s(), time.perf_counter()
+    before_s, busy_s, started = _children_s(), _busy_s(), time.perf_counter()
     with _on_cores(n_cores):
         process = subprocess.Popen(
             command,
@@ -100,12 +104,14 @@ def _run(command: list[str], folder: Path, n_cores: int) -> _Done:
         )
     peak = _PeakMemory(process.pid)
     output, errors = process.communicate()
-    wall_s = time.perf_counter() - started
+    wall_s, busy_s = time.perf_counter() - started, _busy_s() - busy_s
     peak.stop()
     if process.returncode:
         raise RuntimeError(f"{command[2]} ended with {process.returncode}: {errors[-2000:]}")
     _reap_orphans()
-    return _Done(wall_s, _children_s() - before_s, peak.peak_mb, output, errors)
+    processor_s = _children_s() - before_s
+    others_share = max(0.0, busy_s - processor_s) / (wall_s * (os.cpu_count() or 1))
+    return _Done(wall_s, processor_s, peak.peak_mb, others_share, output, errors)
 
 
 @contextlib.contextmanager
@@ -124,6 +130,14 @@ def _on_cores(n_cores: int) -> Iterator[None]:
 def _children_s() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
+
+
+def _busy_s() -> float:
+    """Seconds that all cores together have been busy, or taken away by the host, since the machine started."""
+    user, nice, system, _, _, irq, softirq, steal = map(
+        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+    )
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 def _reap_orphans() -> None:

@@ -53,6 +53,10 @@ def test_verdict(ratio: float | None, bound: str, verdict: str) -> None:
     assert replace(ROW, ratio=ratio, bound=bound).verdict == verdict
 
 
+def test_a_busy_machine_decides_nothing() -> None:
+    assert replace(ROW, ratio=9.0, is_busy=True).verdict == "undecided: busy machine"
+
+
 def test_row_survives_its_way_through_the_results_file() -> None:
     assert row_of(ROW.as_dict()) == ROW
 
