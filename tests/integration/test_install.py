@@ -57,7 +57,8 @@ def test_the_wheel_carries_every_file_of_the_rooms(wheel: Path) -> None:
         for path in ROOT.glob(f"{room}/**/*")
         if path.is_file() and "__pycache__" not in path.parts and path.suffix not in _NOT_PACKAGED
     }
-    assert not expected - carried, "add the ending to [tool.setuptools.package-data]"
+    lost = sorted(expected - carried)
+    assert not lost, f"add the ending to [tool.setuptools.package-data]: {lost}"
     assert {Path(name).parts[0] for name in carried if ".dist-info/" not in name} == set(rooms())
     assert any(name.endswith("/licenses/LICENSE") for name in carried)
 
