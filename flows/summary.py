@@ -60,15 +60,13 @@ def _reason_table(summary: SweepSummary) -> Table:
         table.add_column(header)
     shown = [row for row in summary.reasons if row[0] != "file"][:MAX_REASONS]
     for level, outcome, reason, count in shown:
-        table.add_row(level, f"{count:,}", outcome, reason, _next_step(reason))
+        table.add_row(level, f"{count:,}", outcome, reason or "", _next_step(reason))
     return table
 
 
-def _next_step(reason: str) -> str:
-    try:
-        step = reason_of(reason).next_step
-    except KeyError:
-        return ""
+def _next_step(reason: str | None) -> str:
+    """What to do about a reason; nothing is said of what waits for another series (no reason)."""
+    step = reason_of(reason).next_step if reason is not None else "nothing"
     return "" if step == "nothing" else f"→ {step}"
 
 

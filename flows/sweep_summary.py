@@ -26,7 +26,7 @@ class SweepSummary:
 
     run_id: str
     levels: list[LevelCount]
-    reasons: list[tuple[str, str, str, int]]  # level, outcome, reason, n
+    reasons: list[tuple[str, str, str | None, int]]  # level, outcome, reason, n
     n_flagged: int
     model_id: str
     is_simulated_only: bool
