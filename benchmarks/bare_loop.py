@@ -7,14 +7,12 @@ import sys
 from collections.abc import Iterator
 
 from flows.settings import read_settings
-from flows.staging import stage_rows
 from flows.sweep_context import SweepContext, make_context
 from tasks.crawl import crawl, read_here
 from tasks.index import Index
 from tasks.instance import StudyTicket
-from tasks.select import StudySelection, select_study
-from tasks.series import group_series
-from tasks.shard_work import ShardJob, SlabbedShard, SlabbedStudy, score_slabs, slab_path
+from tasks.select import StudySelection
+from tasks.shard_work import SlabbedShard, SlabbedStudy, score_slabs, slab_path
 from tasks.slab import slab_task
 from tasks.sources import open_source
 from warehouse.landing import LandingBatch
@@ -47,17 +45,7 @@ def _selections(
     context: SweepContext, index: Index, tickets: Iterator[StudyTicket]
 ) -> Iterator[StudySelection]:
     for ticket in tickets:
-        study = index.instances_of(ticket.study_instance_uid)
-        selection = select_study(
-            group_series(study),
-            study=study,
-            keys=context.pseudonyms,
-            profile=context.profile,
-            cohort=context.cohort,
-            archive_key=context.archive_key,
-            site=context.settings.site,
-            run_id=context.run_id,
-        )
+        selection = context.select(index.instances_of(ticket.study_instance_uid))
         index.set_revision(ticket, selection.study.study_revision)
         yield selection
 
@@ -73,21 +61,8 @@ def _slabbed(context: SweepContext, selection: StudySelection) -> SlabbedStudy:
 def _score(context: SweepContext, shard: list[SlabbedStudy]) -> int:
     if not shard:
         return 0
-    name = shard[0].selection.study.study_key
-    job = ShardJob(
-        name=name,
-        staging_path=context.staging_directory / context.run_id / f"{name}.arrow",
-        studies=tuple(study.selection for study in shard),
-        source=context.source,
-        slab_directory=context.slab_directory,
-        slab_recipe=context.slab_recipe,
-        view_recipe=context.view_recipe,
-        model=context.settings.model,
-        keys=context.keys,
-        provenance=context.provenance,
-        limits=context.limits,
-        stage=stage_rows,
-    )
+    studies = tuple(study.selection for study in shard)
+    job = context.job(studies[0].study.study_key, studies)
     return score_slabs(SlabbedShard(job, shard)).n_scored
 
 

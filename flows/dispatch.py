@@ -16,13 +16,11 @@ from flows.cluster import Cluster
 from flows.pending import pending_studies, unanswered_plans
 from flows.progress import Board
 from flows.shard_size import shard_limit
-from flows.staging import stage_rows
 from flows.sweep_context import SweepContext
 from tasks.crawl import Progress
 from tasks.index import Index
 from tasks.instance import StudyTicket
-from tasks.select import StudySelection, select_study
-from tasks.series import group_series
+from tasks.select import StudySelection
 from tasks.shard_work import ShardJob, ShardSummary
 from tasks.shards import ShardRun, run_shard
 from warehouse.landing import LandingBatch
@@ -87,18 +85,7 @@ class Dispatcher:
         self.store.land_staging()
 
     def _select(self, ticket: StudyTicket) -> StudySelection:
-        context = self.context
-        study = self.index.instances_of(ticket.study_instance_uid)
-        selection = select_study(
-            group_series(study),
-            study=study,
-            keys=context.pseudonyms,
-            profile=context.profile,
-            cohort=context.cohort,
-            archive_key=context.archive_key,
-            site=context.settings.site,
-            run_id=context.run_id,
-        )
+        selection = self.context.select(self.index.instances_of(ticket.study_instance_uid))
         self.index.set_revision(ticket, selection.study.study_revision)
         if selection.study.patient_key in self.forgotten_patients:
             return replace(selection, plans=[])  # erased: the store lands it as opted out, without the person
@@ -151,23 +138,9 @@ class Dispatcher:
         self.board.counts.shards_open = len(self._open)
 
     def _job(self, studies: tuple[StudySelection, ...]) -> ShardJob:
-        context = self.context
         parts = sorted(f"{s.study.study_key}:{s.study.study_revision}" for s in studies)
-        name = hashlib.sha256("\n".join([*parts, repr(context.keys)]).encode()).hexdigest()[:24]
-        return ShardJob(
-            name=name,
-            staging_path=context.staging_directory / context.run_id / f"{name}.arrow",
-            studies=studies,
-            source=context.source,
-            slab_directory=context.slab_directory,
-            slab_recipe=context.slab_recipe,
-            view_recipe=context.view_recipe,
-            model=context.settings.model,
-            keys=context.keys,
-            provenance=context.provenance,
-            limits=context.limits,
-            stage=stage_rows,
-        )
+        key = "\n".join([*parts, repr(self.context.keys)])
+        return self.context.job(hashlib.sha256(key.encode()).hexdigest()[:24], studies)
 
     def _finish_oldest(self) -> None:
         future = self._open.popleft()

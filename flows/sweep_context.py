@@ -11,14 +11,17 @@ from pathlib import Path
 
 from flows.errors import SettingsError
 from flows.settings import Settings
+from flows.staging import stage_rows
 from flows.version import code_version
 from models.config import ViewRecipe
 from models.registry import describe_model, read_operating_point, verify_model
 from tasks.identity import Pseudonymizer, key_id_of, load_or_create_key
+from tasks.instance import StudyInstances
 from tasks.profile import Cohort, Profile, profile_digest, profile_named, read_cohort
 from tasks.recipe import SlabRecipe, recipe_of_width
-from tasks.select import READER_VERSION
-from tasks.shard_work import DecisionKeys, Limits, Provenance
+from tasks.select import READER_VERSION, StudySelection, select_study
+from tasks.series import group_series
+from tasks.shard_work import DecisionKeys, Limits, Provenance, ShardJob
 from tasks.sources.base import Source
 from warehouse.records import ModelRecord, OperatingPointRecord, RunRecord
 from warehouse.store import Store
@@ -57,6 +60,36 @@ class SweepContext:
     def limits(self) -> Limits:
         """Bounds on decoding one series."""
         return Limits(self.settings.series_memory_mb << 20, self.settings.series_timeout_s)
+
+    def select(self, study: StudyInstances) -> StudySelection:
+        """What this sweep's profile and cohort decide about one study."""
+        return select_study(
+            group_series(study),
+            study=study,
+            keys=self.pseudonyms,
+            profile=self.profile,
+            cohort=self.cohort,
+            archive_key=self.archive_key,
+            site=self.settings.site,
+            run_id=self.run_id,
+        )
+
+    def job(self, name: str, studies: tuple[StudySelection, ...]) -> ShardJob:
+        """A shard of this sweep. `name` is a pseudonym or a digest."""
+        return ShardJob(
+            name=name,
+            staging_path=self.staging_directory / self.run_id / f"{name}.arrow",
+            studies=studies,
+            source=self.source,
+            slab_directory=self.slab_directory,
+            slab_recipe=self.slab_recipe,
+            view_recipe=self.view_recipe,
+            model=self.settings.model,
+            keys=self.keys,
+            provenance=self.provenance,
+            limits=self.limits,
+            stage=stage_rows,
+        )
 
 
 def make_context(archive: str, settings: Settings, source: Source, store: Store) -> SweepContext:
