@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from phantom.families import ScannerSettings
+from phantom.scan_ranges import ScannerSettings
 from phantom.painting import Float
 from phantom.texture import NOISE_KINDS, NOISE_SIDE, noise_bank
 

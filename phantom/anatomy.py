@@ -8,8 +8,9 @@ import numpy as np
 
 from phantom import body, fractures, organs, spine
 from phantom.body import BodyShape, Tissues
-from phantom.families import BASE, COVERAGES, Family
+from phantom.families import BASE, Family
 from phantom.organs import Blob, Tube
+from phantom.scan_ranges import COVERAGES
 from phantom.spine import ALL_LEVELS, LEVELS, Vertebra
 
 # Levels whose whole body lies in the coverage (chest to the upper abdomen, abdomen from the lung bases).

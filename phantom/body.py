@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from phantom.families import BodySettings
+from phantom.scan_ranges import BodySettings
 from phantom.spine import Vertebra
 
 Floats = npt.NDArray[np.float64]

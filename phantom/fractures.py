@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from phantom.families import BoneSettings, FractureSettings
 from phantom.spine import LEVELS, SchmorlNode, Vertebra
+from phantom.spine_ranges import BoneSettings, FractureSettings
 
 SHAPES = ("wedge", "biconcave", "crush")
 # Margins keep a drawn loss clear of its neighbours' limits, so that rounding never changes a grade.

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from phantom.families import SpineSettings
+from phantom.spine_ranges import SpineSettings
 
 Floats = npt.NDArray[np.float64]
 LEVELS = tuple(f"T{i}" for i in range(1, 13)) + tuple(f"L{i}" for i in range(1, 6))
