@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from phantom.scan_ranges import ScannerSettings
 from phantom.painting import Float
+from phantom.scan_ranges import ScannerSettings
 from phantom.texture import NOISE_KINDS, NOISE_SIDE, noise_bank
 
 SLAB_NOISE_SHARE = 0.6  # a 3 mm mean of correlated voxels keeps about this share of their noise
