@@ -24,6 +24,7 @@ _DASK = {
     "distributed.scheduler.allowed-failures": 2,
     "distributed.comm.timeouts.connect": CONNECT_TIMEOUT,
     "distributed.worker.daemon": False,
+    "distributed.worker.profile.enabled": False,  # samples every thread each 10 ms, for a dashboard nobody opens
     "distributed.admin.tick.limit": "60s",  # decoding holds the interpreter; its warnings would only frighten
 }
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from pathlib import Path
 from flows.errors import PreflightError
 
 STARTUP_TIMEOUT_S = 180.0  # a first start migrates its database: 17 s measured on two busy cores
+CONNECT_TIMEOUT_S = 10.0
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 # No telemetry, no update check, no console noise, no background services: the server only keeps run states.
@@ -52,6 +54,7 @@ def prefect_api(home: Path) -> Iterator[str]:
     """
     configured = os.environ.get("PREFECT_API_URL")
     if configured:
+        _must_listen(configured)
         yield configured
         return
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -67,6 +70,19 @@ def prefect_api(home: Path) -> Iterator[str]:
         _stop(server)
         os.environ.clear()
         os.environ.update(before)
+
+
+def _must_listen(url: str) -> None:
+    """Only whether anybody listens: what logs in to that server, and how, is Prefect's own affair."""
+    parts = urllib.parse.urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=CONNECT_TIMEOUT_S).close()
+    except OSError as error:
+        raise PreflightError(
+            f"no Prefect server listens at PREFECT_API_URL ({parts.hostname}:{port}): start it, "
+            "or unset the variable and a server is started for this run"
+        ) from error
 
 
 def _start(port: int, log: Path) -> subprocess.Popen[bytes]:

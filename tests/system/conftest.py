@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from flows.prefect_server import prefect_api
@@ -19,6 +23,7 @@ from models.registry import OperatingPoint, save_model, write_operating_point
 from phantom.hospital import make_hospital
 
 TIMEOUT_S = 280
+GONE_WITHIN_S = 30
 
 Ovf = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -52,6 +57,46 @@ class Command:
             f"exit {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         )
         return done
+
+    @contextmanager
+    def started(self, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
+        """The command in a process session of its own; whatever happens, nothing of it is left."""
+        process = subprocess.Popen(
+            self.line(*arguments),
+            env=self.environment,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+            _assert_session_is_empty(process.pid)
+
+
+def _assert_session_is_empty(session: int) -> None:
+    deadline = time.monotonic() + GONE_WITHIN_S
+    while _left(session) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    remaining = _left(session)
+    for pid in remaining:
+        os.kill(pid, signal.SIGKILL)
+    assert not remaining, f"{len(remaining)} processes outlived the command"
+
+
+def _left(session: int) -> list[int]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            continue
+    return found
 
 
 @pytest.fixture(scope="session")
