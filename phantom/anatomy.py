@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from phantom import body, fractures, organs, spine
 from phantom.body import BodyShape, Tissues
 from phantom.families import BASE, Family
+from phantom.hardware import MetalPart
 from phantom.organs import Blob, Tube
 from phantom.scan_ranges import COVERAGES
-from phantom.spine import ALL_LEVELS, LEVELS, Vertebra
+from phantom.spine import ALL_LEVELS, LEVELS
+from phantom.vertebra import OSTEOPOROTIC, Vertebra
 
 # Levels whose whole body lies in the coverage (chest to the upper abdomen, abdomen from the lung bases).
 LEVELS_OF_COVERAGE = {
@@ -20,11 +23,45 @@ LEVELS_OF_COVERAGE = {
     "chest-abdomen-pelvis": LEVELS,
     "spine": LEVELS,
 }
+# Every part of a patient has a stream of random numbers of its own, so that a later study of the same patient
+# (see `progression.py`) draws the same body around a column that has changed.
+_STREAMS = (
+    "person",
+    "shape",
+    "fracture",
+    "imitators",
+    "density",
+    "curve",
+    "sacrum",
+    "body",
+    "organs",
+    "bone",
+)
+_STREAMS += ("table", "other causes", "hardware", "later")
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who a patient is before any anatomy: what a request fixes and what stays the same over the years."""
+
+    seed: int
+    family: Family
+    age_years: float
+    sex: str
+    coverage: str
+    has_contrast: bool
+    has_fracture: bool
+    other_causes: bool
 
 
 @dataclass(frozen=True)
 class Anatomy:
-    """One patient. `vertebrae` run from C4 to L5; z = 0 is the upper endplate of S1."""
+    """One patient. `vertebrae` run from C4 to L5; z = 0 is the upper endplate of S1.
+
+    `has_fracture` counts osteoporotic fractures; `has_imitator` says that a body at T1-L5 only looks like one.
+    `metal` are straight pieces of metal in patient coordinates (see `hardware.MetalPart`): the bone painter
+    draws them, the scanner may draw the streaks that they throw.
+    """
 
     seed: int
     family: Family
@@ -52,6 +89,10 @@ class Anatomy:
     table_curve: float
     table_depth_mm: float
     table_hu: float
+    metal: tuple[MetalPart, ...] = ()
+    striation: float = 0.0
+    rib_pairs: int = 12
+    other_causes: bool = False
 
     def vertebra(self, level: str) -> Vertebra:
         """The vertebra of that level."""
@@ -62,6 +103,30 @@ class Anatomy:
         """T1-L5, top to bottom."""
         return self.vertebrae[len(ALL_LEVELS) - len(LEVELS) :]
 
+    @property
+    def has_other_fracture(self) -> bool:
+        """Whether a body at T1-L5 is fractured by trauma or by a metastasis: such a patient has no binary label."""
+        return any(v.cause not in ("", OSTEOPOROTIC) for v in self.thoracolumbar)
+
+    @property
+    def person(self) -> Person:
+        """What this patient was built from."""
+        return Person(
+            seed=self.seed,
+            family=self.family,
+            age_years=self.age_years,
+            sex=self.sex,
+            coverage=self.coverage,
+            has_contrast=self.has_contrast,
+            has_fracture=self.has_fracture,
+            other_causes=self.other_causes,
+        )
+
+
+def stream(seed: int, part: str, *more: int) -> np.random.Generator:
+    """The random numbers of one part of a patient."""
+    return np.random.default_rng([seed, 0x0F, _STREAMS.index(part), *more])
+
 
 def draw_patient(
     seed: int,
@@ -69,64 +134,37 @@ def draw_patient(
     has_fracture: bool | None = None,
     coverage: str | None = None,
     family: Family = BASE,
+    other_causes: bool | None = None,
 ) -> Anatomy:
     """One patient from a seed; the same seed and arguments give the same patient.
 
-    `has_fracture` None draws it (one in four); a fracture always has its worst body inside `coverage`.
-    Age hardly depends on it and density only through age, so that neither gives the answer away.
+    `has_fracture` (osteoporotic) None draws it (one in four); a fracture always has its worst body inside
+    `coverage`. Age hardly depends on it and density only through age, so that neither gives the answer away.
+    `other_causes` says whether bodies may be fractured by trauma or a metastasis: None means only when
+    `has_fracture` was not asked for, because such a patient has no place in a binary label.
     """
-    rng = np.random.default_rng([seed, 0x0F])
+    person = _draw_person(seed, has_fracture, coverage, family, other_causes)
+    return assemble(person, _draw_bodies(person))
+
+
+def _draw_person(
+    seed: int, has_fracture: bool | None, coverage: str | None, family: Family, other_causes: bool | None
+) -> Person:
+    rng = stream(seed, "person")
     is_female = bool(rng.random() < 0.52)
-    covered = coverage or str(rng.choice(COVERAGES, p=family.body.coverage_weights))
-    age, is_fractured = _draw_age_and_label(rng, has_fracture)
+    drawn = str(rng.choice(COVERAGES, p=family.body.coverage_weights))
     has_contrast = bool(rng.random() < family.body.contrast_share)
-    bodies, has_imitator = _draw_spine(
-        rng,
-        family,
-        age=age,
-        is_female=is_female,
-        coverage=covered,
-        is_fractured=is_fractured,
-        has_contrast=has_contrast,
-    )
-    sacrum = spine.draw_sacrum(rng, bodies[-1], bodies[-1].centre_xyz_mm[0])
-    shape = body.draw_body(rng, family.body, bodies + sacrum, is_female)
-    blobs, tubes = organs.draw_organs(
-        rng, shape, bodies, has_contrast=has_contrast, is_female=is_female, age_years=age
-    )
-    return Anatomy(
+    age, is_fractured = _draw_age_and_label(rng, has_fracture)
+    return Person(
         seed=seed,
         family=family,
         age_years=age,
         sex="F" if is_female else "M",
-        coverage=covered,
-        has_fracture=is_fractured,
-        has_imitator=has_imitator,
+        coverage=coverage or drawn,
         has_contrast=has_contrast,
-        vertebrae=tuple(bodies),
-        sacrum=tuple(sacrum),
-        cortex_hu=float(rng.uniform(*family.bone.cortex_hu)),
-        cortex_mm=float(rng.uniform(*family.bone.cortex_mm)),
-        wall_share=float(rng.uniform(0.35, 0.85)),
-        corner_mm=float(rng.uniform(*family.bone.corner_mm)),
-        plate_band_hu=float(rng.uniform(*family.bone.plate_band_hu)),
-        texture_hu=float(rng.uniform(*family.bone.texture_hu)),
-        texture_scale=float(rng.uniform(*family.bone.texture_scale)),
-        texture_shift=_shift(rng),
-        body=shape,
-        tissues=body.draw_tissues(rng, has_contrast),
-        blobs=blobs,
-        tubes=tubes,
-        table_gap_mm=float(rng.uniform(1, 30)),
-        table_curve=float(rng.choice([0.0, rng.uniform(0.0003, 0.0012)])),
-        table_depth_mm=float(rng.uniform(25, 70)),
-        table_hu=float(rng.uniform(-300, 250)),
+        has_fracture=is_fractured,
+        other_causes=has_fracture is None if other_causes is None else other_causes,
     )
-
-
-def _shift(rng: np.random.Generator) -> tuple[int, int, int]:
-    a, b, c = rng.integers(0, 128, 3)
-    return (int(a), int(b), int(c))
 
 
 def _draw_age_and_label(rng: np.random.Generator, wanted: bool | None) -> tuple[float, bool]:
@@ -139,27 +177,89 @@ def _draw_age_and_label(rng: np.random.Generator, wanted: bool | None) -> tuple[
             return age, is_fractured
 
 
-def _draw_spine(
-    rng: np.random.Generator,
-    family: Family,
-    *,
-    age: float,
-    is_female: bool,
-    coverage: str,
-    is_fractured: bool,
-    has_contrast: bool,
-) -> tuple[list[Vertebra], bool]:
-    bodies = spine.draw_intact(rng, family.spine, is_female)
-    has_imitator = bool(rng.random() < family.fracture.imitator_share)
-    if is_fractured:
-        visible = set(LEVELS_OF_COVERAGE[coverage])
-        bodies = fractures.draw_fractures(rng, bodies, family.fracture, visible)
-    if has_imitator:
+def _draw_bodies(person: Person) -> list[Vertebra]:
+    """C4-L5 with their fractures and imitators, not yet placed."""
+    seed, family = person.seed, person.family
+    bodies = spine.draw_intact(stream(seed, "shape"), family.spine, person.sex == "F")
+    if person.has_fracture:
+        visible = set(LEVELS_OF_COVERAGE[person.coverage])
+        bodies = fractures.draw_fractures(stream(seed, "fracture"), bodies, family.fracture, visible)
+    rng = stream(seed, "imitators")
+    if rng.random() < family.fracture.imitator_share:
         bodies = fractures.draw_imitators(rng, bodies, family.fracture)
-    gain = 1.06 if has_contrast else 1.0
-    bodies = fractures.with_density(rng, bodies, family.bone, age, gain)
+    return bodies
+
+
+def assemble(person: Person, unplaced: list[Vertebra]) -> Anatomy:
+    """The patient around these vertebrae (C4-L5): places them, then draws all else from the seed's streams."""
+    seed, family = person.seed, person.family
+    bodies = _place(person, unplaced)
+    sacrum = spine.draw_sacrum(stream(seed, "sacrum"), bodies[-1], bodies[-1].centre_xyz_mm[0])
+    is_female = person.sex == "F"
+    rng = stream(seed, "body")
+    shape = body.draw_body(rng, family.body, bodies + sacrum, is_female)
+    tissues = body.draw_tissues(rng, person.has_contrast)
+    blobs, tubes = organs.draw_organs(
+        stream(seed, "organs"),
+        shape,
+        bodies,
+        has_contrast=person.has_contrast,
+        is_female=is_female,
+        age_years=person.age_years,
+    )
+    return Anatomy(
+        seed=seed,
+        family=family,
+        age_years=person.age_years,
+        sex=person.sex,
+        coverage=person.coverage,
+        has_fracture=person.has_fracture,
+        has_imitator=any(b.imitators for b in bodies if b.label),
+        has_contrast=person.has_contrast,
+        vertebrae=tuple(bodies),
+        sacrum=tuple(sacrum),
+        body=shape,
+        tissues=tissues,
+        blobs=blobs,
+        tubes=tubes,
+        other_causes=person.other_causes,
+        **_draw_bone(stream(seed, "bone"), family),
+        **_draw_table(stream(seed, "table")),
+    )
+
+
+def _place(person: Person, unplaced: list[Vertebra]) -> list[Vertebra]:
+    seed, family = person.seed, person.family
+    gain = 1.06 if person.has_contrast else 1.0
+    bodies = fractures.with_density(stream(seed, "density"), unplaced, family.bone, person.age_years, gain)
+    rng = stream(seed, "curve")
     tilts = spine.sagittal_tilts(rng, family.spine)
-    return spine.stack(bodies, tilts, spine.coronal_curve(rng, family.spine)), has_imitator
+    return spine.stack(bodies, tilts, spine.coronal_curve(rng, family.spine))
 
 
-__all__ = ["LEVELS_OF_COVERAGE", "Anatomy", "draw_patient"]
+def _draw_bone(rng: np.random.Generator, family: Family) -> dict[str, Any]:
+    """Shell and texture that all bodies of a patient share."""
+    settings = family.bone
+    a, b, c = rng.integers(0, 128, 3).tolist()
+    return {
+        "cortex_hu": float(rng.uniform(*settings.cortex_hu)),
+        "cortex_mm": float(rng.uniform(*settings.cortex_mm)),
+        "wall_share": float(rng.uniform(0.35, 0.85)),
+        "corner_mm": float(rng.uniform(*settings.corner_mm)),
+        "plate_band_hu": float(rng.uniform(*settings.plate_band_hu)),
+        "texture_hu": float(rng.uniform(*settings.texture_hu)),
+        "texture_scale": float(rng.uniform(*settings.texture_scale)),
+        "texture_shift": (a, b, c),
+    }
+
+
+def _draw_table(rng: np.random.Generator) -> dict[str, Any]:
+    return {
+        "table_gap_mm": float(rng.uniform(1, 30)),
+        "table_curve": float(rng.choice([0.0, rng.uniform(0.0003, 0.0012)])),
+        "table_depth_mm": float(rng.uniform(25, 70)),
+        "table_hu": float(rng.uniform(-300, 250)),
+    }
+
+
+__all__ = ["LEVELS_OF_COVERAGE", "Anatomy", "Person", "assemble", "draw_patient"]

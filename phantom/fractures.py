@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from phantom.spine import LEVELS, SchmorlNode, Vertebra
 from phantom.spine_ranges import BoneSettings, FractureSettings
+from phantom.vertebra import OSTEOPOROTIC
 
 SHAPES = ("wedge", "biconcave", "crush")
 # Margins keep a drawn loss clear of its neighbours' limits, so that rounding never changes a grade.
@@ -39,11 +40,11 @@ def draw_fractures(
     """Fracture one or more bodies; the worst one lies within the levels the scan will show."""
     worst = draw_worst_grade(rng, settings)
     count = 1 + int(rng.choice(len(settings.extra_fractures), p=settings.extra_fractures))
-    first = _pick_level(rng, [n for n in LEVELS if n in visible] or list(LEVELS))
+    first = pick_level(rng, [n for n in LEVELS if n in visible] or list(LEVELS))
     others = [n for n in LEVELS if n != first]
     chosen = [first]
     for _ in range(count - 1):
-        near = _pick_level(rng, others, close_to=first)
+        near = pick_level(rng, others, close_to=first)
         others.remove(near)
         chosen.append(near)
     result = list(bodies)
@@ -55,19 +56,28 @@ def draw_fractures(
 
 
 def fracture(
-    rng: np.random.Generator, body: Vertebra, grade: int, settings: FractureSettings, shape: str | None = None
+    rng: np.random.Generator,
+    body: Vertebra,
+    grade: int,
+    settings: FractureSettings,
+    *,
+    shape: str | None = None,
+    is_recent: bool | None = None,
 ) -> Vertebra:
     """One body with a fracture of the given grade."""
     kind = shape or str(rng.choice(SHAPES, p=settings.shape_weights))
     loss = float(rng.uniform(*LOSS_OF_GRADE[grade]))
     lowered = _lower(rng, body, kind, loss)
-    is_recent = rng.random() < settings.recent_share
+    drawn = bool(rng.random() < settings.recent_share)
+    recent = drawn if is_recent is None else is_recent
     return replace(
         lowered,
         shape=kind,
         grade=grade,
+        cause=OSTEOPOROTIC,
+        is_recent=recent,
         lateral_tilt=float(rng.uniform(-0.35, 0.35)),
-        band_hu=float(rng.uniform(20, 130)) if is_recent else float(rng.uniform(-10, 30)),
+        band_hu=float(rng.uniform(20, 130)) if recent else float(rng.uniform(-10, 30)),
         endplate_gain=float(rng.uniform(0.85, 1.25)),
     )
 
@@ -109,12 +119,18 @@ def _index(bodies: list[Vertebra], name: str) -> int:
     return next(i for i, b in enumerate(bodies) if b.level == name)
 
 
-def _pick_level(rng: np.random.Generator, names: list[str], close_to: str | None = None) -> str:
+def pick_level(rng: np.random.Generator, names: list[str], close_to: str | None = None) -> str:
+    """One of these levels by its odds of a fracture; more likely near `close_to`."""
     weights = np.array([LEVEL_WEIGHTS[n] for n in names], float)
     if close_to is not None:
         distance = np.array([abs(LEVELS.index(n) - LEVELS.index(close_to)) for n in names])
         weights = weights * (0.4 + 2.5 * np.exp(-distance / 1.5))
     return str(rng.choice(names, p=weights / weights.sum()))
+
+
+def named(body: Vertebra, name: str) -> Vertebra:
+    """The body with one more name among its imitators."""
+    return replace(body, imitators=tuple(sorted({*body.imitators, name})))
 
 
 def _sound(bodies: list[Vertebra]) -> list[str]:
@@ -123,11 +139,13 @@ def _sound(bodies: list[Vertebra]) -> list[str]:
 
 def _short(rng: np.random.Generator, bodies: list[Vertebra]) -> list[Vertebra]:
     for _ in range(int(rng.integers(1, 3))):
-        at = _index(bodies, _pick_level(rng, _sound(bodies)))
+        at = _index(bodies, pick_level(rng, _sound(bodies)))
         kind = str(rng.choice(SHAPES))
         lowered = _lower(rng, bodies[at], kind, float(rng.uniform(*IMITATOR_LOSS)))
         band = float(rng.uniform(10, 90)) if rng.random() < 0.3 else 0.0
-        bodies[at] = replace(lowered, lateral_tilt=float(rng.uniform(-0.3, 0.3)), band_hu=band)
+        bodies[at] = named(
+            replace(lowered, lateral_tilt=float(rng.uniform(-0.3, 0.3)), band_hu=band), "short"
+        )
     return bodies
 
 
@@ -137,7 +155,8 @@ def _wedging(rng: np.random.Generator, bodies: list[Vertebra]) -> list[Vertebra]
         at = _index(bodies, name)
         if bodies[at].grade == 0:
             front = float(rng.uniform(0.07, 0.18))
-            bodies[at] = _with_losses(bodies[at], (front, 0.5 * front, 0.0), float(rng.uniform(0.3, 0.7)))
+            lowered = _with_losses(bodies[at], (front, 0.5 * front, 0.0), float(rng.uniform(0.3, 0.7)))
+            bodies[at] = named(lowered, "physiological_wedging")
     return bodies
 
 
@@ -147,7 +166,7 @@ def _nodes(rng: np.random.Generator, bodies: list[Vertebra]) -> list[Vertebra]:
         at = _index(bodies, name)
         body = bodies[at]
         drawn = tuple(_node(rng, body) for _ in range(int(rng.integers(1, 3))))
-        bodies[at] = replace(body, nodes=drawn)
+        bodies[at] = named(replace(body, nodes=drawn), "schmorl_node")
     return bodies
 
 
@@ -165,20 +184,24 @@ def _node(rng: np.random.Generator, body: Vertebra) -> SchmorlNode:
 def _lips(rng: np.random.Generator, bodies: list[Vertebra]) -> list[Vertebra]:
     start, size = int(rng.integers(3, 14)), float(rng.uniform(1.5, 6.0))
     names = LEVELS[start : start + int(rng.integers(2, 7))]
-    return [replace(b, lip_mm=size * float(rng.uniform(0.4, 1.0))) if b.level in names else b for b in bodies]
+    return [
+        named(replace(b, lip_mm=size * float(rng.uniform(0.4, 1.0))), "osteophyte") if b.level in names else b
+        for b in bodies
+    ]
 
 
 def _discs(rng: np.random.Generator, bodies: list[Vertebra]) -> list[Vertebra]:
     for _ in range(int(rng.integers(1, 4))):
         at = _index(bodies, str(rng.choice(LEVELS[3:], p=_disc_weights())))
         body = bodies[at]
-        bodies[at] = replace(
+        changed = replace(
             body,
             disc_mm=max(1.2, body.disc_mm * float(rng.uniform(0.25, 0.6))),
             has_vacuum=bool(rng.random() < 0.35),
             endplate_gain=float(rng.uniform(1.0, 1.5)),
             lip_mm=max(body.lip_mm, float(rng.uniform(0, 5))),
         )
+        bodies[at] = named(changed, "degenerated_disc")
     return bodies
 
 
@@ -189,7 +212,9 @@ def _disc_weights() -> npt.NDArray[np.float64]:
 
 def _dense(rng: np.random.Generator, bodies: list[Vertebra]) -> list[Vertebra]:
     at = _index(bodies, str(rng.choice(LEVELS[3:])))
-    bodies[at] = replace(bodies[at], band_hu=float(rng.choice([-1, 1]) * rng.uniform(25, 90)))
+    bodies[at] = named(
+        replace(bodies[at], band_hu=float(rng.choice([-1, 1]) * rng.uniform(25, 90))), "dense_band"
+    )
     return bodies
 
 

@@ -21,30 +21,9 @@ from phantom.acquisition import (
 )
 from phantom.anatomy import LEVELS_OF_COVERAGE, Anatomy
 from phantom.painting import Float, Grid
-from phantom.spine import Vertebra
+from phantom.truth import VertebraTruth, vertebra_truth, worst_osteoporotic_grade
 
 HU_MIN, HU_MAX = -1024, 3071
-
-
-@dataclass(frozen=True)
-class VertebraTruth:
-    """Truth of one thoracolumbar body. Heights are (anterior, middle, posterior) in mm at its mid-sagittal
-    plane; `loss` is the largest share lost of an intact height; rows are of the slab, half open.
-    """
-
-    level: str
-    label: int
-    grade: int
-    shape: str
-    anterior_mm: float
-    middle_mm: float
-    posterior_mm: float
-    intact_mm: tuple[float, float, float]
-    loss: float
-    trabecular_hu: float
-    row_start: int
-    row_stop: int
-    is_visible: bool
 
 
 @dataclass(frozen=True)
@@ -65,12 +44,12 @@ class PhantomSlab:
 
     @property
     def worst_grade(self) -> int:
-        """Worst grade among the bodies that this slab shows whole."""
-        return max((v.grade for v in self.vertebrae if v.is_visible), default=0)
+        """Worst grade of an osteoporotic fracture among the bodies that this slab shows whole."""
+        return worst_osteoporotic_grade(self.vertebrae)
 
     @property
     def has_fracture(self) -> bool:
-        """Whether a body that this slab shows is fractured."""
+        """Whether a body that this slab shows has an osteoporotic fracture."""
         return self.worst_grade > 0
 
 
@@ -193,30 +172,4 @@ def _label(grid: Grid, patient: Anatomy) -> tuple[npt.NDArray[np.uint8], tuple[V
     return labels, tuple(truth)
 
 
-def vertebra_truth(grid: Grid, body: Vertebra) -> VertebraTruth:
-    """Truth of one body as seen on a grid."""
-    reach = 0.85 * body.half_depth_mm
-    v_of = (-reach, 0.0, reach)
-    tops = [body.to_patient(0, v, w)[2] for v, w in zip(v_of, body.upper_mm, strict=True)]
-    feet = [body.to_patient(0, v, w)[2] for v, w in zip(v_of, body.lower_mm, strict=True)]
-    step = float(grid.z_mm[0] - grid.z_mm[1])
-    start = round((float(grid.z_mm[0]) - max(tops)) / step)
-    stop = round((float(grid.z_mm[0]) - min(feet)) / step) + 1
-    rows = len(grid.z_mm)
-    in_x = float(grid.x_mm[0]) < body.centre_xyz_mm[0] < float(grid.x_mm[-1])
-    anterior, middle, posterior = body.heights_mm
-    return VertebraTruth(
-        level=body.level,
-        label=body.label,
-        grade=body.grade,
-        shape=body.shape,
-        anterior_mm=anterior,
-        middle_mm=middle,
-        posterior_mm=posterior,
-        intact_mm=body.intact_mm,
-        loss=body.loss,
-        trabecular_hu=body.trabecular_hu,
-        row_start=max(0, start),
-        row_stop=max(0, min(rows, stop)),
-        is_visible=bool(start >= 0 and stop <= rows and in_x),
-    )
+__all__ = ["PhantomSlab", "VertebraTruth", "render_slab", "vertebra_truth"]

@@ -1,19 +1,15 @@
-"""The column: sizes of the levels, the vertebra record, and how vertebrae are stacked into a spine.
-
-Frame of the patient: x to the left, y to the back, z to the head (DICOM's LPS), millimetres, origin in the
-middle of the upper endplate of S1. Frame of one body: u to the left, v to the back, w upwards along its axis.
-"""
+"""The column: sizes of the levels, and how vertebrae are stacked into a spine. Frames as in `vertebra.py`."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from phantom.spine_ranges import SpineSettings
+from phantom.vertebra import RIM, SchmorlNode, Vertebra
 
 Floats = npt.NDArray[np.float64]
 LEVELS = tuple(f"T{i}" for i in range(1, 13)) + tuple(f"L{i}" for i in range(1, 6))
@@ -35,86 +31,7 @@ _KNOTS = {
     "L4": (26.0, 17.3, 24.0, 9.3, -8.0),
     "L5": (24.3, 17.5, 25.5, 9.8, -21.0),
 }
-RIM = 0.85  # where anterior and posterior heights are measured, as a share of the half depth
 COLUMN_FOLLOWS_WEDGE = 0.6  # share of a wedge's angle that the column above takes; the discs take the rest
-
-
-@dataclass(frozen=True)
-class SchmorlNode:
-    """A pit in one endplate: centre (u, v) and radius in mm, depth in mm, upper or lower endplate."""
-
-    u_mm: float
-    v_mm: float
-    radius_mm: float
-    depth_mm: float
-    is_upper: bool
-
-
-@dataclass(frozen=True)
-class Vertebra:
-    """One vertebra: pose, outline, three heights at its mid-sagittal plane, and what it is made of.
-
-    `heights_mm` and `intact_mm` are (anterior, middle, posterior), measured at v = -RIM, 0, +RIM half depths.
-    `upper_mm` and `lower_mm` are the w of both endplates at these places; their difference is `heights_mm`.
-    """
-
-    level: str
-    label: int
-    centre_xyz_mm: tuple[float, float, float]
-    theta_rad: float
-    phi_rad: float
-    half_width_mm: float
-    half_depth_mm: float
-    intact_mm: tuple[float, float, float]
-    upper_mm: tuple[float, float, float]
-    lower_mm: tuple[float, float, float]
-    disc_mm: float
-    waist: float
-    cortex_gain: float = 1.0
-    shape: str = "none"
-    grade: int = 0
-    lateral_tilt: float = 0.0
-    trabecular_hu: float = 150.0
-    band_hu: float = 0.0
-    disc_hu: float = 80.0
-    has_vacuum: bool = False
-    lip_mm: float = 0.0
-    endplate_gain: float = 1.0
-    nodes: tuple[SchmorlNode, ...] = ()
-
-    @property
-    def heights_mm(self) -> tuple[float, float, float]:
-        """Anterior, middle and posterior height as they are."""
-        a, m, p = (t - b for t, b in zip(self.upper_mm, self.lower_mm, strict=True))
-        return (a, m, p)
-
-    @property
-    def losses(self) -> tuple[float, float, float]:
-        """Share of each intact height that is lost."""
-        a, m, p = (1.0 - h / i for h, i in zip(self.heights_mm, self.intact_mm, strict=True))
-        return (a, m, p)
-
-    @property
-    def loss(self) -> float:
-        """The largest of the three losses, the one that Genant's grade stands on."""
-        return max(0.0, *self.losses)
-
-    @cached_property
-    def axes(self) -> tuple[tuple[float, float, float], ...]:
-        """Unit vectors u, v, w of the body's frame in patient coordinates (x, y, z)."""
-        st, ct = math.sin(self.theta_rad), math.cos(self.theta_rad)
-        sp, cp = math.sin(self.phi_rad), math.cos(self.phi_rad)
-        return ((cp, 0.0, -sp), (-sp * st, ct, -cp * st), (sp * ct, st, cp * ct))
-
-    def to_patient(self, u: float, v: float, w: float) -> tuple[float, float, float]:
-        """Patient coordinates of a point given in the body's frame."""
-        a, b, c = self.axes
-        x, y, z = self.centre_xyz_mm
-        return (
-            x + u * a[0] + v * b[0] + w * c[0],
-            y + u * a[1] + v * b[1] + w * c[1],
-            z + u * a[2] + v * b[2] + w * c[2],
-        )
 
 
 def level_table(name: str) -> tuple[float, float, float, float, float]:
@@ -269,3 +186,6 @@ def draw_sacrum(rng: np.random.Generator, l5: Vertebra, x_mm: float) -> list[Ver
             )
         )
     return bodies
+
+
+__all__ = ["ALL_LEVELS", "LABEL_OF", "LEVELS", "RIM", "SchmorlNode", "Vertebra"]

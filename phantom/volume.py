@@ -19,12 +19,11 @@ from phantom.painting import Float, Grid
 from phantom.slabs import (
     HU_MAX,
     HU_MIN,
-    VertebraTruth,
     coverage_limits_mm,
     field_limits_mm,
     paint,
-    vertebra_truth,
 )
+from phantom.truth import VertebraTruth, vertebra_truth, worst_osteoporotic_grade
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,8 @@ class PhantomVolume:
 
     @property
     def worst_grade(self) -> int:
-        """Worst grade among the bodies that the slices show whole."""
-        return max((v.grade for v in self.vertebrae if v.is_visible), default=0)
+        """Worst grade of an osteoporotic fracture among the bodies that the slices show whole."""
+        return worst_osteoporotic_grade(self.vertebrae)
 
 
 def field_mm(patient: Anatomy, scan: Acquisition) -> float:
