@@ -9,9 +9,11 @@ import numpy as np
 from phantom.painting import Float
 from phantom.scan_ranges import ScannerSettings
 from phantom.texture import NOISE_KINDS, NOISE_SIDE, noise_bank
+from phantom.tube_voltage import bone_factor
 
 SLAB_NOISE_SHARE = 0.6  # a 3 mm mean of correlated voxels keeps about this share of their noise
-BONE_FROM_HU = 100.0  # the gain of bone and contrast with kVp acts above this
+KERNELS = ("soft", "standard", "sharp", "bone")
+BONE_FROM_HU = 50.0  # the gain of bone and contrast with kVp acts above this
 
 
 @dataclass(frozen=True)
@@ -21,17 +23,24 @@ class Acquisition:
     thickness_mm: float = 1.0
     spacing_mm: float = 1.0
     in_plane_mm: float = 0.5
+    kvp: int = 120
+    kernel: str = "standard"
     noise_hu: float = 0.0
     noise_kinds: tuple[str, str] = ("plain", "plain")
     noise_mix: float = 0.0
     blur: float = 0.0
     sharpen: float = 0.0
     hu_offset: float = 0.0
-    bone_gain: float = 1.0
+    bone_gain: float = 1.0  # what a scanner's calibration leaves beside the tube voltage
     field_of_view_mm: float = 360.0
     y_shift_mm: float = 0.0
     head_margin_mm: float = 20.0
     foot_margin_mm: float = 20.0
+
+    @property
+    def mineral_gain(self) -> float:
+        """Factor on the HU of bone and contrast: tube voltage and calibration."""
+        return bone_factor(self.kvp) * self.bone_gain
 
 
 CLEAN = Acquisition()
@@ -41,7 +50,8 @@ def draw_acquisition(rng: np.random.Generator, settings: ScannerSettings) -> Acq
     """A scanner's habits by seed; thick slices are less noisy, sharp kernels more."""
     thickness = float(rng.choice(settings.thickness_mm, p=settings.thickness_weights))
     spacing = thickness * float(rng.choice([1.0, 1.0, 1.0, 0.8, 0.5]))
-    is_sharp = rng.random() < 0.3
+    kernel = str(rng.choice(KERNELS, p=settings.kernel_weights))
+    is_sharp = kernel in ("sharp", "bone")
     low, high = settings.noise_hu
     noise = (
         low
@@ -54,6 +64,8 @@ def draw_acquisition(rng: np.random.Generator, settings: ScannerSettings) -> Acq
         thickness_mm=thickness,
         spacing_mm=max(0.6, spacing),
         in_plane_mm=_in_plane_mm(rng, settings),
+        kvp=int(rng.choice(settings.kvp, p=settings.kvp_weights)),
+        kernel=kernel,
         noise_hu=float(noise),
         noise_kinds=(str(kinds[0]), str(kinds[1])),
         noise_mix=float(rng.uniform()),
@@ -86,9 +98,9 @@ def blur_or_sharpen(plane: Float, scan: Acquisition) -> None:
 
 def shift_hu(plane: Float, scan: Acquisition) -> None:
     """Gain of bone and contrast with the tube voltage, and an offset; in place."""
-    if scan.bone_gain != 1.0:
+    if scan.mineral_gain != 1.0:
         above = np.maximum(plane - np.float32(BONE_FROM_HU), 0)
-        plane += above * np.float32(scan.bone_gain - 1)
+        plane += above * np.float32(scan.mineral_gain - 1)
     if scan.hu_offset:
         plane += np.float32(scan.hu_offset)
 

@@ -33,5 +33,10 @@ class ScannerSettings:
     blur: Range = (0.0, 0.24)
     sharpen: Range = (0.0, 1.1)
     hu_offset: Range = (-12.0, 12.0)
-    bone_gain: Range = (0.88, 1.18)
+    # Tube voltages and how often: body CT of adults; 120 is the usual one, 100 and 80 of contrast and slender bodies.
+    kvp: tuple[int, ...] = (80, 100, 120, 140)
+    kvp_weights: tuple[float, ...] = (0.07, 0.23, 0.6, 0.1)
+    # Kernels soft, standard, sharp, bone: axial body series are mostly soft ones.
+    kernel_weights: tuple[float, ...] = (0.35, 0.35, 0.18, 0.12)
+    bone_gain: Range = (0.96, 1.04)
     field_of_view_mm: Range = (290.0, 400.0)
