@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,30 +14,70 @@ from rich.progress import Progress
 from flows.console import megabytes
 from flows.errors import SettingsError
 
+if TYPE_CHECKING:
+    from phantom.families import Family
+
 
 def demo(
     directory: Annotated[Path, typer.Argument(help="folder to make; must be new or empty")],
     patients: Annotated[int, typer.Option(min=1, max=100_000, help="how many patients")] = 24,
     seed: Annotated[int, typer.Option(min=0, help="the same seed makes the same files")] = 1,
+    family: Annotated[str, typer.Option(help="family of settings, such as kyphotic or low-dose")] = "base",
+    slabs_only: Annotated[
+        bool, typer.Option("--slabs-only", help="sagittal slabs with dense truth instead of DICOM files")
+    ] = False,
 ) -> None:
     """Make a small simulated hospital: CT files as an archive has them, reports, and the truth behind both.
 
+    DIR/index.html shows the scans with the truth drawn over them.
+
     Example: ovf demo demo-hospital --patients 24 --seed 1
     """
-    from phantom.hospital import make_hospital
-
+    settings = _family(family)
     if directory.exists() and any(directory.iterdir()):
         raise SettingsError(f"{directory} is not empty: name a new folder")
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("patients", total=patients)
-        made = make_hospital(
-            directory,
-            patients=patients,
-            seed=seed,
-            progress=lambda done, total: bar.update(task, completed=done),
-        )
+    make = _slabs if slabs_only else _hospital
+    make(directory, patients, seed, settings)
+    print(f"Look:  {directory / 'index.html'}")
+
+
+def _family(name: str) -> Family:
+    from phantom.families import UnknownFamily, family_of
+
+    try:
+        return family_of(name)
+    except UnknownFamily as error:
+        raise SettingsError(str(error)) from error
+
+
+def _hospital(directory: Path, patients: int, seed: int, family: Family) -> None:
+    from phantom.hospital import make_hospital
+    from phantom.hospital_gallery import write_hospital_gallery
+
+    with _bar(patients) as progress:
+        made = make_hospital(directory, patients=patients, seed=seed, progress=progress, family=family)
+    write_hospital_gallery(directory, patients=patients, seed=seed, family=family)
     print(
         f"{made.n_patients:,} patients, {made.n_studies:,} studies ({made.n_studies_with_fracture:,} with a fracture), "
         f"{made.n_files:,} files, {megabytes(made.n_bytes)} in {directory}: archive/, reports.csv, truth.csv"
     )
     print(f"Next:  ovf sweep {directory / 'archive'}")
+
+
+def _slabs(directory: Path, patients: int, seed: int, family: Family) -> None:
+    from phantom.slab_sets import make_slabs
+
+    with _bar(patients) as progress:
+        made = make_slabs(directory, patients=patients, seed=seed, progress=progress, family=family)
+    print(
+        f"{made.n_slabs:,} slabs ({made.n_with_fracture:,} with a fracture), {megabytes(made.n_bytes)} "
+        f"in {directory}: slabs/, truth.csv, truth_vertebrae.csv"
+    )
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar that is gone when the work is done; hands out `progress(done, total)`."""
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("patients", total=total)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,257 @@
+"""Protocol 1: which families training may see, and the test set that no training ever touches, frozen by digest.
+
+`protocol-1/families.json` holds the complete settings of every family, `studies.csv` the test set,
+`manifest.json` the digests of both; DIGEST below is the manifest's. Whoever changes a frozen file, or the simulator
+so that a frozen study comes out as another one, gets a ProtocolError: the answer is a protocol 2, not a mended 1.
+`python -m phantom.protocol freeze` has written the folder; it refuses to write it again.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+from typing import Any
+
+from phantom.acquisition import Acquisition
+from phantom.anatomy import Anatomy, draw_patient
+from phantom.families import BASE, Family
+from phantom.slabs import PhantomSlab, render_slab
+
+FOLDER = "protocol-1"
+DIGEST = "not frozen"  # SHA-256 of manifest.json
+# Test seeds. Hospitals draw patients below 2**31, a training with --seed N below (N + 1) * 10 million.
+TEST_SEEDS = range(2**40, 2**41)
+SEEN = (
+    "base",
+    "smooth-texture",
+    "thick-cortex",
+    "iterative",
+    "scoliotic",
+    "slender",
+    "thin-slices",
+    "thick-slices",
+    "coarse-matrix",
+    "severe-fractures",
+)
+# One or more of each axis, and one that changes all of them at once.
+UNSEEN = (
+    "coarse-texture",
+    "thin-cortex",
+    "low-dose",
+    "kyphotic",
+    "flat-back",
+    "obese",
+    "sharp-kernel",
+    "low-kv",
+    "subtle-fractures",
+    "other-hospital",
+)
+KINDS = ("positive", "negative", "traumatic", "pathological", "treated")
+
+
+class ProtocolError(ValueError):
+    """The protocol is broken or was about to be: a changed file, an unseen family, a test seed."""
+
+
+@dataclass(frozen=True)
+class ProtocolStudy:
+    """One study of the test set: how to draw it, and what it shows.
+
+    `kind` is one of KINDS; only positive and negative ones count in AUC. `has_fracture` and `worst_grade` are of the
+    bodies that the slab of ±30 mm shows whole. `fingerprint` is of the anatomy and the scanner's settings.
+    """
+
+    family: str
+    is_seen_family: bool
+    patient_seed: int
+    scan_seed: int
+    is_drawn_fractured: bool
+    kind: str
+    has_fracture: bool
+    worst_grade: int
+    coverage: str
+    fingerprint: str
+
+
+def training_families() -> Mapping[str, Family]:
+    """The families that training may draw from, with the frozen settings. Raises ProtocolError."""
+    return MappingProxyType({name: each for name, each in _families().items() if name in SEEN})
+
+
+def test_studies() -> tuple[ProtocolStudy, ...]:
+    """The frozen test set. Raises ProtocolError when a file does not have its digest."""
+    return _studies()
+
+
+def draw_test_patient(study: ProtocolStudy) -> Anatomy:
+    """The patient of a study of the test set."""
+    return draw_patient(
+        study.patient_seed, has_fracture=study.is_drawn_fractured, family=_families()[study.family]
+    )
+
+
+def draw_test_scan(
+    study: ProtocolStudy, *, pixel_mm: float = 0.8, slice_spacing_mm: float = 3.0, half_width_mm: float = 30.0
+) -> PhantomSlab:
+    """The slab of a study. Raises ProtocolError when it is no longer what was frozen.
+
+    The truth of the study is the frozen one: a slab narrower than ±30 mm may show fewer bodies.
+    """
+    patient = draw_test_patient(study)
+    slab = render_slab(
+        patient,
+        pixel_mm=pixel_mm,
+        slice_spacing_mm=slice_spacing_mm,
+        half_width_mm=half_width_mm,
+        seed=study.scan_seed,
+    )
+    if fingerprint_of(patient, slab.acquisition) != study.fingerprint:
+        raise ProtocolError("the simulator no longer draws what was frozen: freeze another protocol")
+    return slab
+
+
+def draw_training_patient(
+    seed: int,
+    *,
+    has_fracture: bool | None = None,
+    coverage: str | None = None,
+    family: Family | str = BASE.name,
+) -> Anatomy:
+    """A patient for training, of a family by name or settings. Raises ProtocolError for what tests hold."""
+    chosen = _named(family) if isinstance(family, str) else family
+    check_training_draw(chosen, seed)
+    return draw_patient(seed, has_fracture=has_fracture, coverage=coverage, family=chosen)
+
+
+def check_training_draw(family: Family, seed: int) -> None:
+    """Raises ProtocolError when training asks for a seed of the test set or a family that it must not see."""
+    if seed in TEST_SEEDS:
+        raise ProtocolError("this seed belongs to the test set: training draws below it")
+    unseen = {name: each for name, each in _families().items() if name not in SEEN}
+    if family.name in unseen or any(replace(family, name=name) == each for name, each in unseen.items()):
+        raise ProtocolError(f"no training sees the family {family.name}: the test set needs it unseen")
+
+
+def _named(name: str) -> Family:
+    if name not in SEEN:
+        raise ProtocolError(f"training may draw from: {', '.join(SEEN)}")
+    return _families()[name]
+
+
+def fingerprint_of(patient: Anatomy, scan: Acquisition) -> str:
+    """Sixteen hex digits over heights, poses, densities, age, outline and scanner settings, rounded."""
+    bodies = [
+        (
+            v.level,
+            v.grade,
+            v.cause,
+            *(round(mm, 3) for mm in (*v.heights_mm, *v.intact_mm, *v.centre_xyz_mm)),
+            round(v.trabecular_hu, 2),
+        )
+        for v in patient.vertebrae
+    ]
+    person = (patient.sex, round(patient.age_years, 3), patient.coverage, patient.has_contrast)
+    size = (
+        round(patient.body.lateral_extent_mm, 3),
+        round(patient.cortex_hu, 2),
+        round(patient.texture_hu, 3),
+    )
+    how = {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(scan).items()}
+    text = json.dumps([bodies, person, size, how], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def family_from(settings: Mapping[str, Any]) -> Family:
+    """A family from its settings as JSON holds them. Raises ProtocolError for a setting that is no longer there."""
+    parts: dict[str, Any] = {}
+    for part, values in settings.items():
+        if part == "name":
+            continue
+        known = getattr(BASE, part, None)
+        unknown = set(values) - {each.name for each in fields(known)} if known is not None else {part}
+        if unknown or known is None:
+            raise ProtocolError(f"settings that this simulator does not have: {', '.join(sorted(unknown))}")
+        parts[part] = type(known)(**{name: _frozen(value) for name, value in values.items()})
+    return Family(name=settings["name"], **parts)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(each) for each in value) if isinstance(value, list) else value
+
+
+@cache
+def manifest() -> Mapping[str, Any]:
+    """What was frozen: digests, counts, seeds. Raises ProtocolError when it is not the one of DIGEST."""
+    text = _read("manifest.json")
+    if hashlib.sha256(text).hexdigest() != DIGEST:
+        raise ProtocolError(f"{FOLDER}/manifest.json is not the one that was frozen")
+    return MappingProxyType(json.loads(text))
+
+
+@cache
+def _families() -> Mapping[str, Family]:
+    found = json.loads(_checked("families.json"))
+    return MappingProxyType({each["name"]: family_from(each) for each in found})
+
+
+@cache
+def _studies() -> tuple[ProtocolStudy, ...]:
+    rows = csv.DictReader(io.StringIO(_checked("studies.csv").decode()))
+    return tuple(
+        ProtocolStudy(
+            family=row["family"],
+            is_seen_family=row["family"] in SEEN,
+            patient_seed=int(row["patient_seed"]),
+            scan_seed=int(row["scan_seed"]),
+            is_drawn_fractured=row["is_drawn_fractured"] == "1",
+            kind=row["kind"],
+            has_fracture=row["has_fracture"] == "1",
+            worst_grade=int(row["worst_grade"]),
+            coverage=row["coverage"],
+            fingerprint=row["fingerprint"],
+        )
+        for row in rows
+    )
+
+
+def _checked(name: str) -> bytes:
+    """A frozen file. Raises ProtocolError when its digest is not the manifest's."""
+    data = _read(name)
+    check_digest(name, data, manifest()["sha256"][name])
+    return data
+
+
+def check_digest(name: str, data: bytes, wanted: str) -> None:
+    """Raises ProtocolError when a file of the protocol is not as it was frozen."""
+    if hashlib.sha256(data).hexdigest() != wanted:
+        raise ProtocolError(f"{FOLDER}/{name} is not as it was frozen")
+
+
+def _read(name: str) -> bytes:
+    return resources.files("phantom").joinpath(FOLDER, name).read_bytes()
+
+
+def main() -> None:
+    """`python -m phantom.protocol freeze FOLDER`."""
+    import argparse
+    from pathlib import Path
+
+    from phantom.families import FAMILIES
+    from phantom.freezing import freeze
+
+    parser = argparse.ArgumentParser(prog="python -m phantom.protocol", description=__doc__)
+    parser.add_argument("verb", choices=["freeze"])
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("phantom") / FOLDER)
+    given = parser.parse_args()
+    print(f'frozen; in phantom/protocol.py: DIGEST = "{freeze(given.folder, FAMILIES)}"')
+
+
+if __name__ == "__main__":
+    main()
