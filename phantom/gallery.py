@@ -24,7 +24,7 @@ from phantom.vertebra import Vertebra
 
 # What a scan can be an example of, the rarest first: a full gallery drops pictures of the most frequent.
 KINDS = ("hardware", "pathological", "traumatic", "fracture", "imitator", "sound")
-WINDOW_HU = (-300, 900)  # a bone window: centre 300, width 1200
+WINDOW_HU = (-250, 750)  # a bone window: centre 250, width 1000
 MOST_PICTURES = 48
 WEBP_QUALITY = 70  # some 40 kB a picture
 SHOWN_LOSS = 0.08  # losses are written beside a level from here on; imitators begin there

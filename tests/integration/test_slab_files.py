@@ -7,17 +7,11 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
+from archive_slab import slab_of
 from slab_cases import Float, trunk_hu
 
 from phantom.dicom import write_ct_series
-from tasks.header import read_headers
-from tasks.identity import Pseudonymizer
-from tasks.instance import Instance, StudyInstances
-from tasks.profile import DEFAULT_PROFILE, Cohort
-from tasks.select import select_study
-from tasks.series import group_series
-from tasks.slab import Slab, build_slab
-from tasks.sources import open_source
+from tasks.slab import Slab
 
 SYNTAXES = {
     "implicit": "1.2.840.10008.1.2",
@@ -50,33 +44,6 @@ def write(folder: Path, syntax: str = "1.2.840.10008.1.2.1", names: str = "IM{:0
         transfer_syntax=syntax,
         names=names,  # type: ignore[arg-type]
     )
-
-
-def slab_of(archive: Path) -> Slab:
-    """The whole way of one series, as a sweep goes it."""
-    source = open_source(str(archive))
-    refs = [listing.ref(entry) for listing in source.walk() for entry in listing.entries]
-    members = [
-        listing.ref(entry)
-        for ref in refs
-        if ref.path.endswith(b".zip") and ref.member is None
-        for listing in source.members(ref)
-        for entry in listing.entries
-    ]
-    found = tuple(item for item in read_headers(source, members or refs) if isinstance(item, Instance))
-    study = StudyInstances(found[0].study_instance_uid, found, len(found), 0, frozenset(), ())
-    selection = select_study(
-        group_series(study),
-        study=study,
-        keys=Pseudonymizer(b"k" * 32, "site"),
-        profile=DEFAULT_PROFILE,
-        cohort=Cohort(),
-        archive_key="archive",
-        site="site",
-        run_id="run",
-    )
-    assert len(selection.plans) == 1, [record.reason for record in selection.selections]
-    return build_slab(selection.plans[0], source)
 
 
 @pytest.fixture(scope="module")
