@@ -42,6 +42,7 @@ GROUPS = (
     Group(("3",), "benchmarks.slab_rows:compressed_rows", 1),
     Group(("4",), "benchmarks.scoring_row:scoring_rows", 1),
     Group(("5", "6", "7", "8"), "benchmarks.sweep_rows:sweep_rows", None),
+    Group(("9",), "benchmarks.phantom_rows:phantom_rows", 1),
 )
 
 
