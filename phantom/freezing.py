@@ -62,28 +62,39 @@ def draw_studies(family: Family, first_seed: int, quota: Mapping[str, int]) -> l
     left = dict(quota)
     found: list[ProtocolStudy] = []
     for seed in range(first_seed, first_seed + SEEDS_PER_FAMILY):
-        if not any(left.values()):
+        wanted = {kind for kind, count in left.items() if count > 0}
+        if not wanted:
             break
-        study = _draw(family, seed, is_fractured=seed % 2 == 0)
-        if study is not None and left.get(study.kind, 0) > 0:
+        patient = draw_patient(seed, has_fracture=seed % 2 == 0, family=family)
+        if not wanted & _possible_kinds(patient):
+            continue
+        study = _study(patient, is_drawn_fractured=seed % 2 == 0)
+        if study is not None and study.kind in wanted:
             left[study.kind] -= 1
             found.append(study)
     return found
 
 
-def _draw(family: Family, seed: int, *, is_fractured: bool) -> ProtocolStudy | None:
+def _possible_kinds(patient: Anatomy) -> set[str]:
+    """What a scan of the patient may turn out to be, before any is made."""
+    kinds = {body.cause for body in patient.thoracolumbar} & {"traumatic", "pathological"}
+    if any(body.is_treated for body in patient.thoracolumbar):
+        kinds.add("treated")
+    return kinds or {"positive", "negative"}
+
+
+def _study(patient: Anatomy, *, is_drawn_fractured: bool) -> ProtocolStudy | None:
     """One study, or None where what it shows is open to dispute."""
-    patient = draw_patient(seed, has_fracture=is_fractured, family=family)
-    slabs = [_bare_slab(patient, seed, pixel_mm) for pixel_mm in PIXELS_MM]
+    slabs = [_bare_slab(patient, patient.seed, pixel_mm) for pixel_mm in PIXELS_MM]
     kinds = {kind_of(slab.vertebrae) for slab in slabs}
     if len(kinds) > 1 or slabs[0].worst_grade != slabs[1].worst_grade or has_cut_fracture(slabs[0]):
         return None
     return ProtocolStudy(
-        family=family.name,
-        is_seen_family=family.name in SEEN,
-        patient_seed=seed,
-        scan_seed=seed,
-        is_drawn_fractured=is_fractured,
+        family=patient.family.name,
+        is_seen_family=patient.family.name in SEEN,
+        patient_seed=patient.seed,
+        scan_seed=patient.seed,
+        is_drawn_fractured=is_drawn_fractured,
         kind=kinds.pop(),
         has_fracture=slabs[0].has_fracture,
         worst_grade=slabs[0].worst_grade,
