@@ -44,16 +44,20 @@ endif
 
 # ---- gates
 
+# Files of tests are dealt out to this many processes; a sweep in a test brings two workers of its own.
+TEST_PROCESSES ?= 2
+PYTEST := $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile
+
 .PHONY: check
 check: setup  ## format, lint, types, architecture, fast tests (a few minutes)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest tests/unit tests/property -m "not slow and not chaos"
+	$(PYTEST) tests/unit tests/property -m "not slow and not chaos"
 
 .PHONY: test
 test: setup  ## all tests but the long ones of `make chaos`
-	$(BIN)/pytest
+	$(PYTEST)
 
 .PHONY: chaos
 chaos: setup  ## sweeps killed at random moments, compared with undisturbed ones (long)

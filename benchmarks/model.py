@@ -22,8 +22,9 @@ def _untrained(folder: Path) -> Path:
 
     from models.config import TILES_VIEW, ModelConfig
     from models.heads import FractureNet
+    from models.loading import save_model
     from models.lstm import ScanLstm
-    from models.registry import OperatingPoint, save_model, write_operating_point
+    from models.registry import OperatingPoint, write_operating_point
 
     if not folder.exists():
         torch.manual_seed(0)

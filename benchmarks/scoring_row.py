@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.measure import Row, in_turns
 from benchmarks.model import benchmark_model
 from models.infer import CPU_BATCH, Convolutions, choose_dtype, has_fast_bf16
-from models.registry import LoadedModel, load_model
+from models.loading import LoadedModel, load_model
 
 N_BATCHES, TURNS = 3, 4
 TARGET = 6.0

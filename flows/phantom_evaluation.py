@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from estimates.roc import Interval, auc, share, threshold_for_specificity
 from flows.phantom_scans import PhantomScan
 from models.infer import Scorer
+from models.loading import LoadedModel
 from models.pooling import max_probability, mean_probability, sigmoid, vote_share
-from models.registry import LoadedModel, OperatingPoint
+from models.registry import OperatingPoint
 
 TARGET_SPECIFICITY = 0.95
 SCANS_PER_CALL = 16

@@ -50,7 +50,8 @@ def report(token_path: str, model: str) -> Answer:
     """Runs on a worker: versions, weights, decoders, GPU, and the token that the driver wrote to shared storage."""
     import torch
 
-    from models.registry import ModelError, load_model
+    from models.loading import load_model
+    from models.registry import ModelError
     from tasks.openjpeg import NoOpenJpegError, glymur_module
 
     try:

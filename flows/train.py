@@ -20,10 +20,11 @@ from flows.version import code_version
 from models.config import TILES_VIEW, ModelConfig, ViewRecipe
 from models.dataset import SequenceScan, TrainingScan, split_by_patient
 from models.heads import FractureNet
+from models.loading import LoadedModel, load_model, save_model
 from models.lstm import ScanLstm
 from models.optimise import Checkpoint, Progress
 from models.recipes import RECIPES, TrainingRecipe
-from models.registry import LoadedModel, OperatingPoint, load_model, save_model, write_operating_point
+from models.registry import OperatingPoint, write_operating_point
 from models.training import (
     Aggregation,
     ExtractorLoss,

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from models.config import ModelConfig
 from models.heads import FractureNet
+from models.loading import LoadedModel
 from models.lstm import ScanLstm
-from models.registry import LoadedModel
 from models.resnet import fold_batch_norm
 
 Precision = Literal["auto", "fp32", "bf16"]

@@ -231,6 +231,6 @@ def _sandbox(limits: Limits) -> Any:
 @functools.lru_cache(maxsize=1)
 def _scorer(model: str, digest: str) -> Scorer:
     from models.infer import Scorer
-    from models.registry import load_model
+    from models.loading import load_model
 
     return Scorer(load_model(model, expected_digest=digest))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
 from pathlib import Path
 
 _LINE = re.compile(r"^\s*(files|series|studies): ([\d,]+) found = (.*)$", re.MULTILINE)
@@ -25,3 +26,10 @@ def studies_of_truth(hospital: Path) -> list[dict[str, str]]:
     """Rows of the hospital's truth.csv: one per study."""
     with (hospital / "truth.csv").open(encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
+
+
+def warehouse_under_the_key_of(other: Path, folder: Path) -> Path:
+    """A path for a new warehouse that shares the key of another, so that their pseudonyms agree."""
+    folder.mkdir(parents=True)
+    shutil.copy(other.parent / "identity.key", folder / "identity.key")
+    return folder / "w.duckdb"

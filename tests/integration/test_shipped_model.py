@@ -6,7 +6,8 @@ import pytest
 
 from flows.phantom_evaluation import evaluate, score_phantoms
 from flows.phantom_scans import draw_scans, requests
-from models.registry import describe_model, load_model, read_operating_point
+from models.loading import load_model
+from models.registry import describe_model, read_operating_point
 
 SHIPPED = "ovf-phantom-1"
 # Seeds that neither training (from 1,000,000) nor the evaluation on the card (from 9,000,000) draws.

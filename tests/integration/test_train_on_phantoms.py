@@ -10,8 +10,9 @@ import torch
 from flows.errors import SettingsError
 from flows.train import train_on_phantoms
 from models.config import TILES_VIEW
+from models.loading import load_model
 from models.recipes import QUICK, Stage
-from models.registry import load_model, read_model_card, read_operating_point
+from models.registry import read_model_card, read_operating_point
 
 TINY = replace(
     QUICK,

@@ -9,12 +9,9 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from support import conserved_levels
+from ovf_command import Command, save_untrained
+from support import conserved_levels, warehouse_under_the_key_of
 
-from models.config import TILES_VIEW, ModelConfig
-from models.heads import FractureNet
-from models.lstm import ScanLstm
-from models.registry import OperatingPoint, save_model, write_operating_point
 from phantom.hospital import make_hospital
 from warehouse.compare import differences
 
@@ -32,6 +29,25 @@ def small_hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("small") / "demo"
     make_hospital(folder, patients=2, seed=11)
     return folder
+
+
+@pytest.fixture(scope="module")
+def small_warehouse(
+    tmp_path_factory: pytest.TempPathFactory,
+    environment: dict[str, str],
+    untrained_model: Path,
+    small_hospital: Path,
+) -> Path:
+    """The smallest hospital, swept once; tests work on copies."""
+    folder = tmp_path_factory.mktemp("small-warehouse")
+    command = Command({**environment, "OVF_MODEL": str(untrained_model)}, folder)
+    command("sweep", small_hospital / "archive", "--warehouse", folder / "w.duckdb")
+    return folder / "w.duckdb"
+
+
+def _copy(warehouse: Path, folder: Path) -> Path:
+    """A warehouse with all that lies beside it, to be written to."""
+    return Path(shutil.copytree(warehouse.parent, folder, dirs_exist_ok=True)) / warehouse.name
 
 
 def _query(warehouse: Path, sql: str) -> list[tuple[object, ...]]:
@@ -59,16 +75,10 @@ def test_late_slice_makes_a_new_revision_and_keeps_the_history(ovf, archive: Pat
 
 
 def test_other_model_scores_beside_the_first_and_export_asks_which(
-    ovf, archive: Path, tmp_path: Path
+    ovf, small_hospital: Path, small_warehouse: Path, tmp_path: Path
 ) -> None:
-    import torch
-
-    warehouse, second = tmp_path / "w.duckdb", tmp_path / "second-model"
-    torch.manual_seed(1)
-    config = ModelConfig(model_id="second", view=TILES_VIEW)
-    save_model(second, FractureNet(config), ScanLstm(config), config, "# second, for tests\n")
-    write_operating_point(second, OperatingPoint(0.5, "none: for tests", "nothing"))
-    ovf("sweep", archive, "--warehouse", warehouse)
+    archive, warehouse = small_hospital / "archive", _copy(small_warehouse, tmp_path)
+    second = save_untrained(tmp_path / "second-model", "second", seed=1)
     ovf("sweep", archive, "--warehouse", warehouse, "--model", second)
     per_model = dict(_query(warehouse, "SELECT model_id, count(*) FROM current_score GROUP BY model_id"))
     assert per_model["untrained"] == per_model["second"] > 0
@@ -77,9 +87,10 @@ def test_other_model_scores_beside_the_first_and_export_asks_which(
     ovf("export", "scores", "--warehouse", warehouse, "--out", "s.csv", "--model", "second")
 
 
-def test_requeued_decisions_are_made_again(ovf, archive: Path, tmp_path: Path) -> None:
-    warehouse = tmp_path / "w.duckdb"
-    ovf("sweep", archive, "--warehouse", warehouse)
+def test_requeued_decisions_are_made_again(
+    ovf, small_hospital: Path, small_warehouse: Path, tmp_path: Path
+) -> None:
+    archive, warehouse = small_hospital / "archive", _copy(small_warehouse, tmp_path)
     decided = _query(warehouse, "SELECT count(*) FROM selection WHERE reason = 'localizer'")
     assert decided[0][0] > 0
     done = ovf("requeue", "--reason", "localizer", "--warehouse", warehouse)
@@ -90,9 +101,10 @@ def test_requeued_decisions_are_made_again(ovf, archive: Path, tmp_path: Path) -
     ovf("requeue", "--reason", "no-such-reason", "--warehouse", warehouse, expect=10)
 
 
-def test_forgotten_patient_stays_forgotten(ovf, archive: Path, tmp_path: Path) -> None:
-    warehouse = tmp_path / "w.duckdb"
-    ovf("sweep", archive, "--warehouse", warehouse)
+def test_forgotten_patient_stays_forgotten(
+    ovf, small_hospital: Path, small_warehouse: Path, tmp_path: Path
+) -> None:
+    archive, warehouse = small_hospital / "archive", _copy(small_warehouse, tmp_path)
     patient = _query(
         warehouse.with_name("identity.duckdb"), "SELECT patient_id, patient_key FROM patient_identity"
     )[0]
@@ -104,9 +116,8 @@ def test_forgotten_patient_stays_forgotten(ovf, archive: Path, tmp_path: Path) -
         assert str(patient[0]).encode() not in path.read_bytes(), path.name
 
 
-def test_backup_restores(ovf, archive: Path, tmp_path: Path) -> None:
-    warehouse, copy = tmp_path / "w" / "w.duckdb", tmp_path / "copy"
-    ovf("sweep", archive, "--warehouse", warehouse)
+def test_backup_restores(ovf, small_warehouse: Path, tmp_path: Path) -> None:
+    warehouse, copy = _copy(small_warehouse, tmp_path / "w"), tmp_path / "copy"
     ovf("backup", copy, "--warehouse", warehouse)
     restored = next(copy.glob("w*.duckdb"))
     assert differences(warehouse, restored) == []
@@ -114,12 +125,15 @@ def test_backup_restores(ovf, archive: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a tiny file system for the slabs")
-def test_T39_full_disk_fails_cleanly_and_is_made_good(ovf, archive: Path, tmp_path: Path) -> None:
-    undisturbed, disturbed = tmp_path / "one" / "w.duckdb", tmp_path / "other" / "w.duckdb"
-    ovf("sweep", archive, "--warehouse", undisturbed)
+def test_T39_full_disk_fails_cleanly_and_is_made_good(
+    ovf, small_hospital: Path, small_warehouse: Path, tmp_path: Path
+) -> None:
+    archive, disturbed = (
+        small_hospital / "archive",
+        warehouse_under_the_key_of(small_warehouse, tmp_path / "w"),
+    )
     slabs = disturbed.parent / "slabs"
-    slabs.mkdir(parents=True)
-    shutil.copy(undisturbed.parent / "identity.key", disturbed.parent / "identity.key")
+    slabs.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", slabs], check=False, capture_output=True
     )
@@ -132,4 +146,4 @@ def test_T39_full_disk_fails_cleanly_and_is_made_good(ovf, archive: Path, tmp_pa
     finally:
         subprocess.run(["umount", slabs], check=True)
     conserved_levels(ovf("sweep", archive, "--warehouse", disturbed).stdout)
-    assert differences(undisturbed, disturbed) == []
+    assert differences(small_warehouse, disturbed) == []

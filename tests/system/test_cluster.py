@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from distributed import LocalCluster
+from support import warehouse_under_the_key_of
 
 from warehouse.compare import differences
 
@@ -30,15 +30,12 @@ def _cluster(**more: object) -> Iterator[str]:
         yield cluster.scheduler_address
 
 
-def test_other_cluster_gives_the_same_table(ovf, hospital: Path, tmp_path: Path) -> None:
-    local, remote = tmp_path / "local" / "w.duckdb", tmp_path / "remote" / "w.duckdb"
-    ovf("sweep", hospital / "archive", "--warehouse", local, "--workers", 1)
-    remote.parent.mkdir()
-    shutil.copy(local.parent / "identity.key", remote.parent / "identity.key")
+def test_other_cluster_gives_the_same_table(ovf, hospital: Path, undisturbed: Path, tmp_path: Path) -> None:
+    remote = warehouse_under_the_key_of(undisturbed, tmp_path / "remote")
     with _cluster() as address:
         done = ovf("sweep", hospital / "archive", "--warehouse", remote, "--scheduler", address)
     assert "connected to 2 workers" in done.stderr
-    assert differences(local, remote) == []
+    assert differences(undisturbed, remote) == []
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")

@@ -8,21 +8,18 @@ import shutil
 from pathlib import Path
 
 import pytest
+from support import warehouse_under_the_key_of
 
 pytestmark = pytest.mark.slow
 
 
 def test_T53_workers_shards_names_and_order_of_files_change_no_score(
-    ovf, hospital: Path, tmp_path: Path
+    ovf, hospital: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
-    archive = hospital / "archive"
-    one, other = tmp_path / "one" / "w.duckdb", tmp_path / "other" / "w.duckdb"
-    ovf("sweep", archive, "--site", "A", "--warehouse", one, "--workers", 1)
-    other.parent.mkdir()
-    shutil.copy(one.parent / "identity.key", other.parent / "identity.key")
-    renamed = _renamed_copy(archive, tmp_path / "renamed")
-    ovf("sweep", renamed, "--site", "A", "--warehouse", other, "--workers", 2, "--shard-size", 1)
-    before, after = (_scores(ovf, warehouse) for warehouse in (one, other))
+    other = warehouse_under_the_key_of(undisturbed, tmp_path / "other")
+    renamed = _renamed_copy(hospital / "archive", tmp_path / "renamed")
+    ovf("sweep", renamed, "--warehouse", other, "--workers", 1, "--shard-size", 1)
+    before, after = (_scores(ovf, warehouse, tmp_path) for warehouse in (undisturbed, other))
     assert before == after
     assert any(row["outcome"] == "scored" for row in before.values())
 
@@ -38,9 +35,9 @@ def _renamed_copy(archive: Path, target: Path) -> Path:
     return target
 
 
-def _scores(ovf, warehouse: Path) -> dict[str, dict[str, str]]:
+def _scores(ovf, warehouse: Path, folder: Path) -> dict[str, dict[str, str]]:
     """Study key → its row of the export, to the last digit."""
-    out = warehouse.parent / "scores.csv"
+    out = folder / "scores.csv"
     ovf("export", "scores", "--warehouse", warehouse, "--out", out)
     with out.open(encoding="utf-8", newline="") as stream:
         return {row["study_key"]: row for row in csv.DictReader(stream)}

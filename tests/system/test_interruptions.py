@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import subprocess
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support import conserved_levels
+from support import conserved_levels, warehouse_under_the_key_of
 
 from phantom.hospital import make_hospital
 from warehouse.compare import differences
@@ -23,8 +22,10 @@ pytestmark = pytest.mark.slow
 CHAOS_SWEEP_S = 3600
 
 
-def test_T41_killed_sweep_ends_like_an_undisturbed_one(ovf, hospital: Path, tmp_path: Path) -> None:
-    undisturbed, disturbed = _two_warehouses(ovf, hospital, tmp_path)
+def test_T41_killed_sweep_ends_like_an_undisturbed_one(
+    ovf, hospital: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    disturbed = warehouse_under_the_key_of(undisturbed, tmp_path / "other")
     for wait_s in (6.0, 14.0):
         _kill_after(ovf, _sweep(hospital, disturbed), wait_s)
     last = ovf(*_sweep(hospital, disturbed))
@@ -33,8 +34,8 @@ def test_T41_killed_sweep_ends_like_an_undisturbed_one(ovf, hospital: Path, tmp_
     assert not list((disturbed.parent / "staging").rglob("*.arrow"))
 
 
-def test_T40_killed_worker_costs_nothing(ovf, hospital: Path, tmp_path: Path) -> None:
-    undisturbed, disturbed = _two_warehouses(ovf, hospital, tmp_path)
+def test_T40_killed_worker_costs_nothing(ovf, hospital: Path, undisturbed: Path, tmp_path: Path) -> None:
+    disturbed = warehouse_under_the_key_of(undisturbed, tmp_path / "other")
     with ovf.started(*_sweep(hospital, disturbed, "--shard-size", 1)) as sweep:
         worker = _wait_for_worker(sweep.pid)
         time.sleep(2)
@@ -44,9 +45,9 @@ def test_T40_killed_worker_costs_nothing(ovf, hospital: Path, tmp_path: Path) ->
 
 
 def test_T55_worker_that_dies_late_has_no_finished_shard_done_again(
-    ovf, hospital: Path, tmp_path: Path
+    ovf, hospital: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
-    undisturbed, disturbed = _two_warehouses(ovf, hospital, tmp_path)
+    disturbed = warehouse_under_the_key_of(undisturbed, tmp_path / "other")
     n_slabs = len(_slabs(undisturbed))
     with ovf.started(*_sweep(hospital, disturbed, "--shard-size", 1, "--workers", 1)) as sweep:
         worker = _wait_for_worker(sweep.pid)
@@ -82,7 +83,9 @@ def test_T41_ten_random_kills_over_a_hundred_studies(ovf, tmp_path: Path) -> Non
     rng = random.Random(seed)
     hospital = tmp_path / "hospital"
     make_hospital(hospital, patients=patients, seed=seed % 1000)
-    undisturbed, disturbed = _two_warehouses(ovf, hospital, tmp_path, timeout_s=CHAOS_SWEEP_S)
+    undisturbed = tmp_path / "one" / "w.duckdb"
+    ovf(*_sweep(hospital, undisturbed), timeout_s=CHAOS_SWEEP_S)
+    disturbed = warehouse_under_the_key_of(undisturbed, tmp_path / "other")
     for _ in range(10):
         _kill_after(ovf, _sweep(hospital, disturbed, "--shard-size", 4), rng.uniform(2, 45))
     ovf(*_sweep(hospital, disturbed, "--shard-size", 4), timeout_s=CHAOS_SWEEP_S)
@@ -91,15 +94,6 @@ def test_T41_ten_random_kills_over_a_hundred_studies(ovf, tmp_path: Path) -> Non
 
 def _sweep(hospital: Path, warehouse: Path, *more: object) -> list[object]:
     return ["sweep", hospital / "archive", "--warehouse", warehouse, *more]
-
-
-def _two_warehouses(ovf, hospital: Path, folder: Path, timeout_s: float = 280) -> tuple[Path, Path]:
-    """One swept undisturbed, one that is still empty; both under one key, so that pseudonyms agree."""
-    undisturbed, disturbed = folder / "one" / "w.duckdb", folder / "other" / "w.duckdb"
-    ovf(*_sweep(hospital, undisturbed), timeout_s=timeout_s)
-    disturbed.parent.mkdir()
-    shutil.copy(undisturbed.parent / "identity.key", disturbed.parent / "identity.key")
-    return undisturbed, disturbed
 
 
 def _kill_after(ovf, arguments: list[object], wait_s: float) -> None:

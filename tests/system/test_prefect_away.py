@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
-from support import conserved_levels
+from support import conserved_levels, warehouse_under_the_key_of
 
 from warehouse.compare import differences
 
@@ -25,11 +24,10 @@ def test_T54_no_prefect_server_at_start_ends_with_10(ovf, hospital: Path, tmp_pa
     assert "Traceback" not in done.stderr
 
 
-def test_T54_prefect_server_killed_in_the_middle_costs_nothing(ovf, hospital: Path, tmp_path: Path) -> None:
-    undisturbed, disturbed = tmp_path / "one" / "w.duckdb", tmp_path / "other" / "w.duckdb"
-    ovf("sweep", hospital / "archive", "--warehouse", undisturbed)
-    disturbed.parent.mkdir()
-    shutil.copy(undisturbed.parent / "identity.key", disturbed.parent / "identity.key")
+def test_T54_prefect_server_killed_in_the_middle_costs_nothing(
+    ovf, hospital: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    disturbed = warehouse_under_the_key_of(undisturbed, tmp_path / "other")
     environment = {k: v for k, v in ovf.environment.items() if k != "PREFECT_API_URL"}
     alone = replace(ovf, environment=environment)  # starts a server of its own
     sweep = ("sweep", hospital / "archive", "--warehouse", disturbed, "--shard-size", 1)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from models.config import TILES_VIEW, ModelConfig
 from models.heads import FractureNet
 from models.infer import ScanScore, Scorer, choose_dtype, has_fast_bf16
+from models.loading import LoadedModel
 from models.lstm import ScanLstm
-from models.registry import LoadedModel
 
 SMALL_VIEW = replace(TILES_VIEW, tile_rows=64, tile_cols=64)
 CONFIG = ModelConfig(model_id="test", view=SMALL_VIEW)

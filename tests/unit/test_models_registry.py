@@ -9,17 +9,15 @@ import torch
 
 from models.config import TILES_VIEW, ModelConfig
 from models.heads import FractureNet
+from models.loading import LoadedModel, load_model, save_model
 from models.lstm import ScanLstm
 from models.registry import (
-    LoadedModel,
     ModelError,
     OperatingPoint,
     describe_model,
     describe_models,
-    load_model,
     read_model_card,
     read_operating_point,
-    save_model,
     write_operating_point,
 )
 

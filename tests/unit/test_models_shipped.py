@@ -7,7 +7,8 @@ import pytest
 
 from flows.phantom_scans import draw_scan, requests
 from models.infer import Scorer
-from models.registry import SHIPPED, describe_models, load_model, read_model_card, read_operating_point
+from models.loading import load_model
+from models.registry import SHIPPED, describe_models, read_model_card, read_operating_point
 
 SHIPPED_ID = "ovf-phantom-1"
 TARGET_AUC = 0.90  # on simulated scans of seeds that no training saw
