@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from phantom import body, fractures, organs, spine
+from phantom import body, fractures, hardware, imitators, lesions, organs, spine
 from phantom.body import BodyShape, Tissues
 from phantom.families import BASE, Family
 from phantom.hardware import MetalPart
@@ -25,19 +25,8 @@ LEVELS_OF_COVERAGE = {
 }
 # Every part of a patient has a stream of random numbers of its own, so that a later study of the same patient
 # (see `progression.py`) draws the same body around a column that has changed.
-_STREAMS = (
-    "person",
-    "shape",
-    "fracture",
-    "imitators",
-    "density",
-    "curve",
-    "sacrum",
-    "body",
-    "organs",
-    "bone",
-)
-_STREAMS += ("table", "other causes", "hardware", "later")
+_STREAMS: tuple[str, ...] = ("person", "shape", "fracture", "imitators", "density", "curve", "sacrum", "body")
+_STREAMS += ("organs", "bone", "table", "lesions", "hardware", "later")
 
 
 @dataclass(frozen=True)
@@ -92,6 +81,7 @@ class Anatomy:
     metal: tuple[MetalPart, ...] = ()
     striation: float = 0.0
     rib_pairs: int = 12
+    transitional: str = ""
     other_causes: bool = False
 
     def vertebra(self, level: str) -> Vertebra:
@@ -178,23 +168,36 @@ def _draw_age_and_label(rng: np.random.Generator, wanted: bool | None) -> tuple[
 
 
 def _draw_bodies(person: Person) -> list[Vertebra]:
-    """C4-L5 with their fractures and imitators, not yet placed."""
-    seed, family = person.seed, person.family
-    bodies = spine.draw_intact(stream(seed, "shape"), family.spine, person.sex == "F")
+    """C4-L5 with their fractures, imitators and lesions, not yet placed."""
+    seed, settings = person.seed, person.family.fracture
+    bodies = spine.draw_intact(
+        stream(seed, "shape"), person.family.spine, person.sex == "F", person.age_years
+    )
     if person.has_fracture:
         visible = set(LEVELS_OF_COVERAGE[person.coverage])
-        bodies = fractures.draw_fractures(stream(seed, "fracture"), bodies, family.fracture, visible)
+        bodies = fractures.draw_fractures(stream(seed, "fracture"), bodies, settings, visible)
     rng = stream(seed, "imitators")
-    if rng.random() < family.fracture.imitator_share:
-        bodies = fractures.draw_imitators(rng, bodies, family.fracture)
-    return bodies
+    if rng.random() < settings.imitator_share:
+        bodies = imitators.draw_imitators(rng, bodies)
+    return lesions.draw_lesions(
+        stream(seed, "lesions"),
+        bodies,
+        settings,
+        age_years=person.age_years,
+        may_collapse=person.other_causes,
+    )
 
 
 def assemble(person: Person, unplaced: list[Vertebra]) -> Anatomy:
     """The patient around these vertebrae (C4-L5): places them, then draws all else from the seed's streams."""
     seed, family = person.seed, person.family
-    bodies = _place(person, unplaced)
-    sacrum = spine.draw_sacrum(stream(seed, "sacrum"), bodies[-1], bodies[-1].centre_xyz_mm[0])
+    rng = stream(seed, "sacrum")
+    joined, transitional, rib_pairs = imitators.draw_transitional(rng, unplaced, family.spine)
+    bodies = _place(person, joined)
+    sacrum = spine.draw_sacrum(
+        rng, bodies[-1], bodies[-1].centre_xyz_mm[0], is_lumbarised=transitional == "lumbarised_s1"
+    )
+    bodies, metal = hardware.draw_hardware(stream(seed, "hardware"), bodies, family.fracture)
     is_female = person.sex == "F"
     rng = stream(seed, "body")
     shape = body.draw_body(rng, family.body, bodies + sacrum, is_female)
@@ -223,7 +226,10 @@ def assemble(person: Person, unplaced: list[Vertebra]) -> Anatomy:
         blobs=blobs,
         tubes=tubes,
         other_causes=person.other_causes,
-        **_draw_bone(stream(seed, "bone"), family),
+        metal=metal,
+        rib_pairs=rib_pairs,
+        transitional=transitional,
+        **_draw_bone(stream(seed, "bone"), family, person.age_years),
         **_draw_table(stream(seed, "table")),
     )
 
@@ -237,10 +243,11 @@ def _place(person: Person, unplaced: list[Vertebra]) -> list[Vertebra]:
     return spine.stack(bodies, tilts, spine.coronal_curve(rng, family.spine))
 
 
-def _draw_bone(rng: np.random.Generator, family: Family) -> dict[str, Any]:
+def _draw_bone(rng: np.random.Generator, family: Family, age_years: float) -> dict[str, Any]:
     """Shell and texture that all bodies of a patient share."""
     settings = family.bone
     a, b, c = rng.integers(0, 128, 3).tolist()
+    struts = settings.striation_per_year * (age_years - settings.striation_from_years)
     return {
         "cortex_hu": float(rng.uniform(*settings.cortex_hu)),
         "cortex_mm": float(rng.uniform(*settings.cortex_mm)),
@@ -250,6 +257,7 @@ def _draw_bone(rng: np.random.Generator, family: Family) -> dict[str, Any]:
         "texture_hu": float(rng.uniform(*settings.texture_hu)),
         "texture_scale": float(rng.uniform(*settings.texture_scale)),
         "texture_shift": (a, b, c),
+        "striation": float(np.clip(struts + rng.normal(0, settings.striation_sd), 0, 1)),
     }
 
 

@@ -1,4 +1,4 @@
-"""Paints vertebrae, sacrum and ribs: bodies with shell and endplates, discs, canal, arches, processes.
+"""Paints the column: bodies with shell and endplates, discs, what is inside or between them; calls the arches.
 
 All bones are given in the frame of their vertebra (u left, v back, w up) and painted inside a small box.
 """
@@ -6,95 +6,107 @@ All bones are given in the frame of their vertebra (u left, v back, w up) and pa
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from phantom.anatomy import Anatomy
-from phantom.organs import Blob
-from phantom.painting import Box, Float, Grid, blend, paint_blob, soft
-from phantom.spine import ALL_LEVELS, RIM, Vertebra
+from phantom.bone_arch import paint_arch, paint_canal, paint_ribs, rib_points
+from phantom.bone_extras import paint_bridges, paint_contents, paint_metal, paint_vein
+from phantom.bone_frame import Bar, box_around, frame, paint_bar
+from phantom.painting import Box, Float, Grid, blend, soft
+from phantom.relief import plate_over, roughness
 from phantom.texture import bone_texture
+from phantom.vertebra import Vertebra
 
-# Sizes of canal and arches were read from the two real mid-sagittal and axial images in the data.
-CANAL_DEPTH_MM = 15.0
-CANAL_HALF_WIDTH_MM = 10.5
+BAND_AT_MM, BAND_SD_MM = 2.5, 4.0  # where bone impacted by a recent fracture lies under its endplate, by eye
+FRONT_SHELL = 0.35  # how much thicker the front wall is than the mean, and the rear wall thinner
 
 
-def frame(grid: Grid, box: Box, body: Vertebra) -> tuple[Float, Float, Float]:
-    """u, v, w (mm) of every sample of a box; u is two-dimensional and broadcasts."""
+@dataclass(frozen=True)
+class Solid:
+    """Distances (mm, inside positive) of every sample of a box to the endplates and the side wall of a body."""
+
+    u: Float
+    v: Float
+    w: Float
+    under_upper: Float
+    over_lower: Float
+    wall: Float
+
+    @property
+    def cap(self) -> Float:
+        """Distance to the nearer endplate."""
+        return np.asarray(np.minimum(self.under_upper, self.over_lower))
+
+
+def solid(grid: Grid, box: Box, body: Vertebra) -> Solid:
+    """A body's distances in one box."""
+    u, v, w = frame(grid, box, body)
     x, z, y = grid.places(box)
-    cx, cy, cz = body.centre_xyz_mm
-    dx, dy, dz = x - np.float32(cx), y - np.float32(cy), z - np.float32(cz)
-    (ux, _, uz), (vx, vy, vz), (wx, wy, wz) = (tuple(np.float32(c) for c in axis) for axis in body.axes)
-    u = ux * dx + uz * dz
-    return u, (vx * dx + vz * dz) + vy * dy, (wx * dx + wz * dz) + wy * dy
-
-
-def box_around(
-    grid: Grid, body: Vertebra, low: tuple[float, float, float], high: tuple[float, float, float]
-) -> Box | None:
-    """Samples around a cuboid given in the body's frame."""
-    middle = body.to_patient(*(0.5 * (a + b) for a, b in zip(low, high, strict=True)))
-    half = [0.5 * (b - a) for a, b in zip(low, high, strict=True)]
-    reach = [sum(abs(axis[k]) * h for axis, h in zip(body.axes, half, strict=True)) for k in range(3)]
-    return grid.box(
-        (middle[0] - reach[0], middle[1] - reach[1], middle[2] - reach[2]),
-        (middle[0] + reach[0], middle[1] + reach[1], middle[2] + reach[2]),
+    cx, cy, cz = (np.float32(c) for c in body.centre_xyz_mm)
+    dx, dy, dz = (x - cx)[:, 0], (y - cy)[0], z - cz
+    wz = np.float32(body.axes[2][2])
+    top, steep_top = plate_over(body, dx, dy, True)
+    foot, steep_foot = plate_over(body, dx, dy, False)
+    return Solid(
+        u=u,
+        v=v,
+        w=w,
+        under_upper=(top[:, None] - dz) * (wz / steep_top)[:, None],
+        over_lower=(dz - foot[:, None]) * (wz / steep_foot)[:, None],
+        wall=wall_distance(body, u, v, w),
     )
 
 
-def endplates(body: Vertebra, u: Float, v: Float) -> tuple[Float, Float]:
-    """w of the upper and the lower endplate at (u, v), mm."""
-    reach = np.float32(RIM * body.half_depth_mm)
-    along = v * np.float32(0.5 / reach)
-    qv, qu = v / reach, u / np.float32(0.92 * body.half_width_mm)
-    dish = np.maximum(1 - qv * qv, 0) * np.maximum(1 - qu * qu, 0)
-    lean = 1 + np.float32(body.lateral_tilt / body.half_width_mm) * u
-    surfaces = []
-    for (a, m, p), is_upper in ((body.upper_mm, True), (body.lower_mm, False)):
-        flat = np.float32(0.5 * (a + p)) + along * np.float32(p - a)
-        surface = flat - dish * lean * np.float32(0.5 * (a + p) - m)
-        for node in body.nodes:
-            if node.is_upper == is_upper:
-                surface = surface - _pit(node.u_mm, node.v_mm, node.radius_mm, u, v) * np.float32(
-                    node.depth_mm if is_upper else -node.depth_mm
-                )
-        surfaces.append(surface)
-    return surfaces[0], surfaces[1]
-
-
-def _pit(u0: float, v0: float, radius: float, u: Float, v: Float) -> Float:
-    r2 = ((u - np.float32(u0)) ** 2 + (v - np.float32(v0)) ** 2) * np.float32(1 / radius**2)
-    return np.asarray(np.maximum(1 - r2, 0) ** 2)
-
-
 def wall_distance(body: Vertebra, u: Float, v: Float, w: Float) -> Float:
-    """Signed distance to the side wall (inside positive, mm): a superellipse with a waist."""
-    qu, qv = np.abs(u) * np.float32(1 / body.half_width_mm), np.abs(v) * np.float32(1 / body.half_depth_mm)
-    tall = np.float32(2 / (0.5 * (sum(body.upper_mm) - sum(body.lower_mm)) / 1.5))
-    qw = (w * tall) ** 2
-    grow = 1 + np.float32(3 * body.waist) * np.clip(1 - qw, 0, 1)
-    if body.lip_mm > 0:
-        front = np.clip(-v * np.float32(1 / body.half_depth_mm), 0, 1)
-        lip = np.float32(3 * body.lip_mm / body.half_depth_mm)
-        grow = grow / (1 + lip * front * np.clip(qw * 2 - 1, 0, 1))
-    s = (qu * qu * qu + qv * qv * qv) * grow
-    return np.asarray((1 - s) * np.float32(body.half_depth_mm / 3))
+    """Signed distance to the side wall (inside positive, mm): a superellipse, its waist deeper in front."""
+    qu, qv = np.abs(u) * np.float32(1 / body.half_width_mm), v * np.float32(1 / body.half_depth_mm)
+    if body.notch:
+        qv = qv - np.float32(body.notch) * qu * qu * np.maximum(qv, 0)
+    middle = np.float32((sum(body.upper_mm) + sum(body.lower_mm)) / 6)
+    tall = np.float32(6 / (sum(body.upper_mm) - sum(body.lower_mm)))
+    qw = (w - middle) * tall
+    qw *= qw
+    grow = np.clip(1 - qw, 0, 1) * (1 - np.float32(0.6) * qv)
+    grow *= np.float32(3 * body.waist)
+    grow += 1
+    if body.lip_mm > 0 or body.back_lip_mm > 0:
+        front, back = (np.float32(3 * mm / body.half_depth_mm) for mm in (body.lip_mm, body.back_lip_mm))
+        out = front * np.clip(-qv, 0, 1) + back * np.clip(qv, 0, 1)
+        grow /= 1 + out * np.clip(qw * 2 - 1, 0, 1)
+    np.abs(qv, out=qv)
+    wall = (1 - (qu * qu * qu + qv * qv * qv) * grow) * np.float32(body.half_depth_mm / 3)
+    if body.step_mm or body.bulge_mm:
+        wall += _buckle(body, u, v, w)
+    return np.asarray(wall)
+
+
+def _buckle(body: Vertebra, u: Float, v: Float, w: Float) -> Float:
+    """How far a broken front wall or a rear wall in the canal stands out; both near the upper endplate."""
+    qv = v * np.float32(1 / body.half_depth_mm)
+    front = np.exp(-(((w - np.float32(body.upper_mm[0] - 4)) * np.float32(1 / 2.5)) ** 2))
+    back = np.exp(-(((w - np.float32(body.upper_mm[2] - 6)) * np.float32(1 / 5.0)) ** 2))
+    back *= np.exp(-((u * np.float32(1 / 9.0)) ** 2))
+    return np.asarray(
+        np.float32(body.step_mm) * front * np.clip(-qv, 0, 1)
+        + np.float32(body.bulge_mm) * back * np.clip(qv, 0, 1)
+    )
 
 
 def body_box(grid: Grid, body: Vertebra, margin_mm: float = 1.5) -> Box | None:
     """Samples around one body with its lips."""
     a, b = body.half_width_mm + margin_mm, body.half_depth_mm + margin_mm
     top, bottom = max(body.upper_mm) + margin_mm + 1, min(body.lower_mm) - margin_mm - 1
-    return box_around(grid, body, (-a, -b - body.lip_mm, bottom), (a, b, top))
+    front, back = max(body.lip_mm, body.step_mm), max(body.back_lip_mm, body.bulge_mm, 12 * body.notch)
+    return box_around(grid, body, (-a, -b - front, bottom), (a, b + back, top))
 
 
 def body_mask(grid: Grid, box: Box, body: Vertebra) -> npt.NDArray[np.bool_]:
     """Samples that lie inside the body."""
-    u, v, w = frame(grid, box, body)
-    upper, lower = endplates(body, u, v)
-    return np.asarray((w < upper) & (w > lower) & (wall_distance(body, u, v, w) > 0))
+    shape = solid(grid, box, body)
+    return np.asarray((shape.under_upper > 0) & (shape.over_lower > 0) & (shape.wall > 0))
 
 
 def paint_disc(canvas: Float, grid: Grid, body: Vertebra, gain: float) -> None:
@@ -116,8 +128,8 @@ def paint_disc(canvas: Float, grid: Grid, body: Vertebra, gain: float) -> None:
     blend(view, soft(np.minimum(wall, cap), grid.y_width_mm), body.disc_hu * gain)
     if body.has_vacuum:
         gap = np.float32(max(body.upper_mm) + 0.5 * body.disc_mm) - w
-        gas = np.minimum(1.1 - np.abs(gap), np.minimum(wall - 5, 6 - np.abs(v)))
-        blend(view, soft(gas, grid.y_width_mm), -350.0)
+        gas = np.minimum(0.9 - np.abs(gap), np.minimum(wall - 5, 6 - np.abs(v)))
+        blend(view, soft(gas, grid.y_width_mm), -450.0)
 
 
 def _widths(grid: Grid, body: Vertebra) -> tuple[float, float]:
@@ -134,107 +146,57 @@ def paint_body(canvas: Float, grid: Grid, patient: Anatomy, body: Vertebra) -> N
     box = body_box(grid, body, 1.5 + 0.5 * grid.z_width_mm)
     if box is None:
         return
-    u, v, w = frame(grid, box, body)
-    upper, lower = endplates(body, u, v)
-    wall = wall_distance(body, u, v, w)
-    cap_width, wall_width = _widths(grid, body)
-    cap = np.minimum(upper - w, w - lower)
-    shell = patient.cortex_mm
-    plate = shell * body.endplate_gain
+    shape = solid(grid, box, body)
+    cap, (cap_width, wall_width) = shape.cap, _widths(grid, body)
+    x, z, y = (places.ravel() for places in grid.places(box))
+    texture = bone_texture(
+        x,
+        z,
+        y,
+        patient.texture_scale,
+        patient.texture_shift,
+        striation=patient.striation,
+        slant=math.tan(body.theta_rad),
+    )
     view = canvas[box]
-    x, z, y = grid.places(box)
-    texture = bone_texture(x.ravel(), z.ravel(), y.ravel(), patient.texture_scale, patient.texture_shift)
     compact = (1 + np.float32(0.12) * texture) * np.float32(patient.cortex_hu * body.cortex_gain)
-    corner = soft(cap + wall - np.float32(patient.corner_mm), wall_width)
-    blend(view, soft(cap, cap_width) * soft(wall, wall_width) * corner, compact)
+    corner = soft(cap + shape.wall - np.float32(patient.corner_mm), wall_width)
+    outside = soft(cap, cap_width) * soft(shape.wall, wall_width) * corner
+    blend(view, outside, compact)
+    thick = [t * np.float32(patient.cortex_mm) for t in _plate_thickness(grid, box, body)]
+    inner = np.minimum(shape.under_upper - thick[0], shape.over_lower - thick[1])
+    front = 1 - np.float32(FRONT_SHELL / body.half_depth_mm) * shape.v
+    front *= np.float32(patient.wall_share * patient.cortex_mm)
+    inside = soft(inner, cap_width) * soft(shape.wall - front, wall_width)
+    blend(view, inside, _marrow(patient, body, shape, texture))
+    if body.spots or body.cuts:
+        paint_contents(view, body, (shape.u, shape.v, shape.w), np.minimum(cap, shape.wall), texture)
+    if body.vein_mm > 0:
+        paint_vein(canvas, grid, patient, body)
+
+
+def _plate_thickness(grid: Grid, box: Box, body: Vertebra) -> list[Float]:
+    """Thickness of the upper and the lower endplate relative to the patient's shell: uneven, with gaps."""
+    x, _, y = grid.places(box)
+    dx, dy = (x - np.float32(body.centre_xyz_mm[0]))[:, 0], (y - np.float32(body.centre_xyz_mm[1]))[0]
+    rough = (roughness(body, 0.8 * dx, 0.8 * dy, is_upper) for is_upper in (True, False))
+    gain = np.float32(body.endplate_gain)
+    return [np.clip(1 + np.float32(0.4) * r, 0.2, 2.2)[:, None] * gain for r in rough]
+
+
+def _marrow(patient: Anatomy, body: Vertebra, shape: Solid, texture: Float) -> Float:
+    """HU of trabecular bone: texture, denser under the endplates, perhaps a band of impacted bone."""
     core = texture * np.float32(patient.texture_hu) + np.float32(body.trabecular_hu)
-    depth = np.maximum(cap, 0) * np.float32(1 / 3.0)
+    depth = np.maximum(shape.cap, 0) * np.float32(1 / 3.0)
     core += np.float32(patient.plate_band_hu) / (1 + depth * depth)
     if body.band_hu:
-        core += np.exp(-(((upper - w) * np.float32(1 / 6.0)) ** 2)) * np.float32(body.band_hu)
-    inside = soft(cap - np.float32(plate) * (1 + np.float32(0.2) * texture), cap_width) * soft(
-        wall - np.float32(patient.wall_share * shell), wall_width
-    )
-    blend(view, inside, core)
-
-
-def _paint_bar(
-    canvas: Float,
-    grid: Grid,
-    patient: Anatomy,
-    body: Vertebra,
-    *,
-    centre: tuple[float, float, float],
-    half: tuple[float, float, float],
-    slope_deg: float,
-) -> None:
-    """A rounded bar of bone in the body's frame; its long axis v is turned downwards by `slope_deg`."""
-    s, c = math.sin(math.radians(slope_deg)), math.cos(math.radians(slope_deg))
-    ev, ew = abs(half[1] * c) + abs(half[2] * s) + 1, abs(half[1] * s) + abs(half[2] * c) + 1
-    low = (centre[0] - half[0] - 1, centre[1] - ev, centre[2] - ew)
-    box = box_around(grid, body, low, (centre[0] + half[0] + 1, centre[1] + ev, centre[2] + ew))
-    if box is None:
-        return
-    u, v, w = frame(grid, box, body)
-    dv, dw = v - np.float32(centre[1]), w - np.float32(centre[2])
-    along = (dv * np.float32(c) - dw * np.float32(s)) * np.float32(1 / half[1])
-    across = (dv * np.float32(s) + dw * np.float32(c)) * np.float32(1 / half[2])
-    q = (u - np.float32(centre[0])) * np.float32(1 / half[0])
-    q4 = along**2
-    q4 *= q4
-    a4 = across**2
-    inside = (1 - (q4 + a4 * a4 + q * q)) * np.float32(0.4 * min(half))
-    width = max(grid.y_width_mm, 0.6 * grid.z_width_mm)
-    view = canvas[box]
-    blend(view, soft(inside, width), patient.cortex_hu * 0.95)
-    if min(half) > 2.0:
-        blend(view, soft(inside - np.float32(1.0), width), 0.8 * body.trabecular_hu + 90)
-
-
-def paint_canal(canvas: Float, grid: Grid, patient: Anatomy, body: Vertebra) -> None:
-    """The canal behind one body, its dural sac, and the fat behind it."""
-    back, half = body.half_depth_mm, 0.5 * max(body.intact_mm) + 0.7 * body.disc_mm + 1
-    box = box_around(grid, body, (-13, back - 1, -half), (13, back + CANAL_DEPTH_MM + 4, half))
-    if box is None:
-        return
-    u, v, w = frame(grid, box, body)
-    middle = np.float32(back + 0.5 * CANAL_DEPTH_MM + 1)
-    qv, qu = (v - middle) * np.float32(2 / CANAL_DEPTH_MM), u * np.float32(1 / CANAL_HALF_WIDTH_MM)
-    inside = (1 - (qu * qu + qv * qv)) * np.float32(0.25 * CANAL_DEPTH_MM)
-    view = canvas[box]
-    rows = np.minimum(np.float32(half) - np.abs(w), 2.0)
-    blend(view, soft(np.minimum(inside + 1, rows), grid.y_width_mm), patient.tissues.fat * 0.7)
-    blend(view, soft(np.minimum(inside - np.float32(0.7), rows), grid.y_width_mm), patient.tissues.canal)
-
-
-def paint_arch(canvas: Float, grid: Grid, patient: Anatomy, body: Vertebra) -> None:
-    """Pedicles, articular pillars, laminae, spinous and transverse processes."""
-    order = ALL_LEVELS.index(body.level)
-    lumbar = float(np.clip((order - ALL_LEVELS.index("T10")) / 4, 0, 1))
-    h, b, a = max(body.intact_mm), body.half_depth_mm, body.half_width_mm
-    behind = b + CANAL_DEPTH_MM
-    slope = 52 * (1 - lumbar) + 4 * lumbar
-    length = 18 - 2 * lumbar
-    tall = 5.2 + 0.24 * h * lumbar
-    drop = math.sin(math.radians(slope)) * length
-    reach = math.cos(math.radians(slope)) * length
-    bars = [
-        (
-            (0.0, behind + 3 + reach, -0.12 * h - drop - 0.18 * h * lumbar),
-            (3.6 + 0.8 * lumbar, length, tall),
-            slope,
-        )
-    ]
-    for side in (-1.0, 1.0):
-        u = side * min(0.62 * a, 15.0)
-        bars += [
-            ((u, b + 5, 0.2 * h), (3.6 + lumbar, 9, 0.24 * h), 0),
-            ((side * 15, behind + 1, -0.1 * h), (5, 5.5, 0.78 * h), -6),
-            ((side * 6, behind + 2.5, -0.12 * h), (8, 3.2, 0.42 * h), -14),
-            ((side * (a + 10), b + 12, 0.1 * h), (13, 4, 4), 0),
-        ]
-    for centre, half, turn in bars:
-        _paint_bar(canvas, grid, patient, body, centre=centre, half=half, slope_deg=turn)
+        from_upper = 0.5 * body.intact_mm[1] - body.upper_mm[1] >= body.lower_mm[1] + 0.5 * body.intact_mm[1]
+        under = shape.under_upper if from_upper else shape.over_lower
+        band = np.exp(-(((under - np.float32(BAND_AT_MM)) * np.float32(1 / BAND_SD_MM)) ** 2))
+        # What the band holds more, the rest of the body holds less: its mean says nothing.
+        share = 0.82 * math.sqrt(math.pi) * BAND_SD_MM / max(body.heights_mm[1], 8.0)
+        core += np.float32(body.band_hu) * (band - np.float32(share))
+    return np.asarray(core)
 
 
 def paint_sacrum(canvas: Float, grid: Grid, patient: Anatomy) -> None:
@@ -246,55 +208,23 @@ def paint_sacrum(canvas: Float, grid: Grid, patient: Anatomy) -> None:
     for order, body in enumerate(patient.sacrum):
         paint_body(canvas, grid, patient, body)
         if order < 4:
-            v = body.half_depth_mm + 15 - 2.5 * order
-            half = (14.0 - 2 * order, 3.0, 0.55 * max(body.intact_mm))
-            _paint_bar(canvas, grid, patient, body, centre=(0, v, 0), half=half, slope_deg=0)
-            for side in (-1.0, 1.0):  # the wings
-                wing = (side * (body.half_width_mm + 14 - 2 * order), 2.0, 0.0)
-                _paint_bar(
-                    canvas,
-                    grid,
-                    patient,
-                    body,
-                    centre=wing,
-                    half=(17, 12 - 2 * order, 0.5 * max(body.intact_mm)),
-                    slope_deg=0,
-                )
+            for bar in _sacral_bars(body, order):
+                core = 0.8 * body.trabecular_hu + 90
+                paint_bar(canvas, grid, body, bar, shell_hu=patient.cortex_hu * 0.95, core_hu=core)
 
 
-def paint_ribs(canvas: Float, grid: Grid, patient: Anatomy) -> None:
-    """Ribs 1-12 of both sides as chains of shells along the inside of the wall."""
-    points = rib_points(patient)
-    for x, y, z in points[grid.reaches(points - 7, points + 7)].tolist():
-        paint_blob(canvas, grid, Blob((x, y, z), (4.8, 4.8, 5.4), 430.0, 150.0, 1.2))
-
-
-def rib_points(patient: Anatomy) -> Float:
-    """Points (n, 3) of all ribs: from beside the body around the chest wall to the front, sinking."""
-    shape = patient.body
-    chains = []
-    for number, body in enumerate(patient.thoracolumbar[:12], start=1):
-        share = np.arange(56 if number < 11 else 26) / 55
-        z = body.centre_xyz_mm[2] + 0.3 * body.intact_mm[2] - (30 + 6 * number) * share**1.1
-        names = ("half_width_mm", "front_y_mm", "back_y_mm")
-        width, front, back = (np.interp(z, shape.z_mm, getattr(shape, n)) for n in names)
-        inset = 0.5 * (shape.front_fat_mm + shape.back_fat_mm) + 13
-        a = (width - inset) * (0.55 + 0.45 * min(1.0, number / 5))
-        y_back, y_front = back - shape.back_fat_mm - 26, front + shape.front_fat_mm + 10
-        angle = math.pi * share * 0.94
-        x = a * np.sin(angle) ** 0.8
-        y = 0.5 * (y_back + y_front) + 0.5 * (y_back - y_front) * np.cos(angle)
-        near = np.minimum(1.0, share / 0.11)
-        x = (body.half_width_mm + 5) * (1 - near) + (x + 12 * (1 - near)) * near
-        y0 = body.centre_xyz_mm[1] + 0.8 * body.half_depth_mm
-        y = y0 * (1 - near) + y * near
-        x0 = body.centre_xyz_mm[0] * (1 - near)
-        chains += [np.stack([x0 + side * x, y, z], axis=1) for side in (-1, 1)]
-    return np.concatenate(chains)
+def _sacral_bars(body: Vertebra, order: int) -> list[Bar]:
+    """The plate behind one sacral body and its wings."""
+    tall = max(body.intact_mm)
+    bars = [Bar((0, body.half_depth_mm + 15 - 2.5 * order, 0), (14.0 - 2 * order, 3.0, 0.55 * tall))]
+    for side in (-1.0, 1.0):
+        wing = (side * (body.half_width_mm + 14 - 2 * order), 2.0, 0.0)
+        bars.append(Bar(wing, (17, 12 - 2 * order, 0.5 * tall)))
+    return bars
 
 
 def paint_spine(canvas: Float, grid: Grid, patient: Anatomy) -> None:
-    """The whole column; discs and canal first, then bodies, then what stands behind them."""
+    """The whole column; discs and canal first, then bodies, what stands behind and before them, metal, ribs."""
     bodies = [b for b in patient.vertebrae if _may_show(grid, b)]
     for body in bodies:
         paint_canal(canvas, grid, patient, body)
@@ -303,9 +233,14 @@ def paint_spine(canvas: Float, grid: Grid, patient: Anatomy) -> None:
     for body in bodies:
         paint_body(canvas, grid, patient, body)
         paint_arch(canvas, grid, patient, body)
+    paint_bridges(canvas, grid, patient)
     paint_ribs(canvas, grid, patient)
+    paint_metal(canvas, grid, patient.metal)
 
 
 def _may_show(grid: Grid, body: Vertebra) -> bool:
     z = body.centre_xyz_mm[2]
     return float(grid.z_mm[-1]) - 70 < z < float(grid.z_mm[0]) + 70
+
+
+__all__ = ["body_box", "body_mask", "paint_spine", "rib_points"]

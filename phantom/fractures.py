@@ -1,4 +1,4 @@
-"""Fractures of Genant grade 1-3 and what only looks like one: changes to intact vertebrae, by seed.
+"""Osteoporotic fractures of Genant grade 1-3: changes to intact vertebrae, by seed.
 
 Grades after Genant 1993: grade 1 20-25 %, grade 2 25-40 %, grade 3 more than 40 % of a height lost.
 """
@@ -8,20 +8,29 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
-from phantom.spine import LEVELS, SchmorlNode, Vertebra
+from phantom.spine import LEVELS
 from phantom.spine_ranges import BoneSettings, FractureSettings
-from phantom.vertebra import OSTEOPOROTIC
+from phantom.vertebra import OSTEOPOROTIC, Cut, Triple, Vertebra
 
 SHAPES = ("wedge", "biconcave", "crush")
 # Margins keep a drawn loss clear of its neighbours' limits, so that rounding never changes a grade.
 LOSS_OF_GRADE = {1: (0.204, 0.247), 2: (0.253, 0.397), 3: (0.405, 0.62)}
-IMITATOR_LOSS = (0.08, 0.19)
-# Share of fractured bodies per level in VerSe19 (grades of 153 subjects), smoothed over neighbours.
-LEVEL_WEIGHTS = dict(
-    zip(LEVELS, (2, 2, 5, 6, 9, 13, 19, 19, 14, 13, 18, 29, 37, 28, 24, 20, 11), strict=True)
-)
+# Fractured bodies of all bodies read, T1-L5, in the grades of VerSe19 (153 subjects, 1460 bodies).
+VERSE19_FRACTURED = (3, 3, 8, 5, 7, 9, 14, 13, 13, 9, 15, 28, 47, 39, 31, 29, 15)
+VERSE19_READ = (65, 68, 60, 61, 60, 60, 63, 66, 81, 88, 91, 102, 123, 122, 119, 115, 110)
+
+
+def _level_weights() -> dict[str, float]:
+    """Odds of a fracture by level: VerSe19's shares, smoothed over neighbours."""
+    share = np.array(VERSE19_FRACTURED) / np.array(VERSE19_READ)
+    smooth = np.convolve(np.pad(share, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
+    return dict(zip(LEVELS, smooth.tolist(), strict=True))
+
+
+LEVEL_WEIGHTS = _level_weights()
+# Two thirds of neighbouring pairs of VerSe19's fractures lie side by side: a fracture draws others near.
+NEAR_GAIN, NEAR_LEVELS, FAR_SHARE = 2.5, 1.5, 0.4
 
 
 def grade_of(loss: float) -> int:
@@ -50,7 +59,7 @@ def draw_fractures(
     result = list(bodies)
     for order, name in enumerate(chosen):
         grade = worst if order == 0 else int(rng.integers(1, worst + 1))
-        at = _index(result, name)
+        at = index_of(result, name)
         result[at] = fracture(rng, result[at], grade, settings)
     return result
 
@@ -64,50 +73,38 @@ def fracture(
     shape: str | None = None,
     is_recent: bool | None = None,
 ) -> Vertebra:
-    """One body with a fracture of the given grade."""
+    """One body with an osteoporotic fracture of the given grade; how recent it is does not depend on the grade."""
     kind = shape or str(rng.choice(SHAPES, p=settings.shape_weights))
     loss = float(rng.uniform(*LOSS_OF_GRADE[grade]))
-    lowered = _lower(rng, body, kind, loss)
     drawn = bool(rng.random() < settings.recent_share)
     recent = drawn if is_recent is None else is_recent
+    # Height-like imitators give way: the loss of this body is now the fracture's.
+    kept = tuple(n for n in body.imitators if n not in ("short", "cupped", "physiological_wedging"))
+    lowered = lowered_body(rng, body, kind, loss)
+    broken = with_damage(rng, lowered, settings, kind=kind, is_recent=recent)
     return replace(
-        lowered,
-        shape=kind,
-        grade=grade,
-        cause=OSTEOPOROTIC,
-        is_recent=recent,
-        lateral_tilt=float(rng.uniform(-0.35, 0.35)),
-        band_hu=float(rng.uniform(20, 130)) if recent else float(rng.uniform(-10, 30)),
-        endplate_gain=float(rng.uniform(0.85, 1.25)),
+        broken, shape=kind, grade=grade, cause=OSTEOPOROTIC, is_recent=recent, nodes=(), imitators=kept
     )
 
 
-def draw_imitators(
-    rng: np.random.Generator, bodies: list[Vertebra], settings: FractureSettings
-) -> list[Vertebra]:
-    """Changes that are no fractures: low bodies (8-19 %), wedging, pits, lips, thin discs, dense bands."""
-    result = list(bodies)
-    kinds = [k for k in ("short", "wedging", "nodes", "lips", "discs", "dense") if rng.random() < 0.38]
-    for kind in kinds or [str(rng.choice(["short", "wedging", "nodes"]))]:
-        result = _IMITATORS[kind](rng, result)
-    return result
-
-
-def _lower(rng: np.random.Generator, body: Vertebra, kind: str, loss: float) -> Vertebra:
+def lowered_body(rng: np.random.Generator, body: Vertebra, kind: str, loss: float) -> Vertebra:
+    """The body with the largest of its three losses equal to `loss`, in the profile of that shape."""
     shares = _loss_profile(rng, kind, loss)
-    return _with_losses(body, shares, superior_share=float(rng.beta(4, 2)))
+    superior = float(rng.beta(5, 5) if kind == "biconcave" else rng.beta(4, 2))
+    return with_losses(body, shares, superior_share=superior)
 
 
-def _loss_profile(rng: np.random.Generator, kind: str, loss: float) -> tuple[float, float, float]:
+def _loss_profile(rng: np.random.Generator, kind: str, loss: float) -> Triple:
     """Loss of the anterior, middle and posterior height; the largest of the three is `loss`."""
     if kind == "wedge":
-        return loss, loss * rng.uniform(0.45, 0.85), loss * rng.uniform(0.0, 0.15)
+        return loss, loss * rng.uniform(0.4, 0.92), loss * rng.uniform(0.0, 0.2)
     if kind == "biconcave":
-        return loss * rng.uniform(0.05, 0.45), loss, loss * rng.uniform(0.0, 0.2)
-    return loss * rng.uniform(0.88, 1.0), loss, loss * rng.uniform(0.7, 0.95)
+        return loss * rng.uniform(0.05, 0.5), loss, loss * rng.uniform(0.0, 0.3)
+    return loss * rng.uniform(0.85, 1.0), loss, loss * rng.uniform(0.65, 0.95)
 
 
-def _with_losses(body: Vertebra, shares: tuple[float, float, float], superior_share: float) -> Vertebra:
+def with_losses(body: Vertebra, shares: Triple, superior_share: float) -> Vertebra:
+    """The body with these shares of its intact heights lost, the upper endplate taking `superior_share` of it."""
     cut = [i * s for i, s in zip(body.intact_mm, shares, strict=True)]
     # Start from the intact form, so that a second change to the same body does not add up.
     upper = tuple(0.5 * i - superior_share * c for i, c in zip(body.intact_mm, cut, strict=True))
@@ -115,7 +112,64 @@ def _with_losses(body: Vertebra, shares: tuple[float, float, float], superior_sh
     return replace(body, upper_mm=(upper[0], upper[1], upper[2]), lower_mm=(lower[0], lower[1], lower[2]))
 
 
-def _index(bodies: list[Vertebra], name: str) -> int:
+def with_damage(
+    rng: np.random.Generator, body: Vertebra, settings: FractureSettings, *, kind: str, is_recent: bool
+) -> Vertebra:
+    """What a fracture leaves besides lost height: rough endplates, a broken rim, a bulge, a cleft, a band."""
+    rough = float(rng.uniform(0.15, 0.75))
+    damaged = replace(
+        body,
+        lateral_tilt=float(rng.uniform(-0.4, 0.4)),
+        band_hu=_band_hu(rng, settings, is_recent),
+        endplate_gain=float(rng.uniform(0.7, 1.4)),
+        relief_mm=(max(body.relief_mm[0], rough), max(body.relief_mm[1], 0.6 * rough)),
+        dish_power=float(rng.uniform(1.6, 6.0)),
+        dish_skew=(float(rng.uniform(-0.35, 0.35)), float(rng.uniform(-0.35, 0.35))),
+        cuts=(),
+    )
+    if rng.random() < settings.broken_rim_share:
+        cut = corner_cut(rng, body, half_mm=0.5, hu=float(rng.uniform(40, 140)))
+        damaged = replace(damaged, step_mm=float(rng.uniform(0.8, 3.5)), cuts=(cut,))
+    if rng.random() < settings.bulge_share * (1.0 if kind != "biconcave" else 0.4):
+        damaged = replace(damaged, bulge_mm=float(rng.uniform(1.0, 5.0)))
+    if rng.random() < settings.cleft_share:
+        damaged = replace(damaged, cuts=(*damaged.cuts, _cleft(rng, body)))
+    return damaged
+
+
+def _band_hu(rng: np.random.Generator, settings: FractureSettings, is_recent: bool) -> float:
+    """Recent: a band of impacted bone, in some hardly seen. Old: mostly none, sclerosed in some."""
+    if is_recent:
+        return float(rng.uniform(15, 150))
+    return (
+        float(rng.uniform(20, 100))
+        if rng.random() < settings.sclerosed_share
+        else float(rng.uniform(-10, 10))
+    )
+
+
+def corner_cut(rng: np.random.Generator, body: Vertebra, *, half_mm: float, hu: float) -> Cut:
+    """A slanting gap behind the upper front corner."""
+    off = float(rng.uniform(0.38, 0.62)) * body.half_depth_mm
+    slant = float(rng.uniform(0.6, 1.1))
+    norm = float(np.hypot(1.0, slant))
+    centre = (0.0, -body.half_depth_mm + 0.5 * off, body.upper_mm[0] - 0.5 * off)
+    return Cut(centre, (0.7 * body.half_width_mm, off, off), (0.0, 1.0 / norm, -slant / norm), half_mm, hu)
+
+
+def _cleft(rng: np.random.Generator, body: Vertebra) -> Cut:
+    """Gas or fluid in a gap under the upper endplate."""
+    under = min(0.45 * body.heights_mm[1], float(rng.uniform(3.5, 6.5)))
+    radii = (0.6 * body.half_width_mm, float(rng.uniform(0.4, 0.7)) * body.half_depth_mm, 4.0)
+    hu = float(rng.uniform(-700, -200)) if rng.random() < 0.65 else float(rng.uniform(0, 30))
+    tilt = float(rng.uniform(-0.2, 0.2))
+    norm = float(np.hypot(1.0, tilt))
+    centre = (0.0, float(rng.uniform(-0.3, 0.1)) * body.half_depth_mm, body.upper_mm[1] - under)
+    return Cut(centre, radii, (0.0, tilt / norm, 1.0 / norm), float(rng.uniform(0.5, 1.4)), hu)
+
+
+def index_of(bodies: list[Vertebra], name: str) -> int:
+    """Place of a level in a list of bodies."""
     return next(i for i, b in enumerate(bodies) if b.level == name)
 
 
@@ -124,108 +178,8 @@ def pick_level(rng: np.random.Generator, names: list[str], close_to: str | None 
     weights = np.array([LEVEL_WEIGHTS[n] for n in names], float)
     if close_to is not None:
         distance = np.array([abs(LEVELS.index(n) - LEVELS.index(close_to)) for n in names])
-        weights = weights * (0.4 + 2.5 * np.exp(-distance / 1.5))
+        weights = weights * (FAR_SHARE + NEAR_GAIN * np.exp(-distance / NEAR_LEVELS))
     return str(rng.choice(names, p=weights / weights.sum()))
-
-
-def named(body: Vertebra, name: str) -> Vertebra:
-    """The body with one more name among its imitators."""
-    return replace(body, imitators=tuple(sorted({*body.imitators, name})))
-
-
-def _sound(bodies: list[Vertebra]) -> list[str]:
-    return [b.level for b in bodies if b.label and b.grade == 0]
-
-
-def _short(rng: np.random.Generator, bodies: list[Vertebra]) -> list[Vertebra]:
-    for _ in range(int(rng.integers(1, 3))):
-        at = _index(bodies, pick_level(rng, _sound(bodies)))
-        kind = str(rng.choice(SHAPES))
-        lowered = _lower(rng, bodies[at], kind, float(rng.uniform(*IMITATOR_LOSS)))
-        band = float(rng.uniform(10, 90)) if rng.random() < 0.3 else 0.0
-        bodies[at] = named(
-            replace(lowered, lateral_tilt=float(rng.uniform(-0.3, 0.3)), band_hu=band), "short"
-        )
-    return bodies
-
-
-def _wedging(rng: np.random.Generator, bodies: list[Vertebra]) -> list[Vertebra]:
-    start = LEVELS.index(str(rng.choice(["T5", "T6", "T7", "T10", "T11"])))
-    for name in LEVELS[start : start + int(rng.integers(3, 6))]:
-        at = _index(bodies, name)
-        if bodies[at].grade == 0:
-            front = float(rng.uniform(0.07, 0.18))
-            lowered = _with_losses(bodies[at], (front, 0.5 * front, 0.0), float(rng.uniform(0.3, 0.7)))
-            bodies[at] = named(lowered, "physiological_wedging")
-    return bodies
-
-
-def _nodes(rng: np.random.Generator, bodies: list[Vertebra]) -> list[Vertebra]:
-    start = int(rng.integers(4, 14))
-    for name in LEVELS[start : start + int(rng.integers(1, 5))]:
-        at = _index(bodies, name)
-        body = bodies[at]
-        drawn = tuple(_node(rng, body) for _ in range(int(rng.integers(1, 3))))
-        bodies[at] = named(replace(body, nodes=drawn), "schmorl_node")
-    return bodies
-
-
-def _node(rng: np.random.Generator, body: Vertebra) -> SchmorlNode:
-    depth = body.half_depth_mm
-    return SchmorlNode(
-        u_mm=float(rng.uniform(-0.45, 0.45) * body.half_width_mm),
-        v_mm=float(rng.choice([-1, 1]) * rng.uniform(0.3, 0.5) * depth),
-        radius_mm=float(rng.uniform(0.16, 0.3) * depth),
-        depth_mm=float(rng.uniform(2.0, 5.5)),
-        is_upper=bool(rng.random() < 0.5),
-    )
-
-
-def _lips(rng: np.random.Generator, bodies: list[Vertebra]) -> list[Vertebra]:
-    start, size = int(rng.integers(3, 14)), float(rng.uniform(1.5, 6.0))
-    names = LEVELS[start : start + int(rng.integers(2, 7))]
-    return [
-        named(replace(b, lip_mm=size * float(rng.uniform(0.4, 1.0))), "osteophyte") if b.level in names else b
-        for b in bodies
-    ]
-
-
-def _discs(rng: np.random.Generator, bodies: list[Vertebra]) -> list[Vertebra]:
-    for _ in range(int(rng.integers(1, 4))):
-        at = _index(bodies, str(rng.choice(LEVELS[3:], p=_disc_weights())))
-        body = bodies[at]
-        changed = replace(
-            body,
-            disc_mm=max(1.2, body.disc_mm * float(rng.uniform(0.25, 0.6))),
-            has_vacuum=bool(rng.random() < 0.35),
-            endplate_gain=float(rng.uniform(1.0, 1.5)),
-            lip_mm=max(body.lip_mm, float(rng.uniform(0, 5))),
-        )
-        bodies[at] = named(changed, "degenerated_disc")
-    return bodies
-
-
-def _disc_weights() -> npt.NDArray[np.float64]:
-    weights = np.linspace(1, 4, len(LEVELS) - 3)
-    return np.asarray(weights / weights.sum())
-
-
-def _dense(rng: np.random.Generator, bodies: list[Vertebra]) -> list[Vertebra]:
-    at = _index(bodies, str(rng.choice(LEVELS[3:])))
-    bodies[at] = named(
-        replace(bodies[at], band_hu=float(rng.choice([-1, 1]) * rng.uniform(25, 90))), "dense_band"
-    )
-    return bodies
-
-
-_IMITATORS = {
-    "short": _short,
-    "wedging": _wedging,
-    "nodes": _nodes,
-    "lips": _lips,
-    "discs": _discs,
-    "dense": _dense,
-}
 
 
 def with_density(

@@ -11,11 +11,6 @@ from phantom.anatomy import LEVELS_OF_COVERAGE, Anatomy, assemble, stream
 from phantom.families import Family
 from phantom.vertebra import OSTEOPOROTIC, Vertebra
 
-# New vertebral fractures per year: some 1-2 % of older adults, several times more after a first fracture
-# (rounded from Lindsay 2001, who saw one in five in the year after an incident fracture).
-RISK_PER_YEAR = 0.015
-RISK_PER_YEAR_AFTER_ONE = 0.07
-
 
 def later(
     patient: Anatomy,
@@ -37,7 +32,8 @@ def later(
     age = patient.age_years + years
     rng = stream(patient.seed, "later", round(100 * age))
     bodies = [_aged(b) for b in patient.vertebrae]
-    risk = RISK_PER_YEAR_AFTER_ONE if patient.has_fracture else RISK_PER_YEAR
+    settings = patient.family.fracture
+    risk = settings.risk_per_year_after_one if patient.has_fracture else settings.risk_per_year
     drawn = bool(rng.random() < 1 - (1 - risk) ** years)
     is_new = drawn if has_new_fracture is None else has_new_fracture
     covered = coverage or patient.coverage

@@ -31,6 +31,7 @@ _KNOTS = {
     "L4": (26.0, 17.3, 24.0, 9.3, -8.0),
     "L5": (24.3, 17.5, 25.5, 9.8, -21.0),
 }
+MIN_DISC_MM = 1.9  # of a disc that is not degenerated, read from the real slices
 COLUMN_FOLLOWS_WEDGE = 0.6  # share of a wedge's angle that the column above takes; the discs take the rest
 
 
@@ -42,15 +43,20 @@ def level_table(name: str) -> tuple[float, float, float, float, float]:
     return (row[0], row[1], row[2], row[3], row[4])
 
 
-def draw_intact(rng: np.random.Generator, settings: SpineSettings, is_female: bool) -> list[Vertebra]:
-    """Twenty-one intact vertebrae C4-L5 without a place yet; top to bottom."""
-    size = rng.uniform(*settings.size_scale) * (0.95 if is_female else 1.04)
-    tall = float(np.clip(rng.normal(1.0, 0.05), 0.88, 1.12))
-    disc = rng.uniform(*settings.disc_scale)
+def draw_intact(
+    rng: np.random.Generator, settings: SpineSettings, is_female: bool, age_years: float
+) -> list[Vertebra]:
+    """Twenty-one intact vertebrae C4-L5 without a place yet; top to bottom. Wear follows age in all alike."""
+    size = rng.uniform(*settings.size_scale) * settings.size_of_sex[0 if is_female else 1]
+    tall = float(np.clip(rng.normal(1.0, settings.tall_sd), 0.88, 1.12))
+    deep = float(np.clip(rng.normal(1.0, settings.depth_sd), 0.88, 1.14))
+    wear = float(np.clip((age_years - 35) / 50, 0, 1) * rng.uniform(0.1, 1.0))
+    disc = rng.uniform(*settings.disc_scale) * (1 - settings.disc_of_wear * wear * rng.random())
     waist = rng.uniform(*settings.waist)
     concavity = rng.uniform(*settings.concavity)
     lordotic_l5 = rng.uniform(0.0, 0.12)
     physiological = rng.uniform(0.0, 0.055)
+    notch, relief = rng.uniform(*settings.notch), rng.uniform(*settings.relief_mm)
     bodies = []
     for name in ALL_LEVELS:
         height, depth, width, gap, _ = level_table(name)
@@ -59,26 +65,54 @@ def draw_intact(rng: np.random.Generator, settings: SpineSettings, is_female: bo
             lordotic_l5 if name == "L5" else 0.0
         )
         anterior = posterior * (1 - wedge + rng.normal(0, settings.height_jitter))
-        middle = 0.5 * (anterior + posterior) * (1 - concavity * rng.uniform(0.7, 1.3))
-        heights = (anterior, middle, posterior)
-        half = tuple(0.5 * h for h in heights)
-        bodies.append(
-            Vertebra(
-                level=name,
-                label=LABEL_OF.get(name, 0),
-                centre_xyz_mm=(0.0, 0.0, 0.0),
-                theta_rad=0.0,
-                phi_rad=0.0,
-                half_width_mm=width * size * float(rng.normal(1, 0.02)),
-                half_depth_mm=depth * size * float(rng.normal(1, 0.02)),
-                intact_mm=heights,
-                upper_mm=(half[0], half[1], half[2]),
-                lower_mm=(-half[0], -half[1], -half[2]),
-                disc_mm=gap * size * disc * float(rng.uniform(0.85, 1.15)),
-                waist=waist * float(rng.uniform(0.7, 1.3)),
-            )
+        middle = 0.5 * (anterior + posterior) * (1 - concavity * rng.uniform(0.4, 1.5))
+        # The upper endplate is the flatter one in most bodies.
+        upper = float(rng.uniform(0.25, 0.65))
+        dent = 0.5 * (anterior + posterior) - middle
+        body = Vertebra(
+            level=name,
+            label=LABEL_OF.get(name, 0),
+            centre_xyz_mm=(0.0, 0.0, 0.0),
+            theta_rad=0.0,
+            phi_rad=0.0,
+            half_width_mm=width * size * float(rng.normal(1, 0.02)),
+            half_depth_mm=depth * size * deep * float(rng.normal(1, 0.02)),
+            intact_mm=(anterior, middle, posterior),
+            upper_mm=(0.5 * anterior, 0.5 * middle, 0.5 * posterior),
+            lower_mm=(-0.5 * anterior, -0.5 * middle, -0.5 * posterior),
+            disc_mm=max(MIN_DISC_MM, gap * size * disc * float(rng.uniform(0.75, 1.15))),
+            waist=waist * float(rng.uniform(0.6, 1.4)),
+            notch=notch,
         )
+        shifted = _shifted_middle(body, dent * (0.5 - upper))
+        bodies.append(_with_surface(rng, shifted, settings, relief=relief, wear=wear))
     return bodies
+
+
+def _shifted_middle(body: Vertebra, by_mm: float) -> Vertebra:
+    """Both endplates' middle moved upwards: one dish deeper, the other flatter, the height as it was."""
+    (ua, um, up), (la, lm, lp) = body.upper_mm, body.lower_mm
+    return replace(body, upper_mm=(ua, um + by_mm, up), lower_mm=(la, lm + by_mm, lp))
+
+
+def _with_surface(
+    rng: np.random.Generator, body: Vertebra, settings: SpineSettings, *, relief: float, wear: float
+) -> Vertebra:
+    """Uneven, lopsided endplates, the vein behind, and the lips that come with the years."""
+    rough = relief * (0.6 + 0.8 * wear)
+    low, high = settings.dish_skew
+    at = rng.integers(0, 512, 2)
+    lip = settings.lip_of_wear_mm * wear
+    return replace(
+        body,
+        relief_mm=(rough * float(rng.uniform(0.5, 1.5)), rough * float(rng.uniform(0.5, 1.5))),
+        relief_at=(int(at[0]), int(at[1])),
+        dish_power=float(rng.uniform(*settings.dish_power)),
+        dish_skew=(float(rng.uniform(low, high)), float(rng.uniform(low, high))),
+        vein_mm=float(rng.uniform(*settings.vein_mm)) if rng.random() < 0.8 else 0.0,
+        lip_mm=lip * float(rng.uniform(0, 1)),
+        back_lip_mm=0.4 * lip * float(rng.uniform(0, 1)),
+    )
 
 
 def sagittal_tilts(rng: np.random.Generator, settings: SpineSettings) -> Floats:
@@ -101,10 +135,22 @@ def coronal_curve(rng: np.random.Generator, settings: SpineSettings) -> Floats:
     """Sideways position of every vertebra in mm, top to bottom: an offset and one or two arcs."""
     n = len(ALL_LEVELS)
     where = np.linspace(0, 1, n)
+    offset = rng.uniform(*settings.lateral_offset_mm)
+    if rng.random() < settings.strong_scoliosis_share:
+        return offset + _strong_curve(rng, settings, where)
     amplitude = rng.uniform(*settings.scoliosis_mm) * rng.choice([-1, 1]) * rng.uniform(0.2, 1) ** 1.5
     phase, waves = rng.uniform(0, 2 * math.pi), rng.uniform(0.6, 1.4)
-    offset = rng.uniform(*settings.lateral_offset_mm)
     return np.asarray(amplitude * np.sin(2 * math.pi * waves * where + phase) + offset)
+
+
+def _strong_curve(rng: np.random.Generator, settings: SpineSettings, where: Floats) -> Floats:
+    """A thoracic or lumbar arc, or one against the other; both ends stay near the midline."""
+    size = rng.uniform(*settings.strong_scoliosis_mm) * rng.choice([-1, 1])
+    if rng.random() < settings.double_curve_share:
+        chest, loins = (np.exp(-(((where - c) / 0.15) ** 2)) for c in (0.5, 0.84))
+        return np.asarray(size * (rng.uniform(0.6, 1.0) * chest - rng.uniform(0.6, 1.0) * loins))
+    top = float(rng.choice([rng.uniform(0.5, 0.62), rng.uniform(0.78, 0.86)]))
+    return np.asarray(size * np.exp(-(((where - top) / rng.uniform(0.14, 0.22)) ** 2)))
 
 
 def stack(bodies: list[Vertebra], tilts: Floats, sideways_mm: Floats) -> list[Vertebra]:
@@ -155,16 +201,24 @@ _SACRUM = (
 )
 
 
-def draw_sacrum(rng: np.random.Generator, l5: Vertebra, x_mm: float) -> list[Vertebra]:
-    """Five sacral and two coccygeal bodies, stacked downwards from the origin; label 0."""
+def draw_sacrum(
+    rng: np.random.Generator, l5: Vertebra, x_mm: float, *, is_lumbarised: bool = False
+) -> list[Vertebra]:
+    """Five sacral and two coccygeal bodies, stacked downwards from the origin; label 0.
+
+    A lumbarised first one is squarer, less tilted, and has a disc of its own below.
+    """
     size, turn = l5.half_depth_mm / 17.5, math.radians(float(rng.uniform(-10, 12)))
+    disc = float(rng.uniform(4.5, 8.0))
     end = np.array([0.0, 0.0])
     bodies = []
     for i, (height, depth, width, gap, tilt) in enumerate(_SACRUM):
-        theta = math.radians(tilt) + turn
+        is_free = is_lumbarised and i == 0
+        theta = math.radians(tilt + (10.0 if is_free else 0.0)) + turn
+        above = disc if is_lumbarised and i == 1 else gap
         axis = np.array([math.sin(theta), math.cos(theta)])
-        tall = height * size * float(rng.normal(1, 0.03))
-        centre = end - axis * (gap + 0.5 * tall)
+        tall = (26.0 if is_free else height) * size * float(rng.normal(1, 0.03))
+        centre = end - axis * (above + 0.5 * tall)
         end = centre - axis * 0.5 * tall
         half = 0.5 * tall
         bodies.append(
@@ -179,10 +233,13 @@ def draw_sacrum(rng: np.random.Generator, l5: Vertebra, x_mm: float) -> list[Ver
                 intact_mm=(tall, tall, tall),
                 upper_mm=(half, half, half),
                 lower_mm=(-half, -half, -half),
-                disc_mm=gap,
+                disc_mm=disc if is_free else above,
                 waist=0.08,
                 cortex_gain=0.72,
                 trabecular_hu=0.9 * l5.trabecular_hu,
+                is_squared=is_free,
+                relief_mm=(0.5 * l5.relief_mm[0], 0.3 * l5.relief_mm[1]),
+                relief_at=(31 * i, 77 * i),
             )
         )
     return bodies

@@ -15,6 +15,7 @@ Float = npt.NDArray[np.float32]
 
 BONE_SIZE = 128
 BONE_STEP_MM = 0.55
+MIXED_STRIATION = (0.25, 0.75)  # between them both textures are mixed
 NOISE_SIDE = 2048
 NOISE_KINDS = ("fine", "plain", "medium", "coarse")
 _NOISE_KERNELS = {
@@ -25,14 +26,17 @@ _NOISE_KERNELS = {
 }
 
 
-@lru_cache(maxsize=1)
-def bone_bank() -> Float:
-    """Periodic texture (x, z, y), unit variance: fine trabeculae, stretched along z, over slow blotches."""
+@lru_cache(maxsize=2)
+def bone_bank(is_striated: bool) -> Float:
+    """Periodic texture (x, z, y), unit variance, over slow blotches: fine trabeculae a little longer than wide
+    (young bone), or upright struts that alone are left (old bone).
+    """
     rng = np.random.default_rng(20260101)
     shape = (BONE_SIZE,) * 3
-    fine = gaussian_filter(rng.standard_normal(shape, np.float32), (1.2, 2.2, 1.2), mode="wrap")
+    waves = (1.15, 9.0, 1.15) if is_striated else (1.2, 2.2, 1.2)
+    fine = gaussian_filter(rng.standard_normal(shape, np.float32), waves, mode="wrap")
     slow = gaussian_filter(rng.standard_normal(shape, np.float32), 6.0, mode="wrap")
-    mixed = fine / fine.std() + 0.8 * slow / slow.std()
+    mixed = fine / fine.std() + (0.45 if is_striated else 0.8) * slow / slow.std()
     return np.ascontiguousarray(mixed / mixed.std(), dtype=np.float32)
 
 
@@ -47,11 +51,32 @@ def noise_bank(kind: str) -> Float:
     return np.ascontiguousarray(noise / noise.std(), dtype=np.float32)
 
 
-def bone_texture(x_mm: Float, z_mm: Float, y_mm: Float, scale: float, shift: tuple[int, int, int]) -> Float:
-    """Texture at the grid of places x, z, y (mm); `scale` stretches it; returns (x, z, y)."""
-    step = BONE_STEP_MM * scale
-    axes = (
-        (np.floor(axis / step).astype(np.int64) + s) % BONE_SIZE
-        for axis, s in zip((x_mm, z_mm, y_mm), shift, strict=True)
+def bone_texture(
+    x_mm: Float,
+    z_mm: Float,
+    y_mm: Float,
+    scale: float,
+    shift: tuple[int, int, int],
+    *,
+    striation: float = 0.0,
+    slant: float = 0.0,
+) -> Float:
+    """Texture at the grid of places x, z, y (mm); `scale` stretches it; returns (x, z, y).
+
+    `striation` from 0 (young) to 1 (only upright struts); these lean by `slant` (mm to the back per mm upwards).
+    """
+    per_mm = 1 / (BONE_STEP_MM * scale)
+    ix, iz = (
+        (np.floor(axis * np.float32(per_mm)).astype(np.int64) + s) % BONE_SIZE
+        for axis, s in zip((x_mm, z_mm), shift[:2], strict=True)
     )
-    return np.asarray(bone_bank()[np.ix_(*axes)])
+    upright = (y_mm[None, :] - np.float32(slant) * z_mm[:, None]) * np.float32(per_mm)
+    iy = (np.floor(upright).astype(np.int64) + shift[2]) % BONE_SIZE
+    where = (ix[:, None, None], iz[None, :, None], iy[None])
+    if striation <= MIXED_STRIATION[0]:
+        return np.asarray(bone_bank(False)[where])
+    if striation >= MIXED_STRIATION[1]:
+        return np.asarray(bone_bank(True)[where])
+    one, two = np.float32(1 - striation), np.float32(striation)
+    both = one * bone_bank(False)[where] + two * bone_bank(True)[where]
+    return np.asarray(both * np.float32(1 / np.hypot(one, two)))

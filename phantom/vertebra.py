@@ -115,6 +115,7 @@ class Vertebra:
     is_squared: bool = False  # drawn with broad processes: a transitional vertebra
     spots: tuple[Spot, ...] = ()
     cuts: tuple[Cut, ...] = ()
+    psi_rad: float = 0.0  # turned about the patient's axis (z), after the other two; see `posing.py`
 
     @property
     def heights_mm(self) -> Triple:
@@ -138,7 +139,10 @@ class Vertebra:
         """Unit vectors u, v, w of the body's frame in patient coordinates (x, y, z)."""
         st, ct = math.sin(self.theta_rad), math.cos(self.theta_rad)
         sp, cp = math.sin(self.phi_rad), math.cos(self.phi_rad)
-        return ((cp, 0.0, -sp), (-sp * st, ct, -cp * st), (sp * ct, st, cp * ct))
+        sz, cz = math.sin(self.psi_rad), math.cos(self.psi_rad)
+        upright = ((cp, 0.0, -sp), (-sp * st, ct, -cp * st), (sp * ct, st, cp * ct))
+        u, v, w = ((cz * x - sz * y, sz * x + cz * y, z) for x, y, z in upright)
+        return (u, v, w)
 
     def to_patient(self, u: float, v: float, w: float) -> Triple:
         """Patient coordinates of a point given in the body's frame."""
