@@ -18,8 +18,6 @@ def frame(grid: Grid, box: Box, body: Vertebra) -> tuple[Float, Float, Float]:
     dx, dy, dz = x - np.float32(cx), y - np.float32(cy), z - np.float32(cz)
     (ux, uy, uz), (vx, vy, vz), (wx, wy, wz) = (tuple(np.float32(c) for c in axis) for axis in body.axes)
     u = ux * dx + uz * dz
-    if uy != 0:
-        u = u + uy * dy
     if uy:  # only a patient who lies turned
         u = u + uy * dy
     return u, (vx * dx + vz * dz) + vy * dy, (wx * dx + wz * dz) + wy * dy
