@@ -10,7 +10,7 @@ import typer
 
 from flows.errors import Exit, exit_code_of
 from flows.settings import TRACEBACK_VARIABLE
-from flows.verbs import care, demo, export, model, status, sweep, train
+from flows.verbs import care, demo, export, model, status, sweep, train, twins
 
 app = typer.Typer(
     name="ovf",
@@ -30,6 +30,7 @@ app.command()(care.migrate)
 app.command()(care.backup)
 app.command()(care.forget)
 app.command()(demo.demo)
+app.command()(twins.twins)
 app.command()(train.train)
 app.add_typer(model.app, name="model")
 
