@@ -16,9 +16,11 @@ import numpy as np
 
 from phantom.anatomy import Anatomy, draw_patient
 from phantom.families import Family
+from phantom.gallery import has_hardware
 from phantom.protocol import KINDS, SEEN, TEST_SEEDS, UNSEEN, ProtocolError, ProtocolStudy, fingerprint_of
 from phantom.slabs import PhantomSlab, render_slab
 from phantom.truth import VertebraTruth
+from phantom.vertebra import OSTEOPOROTIC, PATHOLOGICAL, TRAUMATIC
 
 # Studies of each kind in each family; rare kinds only as far as SEEDS_PER_FAMILY patients hold them.
 QUOTA = {"positive": 30, "negative": 45, "traumatic": 3, "pathological": 3, "treated": 3}
@@ -77,8 +79,8 @@ def draw_studies(family: Family, first_seed: int, quota: Mapping[str, int]) -> l
 
 def _possible_kinds(patient: Anatomy) -> set[str]:
     """What a scan of the patient may turn out to be, before any is made."""
-    kinds = {body.cause for body in patient.thoracolumbar} & {"traumatic", "pathological"}
-    if any(body.is_treated for body in patient.thoracolumbar):
+    kinds = {body.cause for body in patient.thoracolumbar} & {TRAUMATIC, PATHOLOGICAL}
+    if any(has_hardware(body) for body in patient.thoracolumbar):
         kinds.add("treated")
     return kinds or {"positive", "negative"}
 
@@ -113,13 +115,13 @@ def _bare_slab(patient: Anatomy, seed: int, pixel_mm: float) -> PhantomSlab:
 def kind_of(bodies: tuple[VertebraTruth, ...]) -> str:
     """One of KINDS: what keeps a study out of AUC comes before its fractures."""
     shown = [body for body in bodies if body.is_visible]
-    if any(body.is_treated for body in shown):
+    if any(has_hardware(body) for body in shown):
         return "treated"
     causes = {body.cause for body in shown}
-    for cause in ("pathological", "traumatic"):
+    for cause in (PATHOLOGICAL, TRAUMATIC):
         if cause in causes:
             return cause
-    return "positive" if "osteoporotic" in causes else "negative"
+    return "positive" if OSTEOPOROTIC in causes else "negative"
 
 
 def has_cut_fracture(slab: PhantomSlab) -> bool:

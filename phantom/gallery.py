@@ -20,7 +20,7 @@ from PIL import Image
 
 from phantom.slabs import PhantomSlab
 from phantom.truth import VertebraTruth
-from phantom.vertebra import Vertebra
+from phantom.vertebra import OSTEOPOROTIC, PATHOLOGICAL, TRAUMATIC, Vertebra
 
 # What a scan can be an example of, the rarest first: a full gallery drops pictures of the most frequent.
 KINDS = ("hardware", "pathological", "traumatic", "fracture", "imitator", "sound")
@@ -46,8 +46,8 @@ _MEANINGS = {
     "grade-2": "grade 2",
     "grade-3": "grade 3",
     "traumatic": "traumatic fracture",
-    "pathological": "metastasis",
-    "treated": "treated with cement",
+    "pathological": "fracture by metastasis",
+    "treated": "cement or screws",
 }
 
 
@@ -123,13 +123,18 @@ def shown_kinds(slab: PhantomSlab) -> tuple[str, ...]:
 def kinds_of(shown: Sequence[VertebraTruth | Vertebra]) -> tuple[str, ...]:
     """What a scan that shows these bodies is an example of, the rarest first."""
     found = {
-        "hardware": any(body.is_treated for body in shown),
-        "pathological": any(body.cause == "pathological" for body in shown),
-        "traumatic": any(body.cause == "traumatic" for body in shown),
-        "fracture": any(body.cause == "osteoporotic" for body in shown),
+        "hardware": any(has_hardware(body) for body in shown),
+        "pathological": any(body.cause == PATHOLOGICAL for body in shown),
+        "traumatic": any(body.cause == TRAUMATIC for body in shown),
+        "fracture": any(body.cause == OSTEOPOROTIC for body in shown),
         "imitator": any(body.imitators for body in shown),
     }
     return tuple(kind for kind in KINDS if found.get(kind)) or ("sound",)
+
+
+def has_hardware(body: VertebraTruth | Vertebra) -> bool:
+    """Whether there is cement or a screw in a body."""
+    return body.is_treated or "screws" in body.disturbances
 
 
 def picture_of(slab: PhantomSlab, *, title: str, family: str, facts: Sequence[str]) -> Picture:
@@ -191,9 +196,9 @@ def _mark(mask: NDArray[np.bool_], body: VertebraTruth) -> Mark:
 
 
 def _look(body: VertebraTruth) -> str:
-    if body.is_treated:
+    if has_hardware(body):
         return "treated"
-    if body.cause in ("traumatic", "pathological"):
+    if body.cause in (TRAUMATIC, PATHOLOGICAL):
         return body.cause
     if body.grade:
         return f"grade-{body.grade}"
@@ -212,14 +217,22 @@ def facts_of(slab: PhantomSlab, *, age_years: float, sex: str) -> tuple[str, ...
         for body in slab.vertebrae
         if body.is_visible and body.cause
     ]
-    imitators = sorted({name for body in slab.vertebrae if body.is_visible for name in body.imitators})
+    shown = [body for body in slab.vertebrae if body.is_visible]
+    imitators = {name for body in shown for name in body.imitators}
+    disturbances = {name for body in shown for name in body.disturbances}
     return (
         f"{sex}, {age_years:.0f} years, {slab.coverage}",
         f"{scan.thickness_mm:g} mm slices every {scan.spacing_mm:.3g} mm, pixel {scan.in_plane_mm:.2f} mm, "
-        f"noise {scan.noise_hu:.0f} HU",
+        f"{scan.kernel} kernel, {scan.kvp} kV, noise {scan.noise_hu:.0f} HU",
         *found,
-        *([f"imitates: {', '.join(imitators)}"] if imitators else []),
+        *_named("imitates", imitators),
+        *_named("disturbs", disturbances),
     )
+
+
+def _named(what: str, names: set[str]) -> list[str]:
+    listed = ", ".join(name.replace("_", " ") for name in sorted(names))
+    return [f"{what}: {listed}"] if names else []
 
 
 def write_gallery(path: Path, pictures: Sequence[Picture], *, title: str, n_total: int) -> None:

@@ -19,8 +19,17 @@ import numpy as np
 
 from phantom.anatomy import Anatomy, draw_patient
 from phantom.families import BASE, Family
-from phantom.gallery import MOST_PICTURES, Selection, facts_of, picture_of, shown_kinds, write_gallery
+from phantom.gallery import (
+    MOST_PICTURES,
+    Selection,
+    facts_of,
+    has_hardware,
+    picture_of,
+    shown_kinds,
+    write_gallery,
+)
 from phantom.slabs import PhantomSlab, render_slab
+from phantom.vertebra import OSTEOPOROTIC, PATHOLOGICAL, TRAUMATIC
 
 FRACTURE_SHARE = 0.35  # of patients; as in a simulated hospital
 ARRAYS = (
@@ -103,7 +112,7 @@ def write_slab(path: Path, slab: PhantomSlab) -> int:
 
 def _truth_row(name: str, patient: Anatomy, slab: PhantomSlab) -> dict[str, Any]:
     shown = [body for body in slab.vertebrae if body.is_visible]
-    osteoporotic = [body for body in shown if body.cause == "osteoporotic"]
+    osteoporotic = [body for body in shown if body.cause == OSTEOPOROTIC]
     scan = slab.acquisition
     return {
         "slab": name,
@@ -116,16 +125,19 @@ def _truth_row(name: str, patient: Anatomy, slab: PhantomSlab) -> dict[str, Any]
         "worst_grade": slab.worst_grade,
         "n_fractures": len(osteoporotic),
         "fractured_levels": " ".join(body.level for body in osteoporotic),
-        "has_traumatic": int(any(body.cause == "traumatic" for body in shown)),
-        "has_pathological": int(any(body.cause == "pathological" for body in shown)),
-        "is_treated": int(any(body.is_treated for body in shown)),
+        "has_traumatic": int(any(body.cause == TRAUMATIC for body in shown)),
+        "has_pathological": int(any(body.cause == PATHOLOGICAL for body in shown)),
+        "has_hardware": int(any(has_hardware(body) for body in shown)),
         "imitators": " ".join(sorted({each for body in shown for each in body.imitators})),
+        "disturbances": " ".join(sorted({each for body in shown for each in body.disturbances})),
         "first_level": shown[0].level if shown else "",
         "last_level": shown[-1].level if shown else "",
         "has_contrast": int(patient.has_contrast),
         "thickness_mm": scan.thickness_mm,
         "spacing_mm": f"{scan.spacing_mm:.3f}",
         "in_plane_mm": f"{scan.in_plane_mm:.3f}",
+        "kvp": scan.kvp,
+        "kernel": scan.kernel,
         "noise_hu": f"{scan.noise_hu:.1f}",
     }
 
@@ -142,6 +154,7 @@ def _body_rows(name: str, slab: PhantomSlab) -> list[dict[str, Any]]:
             "is_recent": int(body.is_recent),
             "is_treated": int(body.is_treated),
             "imitators": " ".join(body.imitators),
+            "disturbances": " ".join(body.disturbances),
             "anterior_mm": f"{body.anterior_mm:.2f}",
             "middle_mm": f"{body.middle_mm:.2f}",
             "posterior_mm": f"{body.posterior_mm:.2f}",
