@@ -72,6 +72,10 @@ bench: setup  ## the benchmarks, or some rows: make bench ROWS=1,2 (docs/benchma
 	@$(BIN)/python -c 'import SimpleITK' 2>/dev/null || $(BIN)/pip install -q -c constraints.txt SimpleITK
 	$(BIN)/python -m benchmarks $(ROWS)
 
+.PHONY: coverage
+coverage: setup  ## how often the intervals of an audit hold the truth: 5,000 simulated hospitals (minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.coverage
+
 .PHONY: wheels
 wheels: setup  ## a folder of wheels, for machines without a network (docs/install-offline.md)
 	$(BIN)/python -m pip wheel -q -c constraints.txt --no-build-isolation -w wheels . pip setuptools
