@@ -57,18 +57,26 @@ def vary(name: str, **changes: Mapping[str, Any]) -> Family:
 
 
 _TEXTURE = (
-    vary("coarse-texture", bone={"texture_hu": (50.0, 95.0), "texture_scale": (1.6, 2.6)}),
+    vary(
+        "coarse-texture",
+        bone={"texture_hu": (55.0, 100.0), "texture_scale": (1.6, 2.6), "striation_from_years": 20.0},
+    ),
     vary(
         "smooth-texture",
-        bone={"texture_hu": (0.0, 12.0), "texture_scale": (0.4, 0.6), "plate_band_hu": (0.0, 12.0)},
+        bone={
+            "texture_hu": (0.0, 11.0),
+            "texture_scale": (0.4, 0.6),
+            "plate_band_hu": (0.0, 12.0),
+            "striation_per_year": 0.0,
+        },
     ),
     vary(
         "thick-cortex",
-        bone={"cortex_hu": (700.0, 1000.0), "cortex_mm": (1.3, 2.1), "corner_mm": (1.2, 2.2)},
+        bone={"cortex_hu": (760.0, 1050.0), "cortex_mm": (1.4, 2.2), "corner_mm": (1.2, 2.2)},
     ),
     vary(
         "thin-cortex",
-        bone={"cortex_hu": (120.0, 260.0), "cortex_mm": (0.3, 0.5), "trabecular_hu_at_20": 205.0},
+        bone={"cortex_hu": (130.0, 300.0), "cortex_mm": (0.3, 0.5), "trabecular_hu_at_20": 205.0},
     ),
 )
 _NOISE = (
@@ -79,46 +87,76 @@ _NOISE = (
     vary("iterative", scanner={"noise_hu": (2.0, 7.0), "blur": (0.18, 0.3)}),
 )
 _SPINE = (
-    vary("kyphotic", spine={"kyphosis_scale": (1.5, 2.1), "disc_scale": (0.4, 0.75)}),
-    vary("scoliotic", spine={"scoliosis_mm": (13.0, 28.0), "lateral_offset_mm": (-10.0, 10.0)}),
-    vary("flat-back", spine={"kyphosis_scale": (0.2, 0.55), "lordosis_scale": (0.0, 0.3)}),
+    vary("kyphotic", spine={"kyphosis_scale": (1.6, 2.2), "disc_scale": (0.35, 0.7)}),
+    vary("scoliotic", spine={"scoliosis_mm": (12.0, 28.0), "strong_scoliosis_share": 0.6}),
+    vary("flat-back", spine={"kyphosis_scale": (0.2, 0.55), "lordosis_scale": (0.0, 0.25)}),
+    vary(
+        "worn",
+        spine={
+            "relief_mm": (0.4, 0.8),
+            "lip_of_wear_mm": 6.5,
+            "disc_of_wear": 0.65,
+            "dish_power": (1.6, 2.2),
+            "concavity": (0.1, 0.17),
+        },
+    ),
 )
 _BODY = (
     vary("slender", body={"habitus": (0.72, 0.86), "front_fat_mm": (1.5, 7.0), "back_fat_mm": (1.0, 5.0)}),
     vary("obese", body={"habitus": (1.32, 1.6), "front_fat_mm": (40.0, 80.0), "back_fat_mm": (24.0, 50.0)}),
 )
 _SCANNER = (
-    vary("sharp-kernel", scanner={"sharpen": (1.0, 1.7), "blur": (0.0, 0.02), "noise_hu": (25.0, 55.0)}),
+    vary(
+        "sharp-kernel",
+        scanner={"kernel_weights": (0.0, 0.0, 0.3, 0.7), "sharpen": (1.0, 1.7), "noise_hu": (20.0, 45.0)},
+    ),
     vary(
         "thin-slices",
         scanner={"thickness_mm": (0.5, 0.625), "thickness_weights": (0.4, 0.6), "pixel_mm": (0.5, 0.62)},
     ),
     vary("thick-slices", scanner={"thickness_mm": (3.75, 5.0), "thickness_weights": (0.3, 0.7)}),
-    vary("low-kv", scanner={"bone_gain": (1.18, 1.42), "hu_offset": (8.0, 25.0)}),
+    vary("low-kv", scanner={"kvp": (70, 80), "kvp_weights": (0.5, 0.5), "hu_offset": (8.0, 25.0)}),
     vary("coarse-matrix", scanner={"coarse_share": 1.0, "coarse_pixel_mm": (1.7, 2.4)}),
 )
 _FRACTURE = (
     vary(
         "subtle-fractures",
-        fracture={"worst_grade_weights": (0.82, 0.16, 0.02), "imitator_share": 0.85, "recent_share": 0.0},
+        fracture={
+            "worst_grade_weights": (0.82, 0.16, 0.02),
+            "imitator_share": 0.85,
+            "recent_share": 0.0,
+            "broken_rim_share": 0.05,
+            "bulge_share": 0.0,
+        },
     ),
     vary(
         "severe-fractures",
         fracture={
             "worst_grade_weights": (0.1, 0.35, 0.55),
-            "extra_fractures": (0.25, 0.3, 0.25, 0.2),
+            "extra_fractures": (0.2, 0.25, 0.2, 0.15, 0.1, 0.1),
             "recent_share": 0.6,
+            "broken_rim_share": 0.5,
+            "bulge_share": 0.5,
         },
+    ),
+    vary(
+        "disturbed",
+        fracture={"cement_share": 0.2, "hardware_share": 0.15, "metastasis_share": 0.25, "trauma_share": 0.2},
     ),
 )
 _SEVERAL = (
     vary(
         "other-hospital",
         bone={"texture_hu": (40.0, 75.0), "texture_scale": (0.4, 0.6), "cortex_hu": (650.0, 950.0)},
-        spine={"kyphosis_scale": (1.2, 1.8), "concavity": (0.08, 0.14), "waist": (0.0, 0.03)},
+        spine={
+            "kyphosis_scale": (1.3, 1.9),
+            "concavity": (0.1, 0.16),
+            "waist": (0.0, 0.02),
+            "notch": (0.08, 0.14),
+        },
         body={"habitus": (0.75, 1.0), "front_fat_mm": (2.0, 20.0)},
-        scanner={"noise_hu": (30.0, 60.0), "hu_offset": (-30.0, -10.0), "bone_gain": (0.76, 0.9)},
-        fracture={"shape_weights": (0.25, 0.35, 0.4)},
+        scanner={"noise_hu": (30.0, 60.0), "hu_offset": (-30.0, -10.0), "bone_gain": (0.8, 0.96)},
+        fracture={"shape_weights": (0.2, 0.3, 0.5), "cleft_share": 0.3},
     ),
 )
 

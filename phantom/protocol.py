@@ -39,6 +39,7 @@ SEEN = (
     "thick-slices",
     "coarse-matrix",
     "severe-fractures",
+    "disturbed",
 )
 # One or more of each axis, and one that changes all of them at once.
 UNSEEN = (
@@ -47,6 +48,7 @@ UNSEEN = (
     "low-dose",
     "kyphotic",
     "flat-back",
+    "worn",
     "obese",
     "sharp-kernel",
     "low-kv",

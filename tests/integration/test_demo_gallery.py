@@ -20,7 +20,11 @@ PATIENTS = 2
 
 @pytest.fixture(scope="module")
 def slab() -> PhantomSlab:
-    return render_slab(draw_patient(8, has_fracture=True, coverage="spine"), seed=1)
+    """A fractured spine without anything that hides it."""
+    patients = (draw_patient(seed, has_fracture=True, coverage="spine") for seed in range(8, 40))
+    return render_slab(
+        next(p for p in patients if not any(body.disturbances for body in p.thoracolumbar)), seed=1
+    )
 
 
 @pytest.mark.slow
