@@ -41,9 +41,15 @@ def paint_arch(canvas: Float, grid: Grid, patient: Anatomy, body: Vertebra) -> N
     bars = [_spinous(body, lumbar, order)]
     for side in (-1.0, 1.0):
         bars += _side(body, lumbar, side)
-    shell, core = patient.cortex_hu * 0.95, 0.7 * body.trabecular_hu + 90
+    shell, core = patient.cortex_hu * 0.9, 0.8 * body.trabecular_hu + 40
     for bar in bars:
         paint_bar(canvas, grid, body, bar, shell_hu=shell, core_hu=core)
+
+
+def _vary(body: Vertebra, k: int, low: float, high: float) -> float:
+    """A number between two limits that belongs to this body, whoever asks."""
+    a, b = body.relief_at
+    return low + (high - low) * ((a * 769 + b * 409 + k * 577) % 997) / 996
 
 
 def _spinous(body: Vertebra, lumbar: float, order: int) -> Bar:
@@ -51,18 +57,18 @@ def _spinous(body: Vertebra, lumbar: float, order: int) -> Bar:
     h = max(body.intact_mm)
     behind = body.half_depth_mm + CANAL_DEPTH_MM
     mid = math.sin(math.pi * float(np.clip((order - 4) / 10, 0, 1)))  # steepest at T5-T8
-    slope = (30 + 28 * mid) * (1 - lumbar) + 9 * lumbar
-    length = (16 + 5 * mid) * (1 - lumbar) + 15.5 * lumbar
-    tall = (4.6 * (1 - lumbar) + 0.34 * h * lumbar) * (1.0 + 0.0 * order)
+    slope = (30 + 27 * mid) * (1 - lumbar) + 14 * lumbar + _vary(body, 1, -7, 7)
+    length = ((16 + 5 * mid) * (1 - lumbar) + 13.5 * lumbar) * _vary(body, 2, 0.85, 1.12)
+    tall = (4.0 * (1 - lumbar) + 0.27 * h * lumbar) * _vary(body, 3, 0.8, 1.2)
     s, c = math.sin(math.radians(slope)), math.cos(math.radians(slope))
     return Bar(
-        centre=(0.0, behind + 1 + c * length, -0.16 * h - s * length - 0.16 * h * lumbar),
-        half=(3.0 + 0.6 * lumbar, length, tall),
+        centre=(_vary(body, 4, -1, 1), behind + c * length, -0.16 * h - s * length - 0.14 * h * lumbar),
+        half=(2.9 + 0.6 * lumbar, length, tall),
         slope_deg=slope,
-        taper=-0.22 + 0.4 * lumbar,
+        taper=(-0.3 + 0.55 * lumbar) * _vary(body, 5, 0.5, 1.4),
         widen=0.3,
-        bend_mm=1.5 * (1 - lumbar),
-        shell_mm=1.3,
+        bend_mm=1.8 * (1 - lumbar) + 0.8 * lumbar,
+        shell_mm=_vary(body, 6, 0.9, 1.4),
     )
 
 
@@ -80,7 +86,7 @@ def _side(body: Vertebra, lumbar: float, side: float) -> list[Bar]:
         Bar(
             (side * 6.0, behind + 1.2, -0.16 * h),
             (7.5, 2.7, 0.4 * h),
-            slope_deg=16,
+            slope_deg=_vary(body, 7, 10, 22),
             yaw_deg=-side * 33,
             shell_mm=1.2,
         ),  # lamina

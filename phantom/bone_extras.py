@@ -16,7 +16,7 @@ from phantom.vertebra import Cut, Spot, Triple, Vertebra
 
 SHELL_EATEN_MM = 1.5  # how far a lesion that destroys the shell reaches past it, by eye
 SOFT_MM = 0.8  # softness of what is painted inside a body
-BRIDGE_POINTS = 9
+BRIDGE_POINTS = 12
 
 
 def paint_contents(
@@ -95,11 +95,11 @@ def _bridge(patient: Anatomy, body: Vertebra, below: Vertebra) -> list[Blob]:
     ]
     if "ossified_ligament" in body.imitators:
         top = np.array(body.to_patient(0, -0.98 * body.half_depth_mm, body.upper_mm[0] - 2))
-        points += [top + t * (start - top) + forward * 0.4 * body.bridge_mm for t in np.linspace(0, 1, 8)]
+        points += [top + t * (start - top) + forward * 0.4 * body.bridge_mm for t in np.linspace(0, 1, 12)]
     wide = 0.5 * body.half_width_mm
     thick = 1.4 + 0.22 * body.bridge_mm
     step = float(np.linalg.norm(end - start)) / BRIDGE_POINTS
-    return [_shell(patient, body, p, (wide, thick, max(1.4, 0.9 * step))) for p in points]
+    return [_shell(patient, body, p, (wide, thick, max(2.0, 1.4 * step))) for p in points]
 
 
 def _ossified(patient: Anatomy, body: Vertebra, below: Vertebra) -> list[Blob]:

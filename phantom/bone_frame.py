@@ -87,7 +87,7 @@ def paint_bar(
     across *= across
     q = du * np.float32(1 / hu_)
     q = q * q
-    inside = (1 - (along * along + across * across + q)) * np.float32(0.4 * min(bar.half))
+    inside = (1 - np.sqrt(along * along + across * across + q)) * np.float32(min(bar.half))
     width = max(grid.y_width_mm, 0.6 * grid.z_width_mm)
     view = canvas[box]
     blend(view, soft(inside, width), shell_hu)

@@ -42,14 +42,18 @@ def roughness(body: Vertebra, u: npt.ArrayLike, v: npt.ArrayLike, is_upper: bool
     return np.asarray(relief_bank()[iu, iv])
 
 
-def surface(body: Vertebra, u: Float, v: Float, is_upper: bool) -> Float:
-    """w of one endplate at (u, v), mm. At u = 0 it goes exactly through the three heights of the truth."""
+def dish(body: Vertebra, u: Float, v: Float, is_upper: bool) -> Float:
+    """w of the smooth part of one endplate at (u, v), mm: through the three heights of the truth at u = 0."""
     a, m, p = body.upper_mm if is_upper else body.lower_mm
-    reach = np.float32(RIM * body.half_depth_mm)
-    qv = v / reach
+    qv = v * np.float32(1 / (RIM * body.half_depth_mm))
     flat = np.float32(0.5 * (a + p)) + qv * np.float32(0.5 * (p - a))
     lean = 1 + np.float32(body.lateral_tilt / body.half_width_mm) * u
-    out = flat - _dish(body, qv, u, is_upper) * lean * np.float32(0.5 * (a + p) - m)
+    return np.asarray(flat - _dish(body, qv, u, is_upper) * lean * np.float32(0.5 * (a + p) - m))
+
+
+def detail(body: Vertebra, u: Float, v: Float, is_upper: bool) -> Float:
+    """What roughness and pits add to the smooth endplate, mm upwards; nothing at the places of the truth."""
+    out = np.zeros_like(v)
     amplitude = body.relief_mm[0 if is_upper else 1]
     if amplitude > 0:
         out += np.float32(amplitude) * (roughness(body, u, v, is_upper) - _at_places(body, v, is_upper))
@@ -57,7 +61,7 @@ def surface(body: Vertebra, u: Float, v: Float, is_upper: bool) -> Float:
         if node.is_upper == is_upper:
             depth = np.float32(node.depth_mm if is_upper else -node.depth_mm)
             out -= _pit(node.u_mm, node.v_mm, node.radius_mm, u, v) * depth
-    return np.asarray(out, np.float32)
+    return out
 
 
 def _dish(body: Vertebra, qv: Float, u: Float, is_upper: bool) -> Float:
@@ -98,16 +102,16 @@ def plate_over(body: Vertebra, dx: Float, dy: Float, is_upper: bool) -> tuple[Fl
     # The plane through the front and the back height gives the first guess, exact for a flat endplate.
     dz = (np.float32(0.5 * (a + p)) + slope * across - side) / (wz - slope * vz)
     for _ in range(ROUNDS):
-        w = surface(body, aside + uz * dz, across + vz * dz, is_upper)
-        dz = (w - side) / wz
-    return dz, _steepness(w, dx, dy)
+        dz = (dish(body, aside + uz * dz, across + vz * dz, is_upper) - side) / wz
+    # Steep pits would make the search wander: they are added where the smooth endplate lies.
+    dz = dz + detail(body, aside + uz * dz, across + vz * dz, is_upper) / wz
+    return dz, _steepness(side + wz * dz, dy)
 
 
-def _steepness(w: Float, dx: Float, dy: Float) -> Float:
+def _steepness(w: Float, dy: Float) -> Float:
     """Length of a slanting surface over its length seen from above, so that shells keep their thickness."""
     if w.shape[1] < 3:
         return np.ones_like(w)
     rise = np.zeros_like(w)
-    step = np.float32(dy[0, 1] - dy[0, 0])
-    rise[:, 1:-1] = (w[:, 2:] - w[:, :-2]) / (2 * step)
+    rise[:, 1:-1] = (w[:, 2:] - w[:, :-2]) * np.float32(0.5 / (dy[0, 1] - dy[0, 0]))
     return np.asarray(np.sqrt(1 + np.minimum(rise * rise, 4)))

@@ -31,7 +31,7 @@ class SpineSettings:
     disc_scale: Range = (0.5, 1.15)
     height_jitter: float = 0.018
     concavity: Range = (0.02, 0.12)
-    waist: Range = (0.01, 0.12)
+    waist: Range = (0.02, 0.16)
     notch: Range = (0.0, 0.09)
     relief_mm: Range = (0.05, 0.42)
     dish_power: Range = (1.7, 5.0)
@@ -57,8 +57,8 @@ class BoneSettings:
     cortex_mm: Range = (0.45, 1.5)
     corner_mm: Range = (0.1, 1.3)
     plate_band_hu: Range = (0.0, 80.0)
-    texture_hu: Range = (10.0, 55.0)
-    texture_scale: Range = (0.55, 1.6)
+    texture_hu: Range = (8.0, 48.0)
+    texture_scale: Range = (0.5, 1.4)
     striation_from_years: float = 40.0  # cross struts go first: upright ones are left (Mosekilde 1988)
     striation_per_year: float = 0.022
     striation_sd: float = 0.25

@@ -33,10 +33,10 @@ def bone_bank(is_striated: bool) -> Float:
     """
     rng = np.random.default_rng(20260101)
     shape = (BONE_SIZE,) * 3
-    waves = (1.15, 9.0, 1.15) if is_striated else (1.2, 2.2, 1.2)
+    waves = (0.95, 8.0, 0.95) if is_striated else (1.2, 2.2, 1.2)
     fine = gaussian_filter(rng.standard_normal(shape, np.float32), waves, mode="wrap")
     slow = gaussian_filter(rng.standard_normal(shape, np.float32), 6.0, mode="wrap")
-    mixed = fine / fine.std() + (0.45 if is_striated else 0.8) * slow / slow.std()
+    mixed = fine / fine.std() + (0.35 if is_striated else 0.7) * slow / slow.std()
     return np.ascontiguousarray(mixed / mixed.std(), dtype=np.float32)
 
 
