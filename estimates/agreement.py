@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import norm
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.inter_rater import cohens_kappa as statsmodels_cohen
 from statsmodels.stats.inter_rater import fleiss_kappa as statsmodels_fleiss
@@ -43,7 +44,8 @@ def cohens_kappa(
 ) -> Estimate:
     """Cohen's kappa (p_o − p_e)/(1 − p_e) of a square table of counts, first reader in rows. Cohen 1960.
 
-    Interval: asymptotic normal, clipped to [−1, 1] (Fleiss, Cohen & Everitt 1969, as in statsmodels). Refused
+    Interval: asymptotic normal, clipped to [−1, 1] (Fleiss, Cohen & Everitt 1969, as in statsmodels); with
+    full agreement, where that has no width, a lower limit by Monte Carlo. Refused
     when both readers always gave the same one answer: kappa is 0/0 there.
     """
     counts = np.asarray(table, dtype=np.int64)
@@ -51,13 +53,27 @@ def cohens_kappa(
         raise ValueError("kappa needs a square table of counts")
     if ((counts.sum(axis=0) > 0) | (counts.sum(axis=1) > 0)).sum() < 2:
         raise Refused("kappa is undefined: both readers gave one and the same answer to every scan")
-    kind = {"linear": "linear", "quadratic": "fc", None: None}[weights]
-    found = statsmodels_cohen(counts, weights=kind, return_results=True, alpha=1 - confidence)
-    value = float(found.kappa)
-    low, high = max(-1.0, float(found.kappa_low)), min(1.0, float(found.kappa_upp))
+    found = statsmodels_cohen(counts, wt=weights, return_results=True)
+    value, error = float(found.kappa), float(found.std_kappa)
+    z = float(norm.ppf(tails(confidence)[1]))
+    low, high, method = max(-1.0, value - z * error), min(1.0, value + z * error), "asymptotic"
+    if error < 1e-9:  # full agreement: the formula gives no width to a table of any size
+        low, method = _low_of_full_agreement(counts, tails(confidence)[0]), "lower limit by Monte Carlo"
     agreed, n = int(np.trace(counts)), int(counts.sum())
-    method = f"Cohen's kappa, {weights or 'no'} weights, asymptotic"
+    method = f"Cohen's kappa, {weights or 'no'} weights, {method}"
     return Estimate("kappa", value, min(low, value), max(high, value), method, agreed, n, given, confidence)
+
+
+def _low_of_full_agreement(counts: np.ndarray, at: float) -> float:
+    """Quantile of unweighted kappa over Dirichlet draws, half a pseudo-scan shared by the cells off the diagonal."""
+    size = len(counts)
+    off = 0.5 / (size * (size - 1))
+    shares = (
+        np.random.default_rng(0).dirichlet((counts + off).ravel(), BOOTSTRAP_DRAWS).reshape(-1, size, size)
+    )
+    agreed = np.trace(shares, axis1=1, axis2=2)
+    by_chance = (shares.sum(axis=1) * shares.sum(axis=2)).sum(axis=1)
+    return float(np.quantile((agreed - by_chance) / (1 - by_chance), at))
 
 
 def fleiss_kappa(table: ArrayLike, *, given: str = "", confidence: float = 0.95, seed: int = 0) -> Estimate:

@@ -53,6 +53,9 @@ class AuditReads:
     def cases(self, classes: tuple[str, ...] | None = None) -> FloatArray:
         """Cases per cell, of the named classes or of all. ValueError for a class that does not exist."""
         wanted = self.classes if classes is None else classes
+        unknown = [name for name in wanted if name not in self.classes]
+        if unknown:
+            raise ValueError(f"no class of cases is called {', '.join(unknown)}")
         places = [self.classes.index(name) for name in wanted]
         return np.array([sum(row.cases[i] for i in places) for row in self.cells], dtype=np.float64)
 

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import ks_2samp
 
-from estimates.result import Refused
+from estimates.result import FloatArray, Refused
 
 PERMUTATIONS = 999
+_BATCH_VALUES = 2_000_000  # places shuffled at once
 MIN_VALUES = 20  # below this a night can hardly differ from anything
 
 
@@ -52,15 +53,25 @@ def ks_drift(
     order = np.argsort(both, kind="stable")
     last = np.flatnonzero(np.r_[np.diff(both[order]) > 0, True])  # distances count after each tied group
     is_new = np.arange(len(both)) >= len(old)
-    drawn = np.array([_distance(rng.permutation(is_new), last) for _ in range(permutations)])
+    drawn = _shuffled_distances(is_new, last, permutations, rng)
     p_value = (1 + int((drawn >= distance - 1e-12).sum())) / (permutations + 1)
     return Drift(
         distance, float(np.quantile(drawn, 1 - false_alarm, method="higher")), p_value, len(old), len(now)
     )
 
 
-def _distance(is_new: np.ndarray, last: np.ndarray) -> float:
-    """Kolmogorov-Smirnov distance of values in order of size, told apart by `is_new`."""
-    new = np.cumsum(is_new) / is_new.sum()
-    old = np.cumsum(~is_new) / (~is_new).sum()
-    return float(np.abs(new - old)[last].max())
+def _shuffled_distances(
+    is_new: np.ndarray, last: np.ndarray, permutations: int, rng: np.random.Generator
+) -> FloatArray:
+    """(permutations,) distances after shuffling who is new; values in order, `last` closes each tied group."""
+    batch = max(1, _BATCH_VALUES // len(is_new))
+    sizes = [min(batch, permutations - done) for done in range(0, permutations, batch)]
+    share = is_new.mean()
+    place = np.arange(1, len(is_new) + 1)[last]
+    distances = []
+    for size in sizes:
+        new = np.cumsum(rng.permuted(np.tile(is_new, (size, 1)), axis=1), axis=1)[:, last]
+        # new/m − (place − new)/n, with m = share·N and n = (1 − share)·N
+        gap = (new - share * place) / (share * (1 - share) * len(is_new))
+        distances.append(np.abs(gap).max(axis=1))
+    return np.concatenate(distances)
