@@ -1,4 +1,4 @@
-"""What stands beside a CT series in a study: localizers, dose reports, screen captures, multi-frame twins."""
+"""What stands beside a CT series in a study: localizers, dose reports, screen captures."""
 
 from __future__ import annotations
 
@@ -7,35 +7,44 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from phantom.dicom import (
     CORONAL,
-    HEAD_FIRST_SUPINE,
     SAGITTAL,
-    Point,
     apply_tags,
     base_header,
-    decimal_string,
-    describe_pixels,
-    stored_pixels,
+    item_of,
     write_ct_series,
+    write_object,
 )
-from phantom.dicom_bytes import encode_dataset, file_head, make_uid, pixel_element
+from phantom.dicom_bytes import make_uid
+from phantom.enhanced import write_enhanced
 from phantom.volume import PhantomVolume
 
-ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
+__all__ = ["write_dose_report", "write_enhanced", "write_localizers", "write_screen_capture"]
+
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 DOSE_REPORT = "1.2.840.10008.5.1.4.1.1.88.67"
-
-
-def _write(path: Path, dataset: Dataset, body_end: bytes = b"") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    head = file_head(str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), ExplicitVRLittleEndian)
-    path.write_bytes(head + encode_dataset(dataset, ExplicitVRLittleEndian) + body_end)
-    return path
+# Elements of the CT image and acquisition that neither a report nor a capture has.
+_CT_ONLY = (
+    "ImageType",
+    "KVP",
+    "SliceThickness",
+    "ConvolutionKernel",
+    "GantryDetectorTilt",
+    "XRayTubeCurrent",
+    "ExposureTime",
+    "BodyPartExamined",
+    "PatientPosition",
+    "AcquisitionNumber",
+    "AcquisitionDate",
+    "AcquisitionTime",
+    "FrameOfReferenceUID",
+    "PositionReferenceIndicator",
+    "ProtocolName",
+)
 
 
 def write_localizers(
@@ -43,7 +52,6 @@ def write_localizers(
 ) -> list[Path]:
     """A frontal and a lateral scout: means of the volume, as one series of two differently turned images."""
     hu, (dz, dy, dx) = volume.volume_zyx_hu, volume.spacing_mm
-    own = dict(tags) | {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"], "SeriesDescription": "SCOUT"}
     paths = []
     for k, (axis, across, orientation) in enumerate(((1, dx, CORONAL), (2, dy, SAGITTAL))):
         scout = np.rint(hu.mean(axis=axis, dtype=np.float32) * 2.5 + 900).astype(np.int16)
@@ -53,7 +61,7 @@ def write_localizers(
             spacing_mm=(across, dz, across),
             origin_xyz_mm=volume.origin_xyz_mm,
             orientation=orientation,
-            tags=own,
+            tags=tags,
             slice_tags=lambda _, n=k + 1: {"InstanceNumber": n},  # type: ignore[misc]
             names=f"SC{k + 1:03d}",
             seed=f"{seed} scout {k}",
@@ -61,22 +69,55 @@ def write_localizers(
     return paths
 
 
-def write_dose_report(directory: Path, tags: Mapping[str, Any], seed: object) -> Path:
-    """A radiation dose structured report with one container; no pixels."""
+def _paper_header(tags: Mapping[str, Any], seed: object) -> Dataset:
     ds = base_header(seed)
     apply_tags(ds, tags)
-    for keyword in ("ImageType", "KVP", "SliceThickness", "ConvolutionKernel", "GantryDetectorTilt"):
-        apply_tags(ds, {keyword: None})
+    apply_tags(ds, dict.fromkeys(_CT_ONLY))
+    return ds
+
+
+def write_dose_report(directory: Path, tags: Mapping[str, Any], seed: object) -> Path:
+    """A radiation dose structured report (PS3.16 TID 10011, shortened); no pixels."""
+    rng = np.random.default_rng(_number(seed))
+    ds = _paper_header(tags, seed)
     ds.SOPClassUID, ds.Modality = DOSE_REPORT, "SR"
     ds.SOPInstanceUID = make_uid(seed, "dose")
-    ds.SeriesDescription, ds.SeriesNumber = "Dose Report", "999"
-    ds.CompletionFlag, ds.VerificationFlag, ds.ValueType = "COMPLETE", "UNVERIFIED", "CONTAINER"
-    ds.ContinuityOfContent = "SEPARATE"
-    concept = Dataset()
-    concept.CodeValue, concept.CodingSchemeDesignator = "113701", "DCM"
-    concept.CodeMeaning = "X-Ray Radiation Dose Report"
-    ds.ConceptNameCodeSequence = [concept]
-    return _write(directory / "DR001", ds)
+    ds.CompletionFlag, ds.VerificationFlag = "COMPLETE", "UNVERIFIED"
+    ds.PerformedProcedureCodeSequence, ds.ReferencedPerformedProcedureStepSequence = [], []
+    ds.ValueType, ds.ContinuityOfContent = "CONTAINER", "SEPARATE"
+    ds.ConceptNameCodeSequence = [_code("113701", "DCM", "X-Ray Radiation Dose Report")]
+    ds.ContentTemplateSequence = [item_of(MappingResource="DCMR", TemplateIdentifier="10011")]
+    index = float(rng.uniform(4, 16))
+    length_cm = float(rng.uniform(30, 70))
+    ds.ContentSequence = [
+        _text("121058", "DCM", "Procedure reported", ("77477000", "SCT", "Computed Tomography X-Ray")),
+        _measure("113830", "Mean CTDIvol", index, "mGy"),
+        _measure("113838", "DLP", index * length_cm, "mGy.cm"),
+    ]
+    return write_object(directory / "DR001", ds, ExplicitVRLittleEndian)
+
+
+def _code(value: str, scheme: str, meaning: str) -> Dataset:
+    return item_of(CodeValue=value, CodingSchemeDesignator=scheme, CodeMeaning=meaning)
+
+
+def _text(value: str, scheme: str, meaning: str, answer: tuple[str, str, str]) -> Dataset:
+    return item_of(
+        RelationshipType="HAS CONCEPT MOD",
+        ValueType="CODE",
+        ConceptNameCodeSequence=[_code(value, scheme, meaning)],
+        ConceptCodeSequence=[_code(*answer)],
+    )
+
+
+def _measure(value: str, meaning: str, number: float, unit: str) -> Dataset:
+    measured = item_of(NumericValue=f"{number:.2f}", MeasurementUnitsCodeSequence=[_code(unit, "UCUM", unit)])
+    return item_of(
+        RelationshipType="CONTAINS",
+        ValueType="NUM",
+        ConceptNameCodeSequence=[_code(value, "DCM", meaning)],
+        MeasuredValueSequence=[measured],
+    )
 
 
 def write_screen_capture(directory: Path, tags: Mapping[str, Any], seed: object) -> Path:
@@ -85,89 +126,17 @@ def write_screen_capture(directory: Path, tags: Mapping[str, Any], seed: object)
     rows, columns = 96, 128
     picture = np.zeros((rows, columns, 3), np.uint8)
     picture[8:-8:12, 8 : 8 + int(rng.integers(30, 100))] = (200, 200, 40)
-    ds = base_header(seed)
-    apply_tags(ds, tags)
+    ds = _paper_header(tags, seed)
     ds.SOPClassUID, ds.SOPInstanceUID = SECONDARY_CAPTURE, make_uid(seed, "capture")
     ds.ImageType, ds.ConversionType = ["DERIVED", "SECONDARY", "SCREEN SAVE"], "WSD"
-    ds.SeriesDescription, ds.SeriesNumber = "Exam Summary", "998"
     ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PlanarConfiguration = 3, "RGB", 0
     ds.Rows, ds.Columns = rows, columns
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 8, 8, 7, 0
+    ds.BurnedInAnnotation = "YES"
     ds.PixelData = picture.tobytes()
     ds["PixelData"].VR = "OB"
-    return _write(directory / "SS001", ds)
+    return write_object(directory / "SS001", ds, ExplicitVRLittleEndian)
 
 
 def _number(seed: object) -> int:
     return int(make_uid(seed, "number").rsplit(".", 1)[1]) % 2**32
-
-
-def write_enhanced(
-    path: Path,
-    volume_zyx_hu: npt.NDArray[np.int16],
-    *,
-    spacing_mm: Point,
-    origin_xyz_mm: Point,
-    step_xyz_mm: Point,
-    tags: Mapping[str, Any],
-    seed: object,
-) -> Path:
-    """The series as one enhanced multi-frame CT object, geometry in its functional groups."""
-    ds = base_header(seed)
-    describe_pixels(
-        ds,
-        shape=(volume_zyx_hu.shape[1], volume_zyx_hu.shape[2]),
-        bits_stored=16,
-        is_signed=True,
-        slope=1,
-        intercept=0,
-        padding=None,
-    )
-    apply_tags(ds, tags)
-    for keyword in (
-        "RescaleIntercept",
-        "RescaleSlope",
-        "RescaleType",
-        "SliceThickness",
-        "WindowCenter",
-        "WindowWidth",
-    ):
-        apply_tags(ds, {keyword: None})
-    ds.SOPClassUID, ds.SOPInstanceUID = ENHANCED_CT, make_uid(seed, "enhanced")
-    ds.ImageType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
-    ds.NumberOfFrames, ds.InstanceNumber = len(volume_zyx_hu), "1"
-    ds.SharedFunctionalGroupsSequence = [_shared_groups(spacing_mm)]
-    ds.PerFrameFunctionalGroupsSequence = [
-        _frame_groups(k, [o + k * s for o, s in zip(origin_xyz_mm, step_xyz_mm, strict=True)])
-        for k in range(len(volume_zyx_hu))
-    ]
-    values = stored_pixels(volume_zyx_hu, slope=1, intercept=0, is_signed=True, bits_stored=16)
-    return _write(path, ds, pixel_element(values, ExplicitVRLittleEndian, 16))
-
-
-def _item(**values: Any) -> Dataset:
-    item = Dataset()
-    apply_tags(item, values)
-    return item
-
-
-def _shared_groups(spacing_mm: Point) -> Dataset:
-    spacing = [decimal_string(v) for v in spacing_mm[1:]]
-    return _item(
-        PixelMeasuresSequence=[_item(SliceThickness=decimal_string(spacing_mm[0]), PixelSpacing=spacing)],
-        PlaneOrientationSequence=[
-            _item(ImageOrientationPatient=[decimal_string(v) for v in HEAD_FIRST_SUPINE])
-        ],
-        PixelValueTransformationSequence=[_item(RescaleIntercept="0", RescaleSlope="1", RescaleType="HU")],
-        CTImageFrameTypeSequence=[_item(FrameType=["ORIGINAL", "PRIMARY", "VOLUME", "NONE"])],
-    )
-
-
-def _frame_groups(k: int, place: list[float]) -> Dataset:
-    position = [decimal_string(v) for v in place]
-    return _item(
-        PlanePositionSequence=[_item(ImagePositionPatient=position)],
-        FrameContentSequence=[
-            _item(StackID="1", InStackPositionNumber=k + 1, DimensionIndexValues=[1, k + 1])
-        ],
-    )

@@ -14,17 +14,19 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from phantom.dicom_bytes import (
     Pixels,
     element,
+    encode_dataset,
     encode_values,
     file_head,
     freeze_series,
     make_uid,
     pixel_element,
 )
+from phantom.private_tags import PrivateElement, add_private
 
 Point = tuple[float, float, float]
 HEAD_FIRST_SUPINE = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -53,12 +55,16 @@ def stored_pixels(
     return values.astype("<i2") if is_signed else values.astype("<u2")
 
 
-def outside_circle(rows: int, columns: int) -> npt.NDArray[np.bool_]:
-    """What lies outside the round field of view, where scanners store their padding value."""
+def outside_circle(rows: int, columns: int, shift: tuple[float, float] = (0.0, 0.0)) -> npt.NDArray[np.bool_]:
+    """What lies outside the round field of view, where scanners store their padding value.
+
+    `shift` moves the circle by shares of (rows, columns), as for a field of view off the scanner's centre: then
+    padding also lies within the inscribed circle.
+    """
     y, x = np.ogrid[:rows, :columns]
-    return np.asarray(
-        ((y - 0.5 * (rows - 1)) / (0.5 * rows)) ** 2 + ((x - 0.5 * (columns - 1)) / (0.5 * columns)) ** 2 > 1
-    )
+    from_y = (y - (0.5 + shift[0]) * rows + 0.5) / (0.5 * rows)
+    from_x = (x - (0.5 + shift[1]) * columns + 0.5) / (0.5 * columns)
+    return np.asarray(from_y**2 + from_x**2 > 1)
 
 
 def base_header(seed: object) -> Dataset:
@@ -123,6 +129,21 @@ def apply_tags(ds: Dataset, tags: Mapping[str, Any] | None) -> None:
             setattr(ds, keyword, value)
 
 
+def item_of(**values: Any) -> Dataset:
+    """An item of a sequence, by keywords."""
+    item = Dataset()
+    apply_tags(item, values)
+    return item
+
+
+def write_object(path: Path, dataset: Dataset, transfer_syntax: str, pixels: bytes = b"") -> Path:
+    """One object as a file; `pixels` is its encoded pixel element where the data set has none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    head = file_head(str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), transfer_syntax)
+    path.write_bytes(head + encode_dataset(dataset, transfer_syntax) + pixels)
+    return path
+
+
 def normal_of(orientation: tuple[float, ...]) -> Point:
     """Cross product of the row and the column direction."""
     x, y, z = np.cross(orientation[:3], orientation[3:]).tolist()
@@ -143,7 +164,9 @@ def write_ct_series(
     is_signed: bool = False,
     bits_stored: int = 16,
     padding: int | None = None,
+    padding_shift: tuple[float, float] = (0.0, 0.0),
     tags: Mapping[str, Any] | None = None,
+    private: tuple[PrivateElement, ...] = (),
     slice_tags: Callable[[int], Mapping[str, Any]] | None = None,
     names: str = "IM{:04d}",
     seed: object = 0,
@@ -152,9 +175,11 @@ def write_ct_series(
 
     `spacing_mm` is (between slices, between rows, between columns); `origin_xyz_mm` the middle of the first
     voxel; `step_xyz_mm` the way from slice to slice (default: spacing along row × column, towards the head for
-    the default orientation). `padding` is a stored value, written outside the round field of view. `tags`
-    overrides elements by keyword, `slice_tags(index)` those of one slice; None takes an element away. UIDs
-    come from `seed` alone, so give each series its own. Raises ValueError for a volume that is not 3-D.
+    the default orientation). `padding` is a stored value, written outside the round field of view, which
+    `padding_shift` moves. `tags` overrides elements by keyword, `slice_tags(index)` those of one slice; None takes
+    an element away; `private` adds private blocks. UIDs come from `seed` alone, so give each series its own.
+    Lossless in every transfer syntax but those of `dicom_bytes.LOSSY`. Raises ValueError for a volume that is not
+    3-D.
     """
     if volume_zyx_hu.ndim != 3:
         raise ValueError("a volume has the axes (z, y, x)")
@@ -172,11 +197,13 @@ def write_ct_series(
     header.ImageOrientationPatient = [decimal_string(v) for v in orientation]
     header.PixelSpacing = [decimal_string(v) for v in spacing_mm[1:]]
     apply_tags(header, tags)
+    add_private(header, private)
     values = stored_pixels(
         volume_zyx_hu, slope=slope, intercept=intercept, is_signed=is_signed, bits_stored=bits_stored
     )
     if padding is not None:
-        values[:, outside_circle(*values.shape[1:])] = np.array(padding & 0xFFFF, "<u2").view(values.dtype)
+        outside = outside_circle(values.shape[1], values.shape[2], padding_shift)
+        values[:, outside] = np.array(padding & 0xFFFF, "<u2").view(values.dtype)
     normal = np.array(normal_of(orientation))
     step = normal * spacing_mm[0] if step_xyz_mm is None else np.array(step_xyz_mm)
     places = np.asarray(origin_xyz_mm) + np.arange(len(values))[:, None] * step
@@ -203,7 +230,7 @@ def _write_slices(  # noqa: PLR0917
     for k, frame in enumerate(values):
         own = {str(i): v for i, v in (slice_tags(k) if slice_tags else {}).items()}
         instance_uid = str(own.get("SOPInstanceUID") or make_uid(seed, header.SeriesInstanceUID, k))
-        elements = _usual(instance_uid, k, places[k], normal, transfer_syntax != ImplicitVRLittleEndian)
+        elements = _usual(instance_uid, k, places[k], normal, transfer_syntax)
         elements |= _unchanged(header, changing, elements, transfer_syntax)
         elements |= encode_values(own, header, transfer_syntax)
         body = frozen.instance(elements, pixel_element(frame, transfer_syntax, int(header.BitsStored)))
@@ -215,15 +242,15 @@ def _write_slices(  # noqa: PLR0917
 
 
 def _usual(
-    uid: str, k: int, place: npt.NDArray[np.float64], normal: npt.NDArray[np.float64], is_explicit: bool
+    uid: str, k: int, place: npt.NDArray[np.float64], normal: npt.NDArray[np.float64], transfer_syntax: str
 ) -> dict[int, bytes]:
     position = "\\".join(decimal_string(float(v)) for v in place)
     location = decimal_string(float(place @ normal))
     return {
-        _SOP_INSTANCE: element(_SOP_INSTANCE, b"UI", uid.encode(), is_explicit),
-        _INSTANCE: element(_INSTANCE, b"IS", str(k + 1).encode(), is_explicit),
-        _POSITION: element(_POSITION, b"DS", position.encode(), is_explicit),
-        _LOCATION: element(_LOCATION, b"DS", location.encode(), is_explicit),
+        _SOP_INSTANCE: element(_SOP_INSTANCE, b"UI", uid.encode(), transfer_syntax),
+        _INSTANCE: element(_INSTANCE, b"IS", str(k + 1).encode(), transfer_syntax),
+        _POSITION: element(_POSITION, b"DS", position.encode(), transfer_syntax),
+        _LOCATION: element(_LOCATION, b"DS", location.encode(), transfer_syntax),
     }
 
 

@@ -1,4 +1,8 @@
-"""Who is scanned when and how the files lie: the plan of a simulated hospital, by seed; writes nothing."""
+"""Who is scanned when, and on what: the plan of a simulated hospital, by seed. Paints and writes nothing.
+
+What makes files look different (scanner, syntax, packaging, flaws) is dealt out in turn by the number of the study, in
+cycles of lengths without common factor; nothing of it knows what a scan will show.
+"""
 
 from __future__ import annotations
 
@@ -6,90 +10,62 @@ import datetime as dt
 from dataclasses import dataclass, replace
 
 import numpy as np
-from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    JPEG2000Lossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    RLELossless,
-)
 
 from phantom.acquisition import Acquisition, draw_acquisition
-from phantom.anatomy import Anatomy, draw_patient
+from phantom.anatomy import LEVELS_OF_COVERAGE, Anatomy, draw_patient
 from phantom.families import BASE, Family
+from phantom.habits import FileHabits, deal_habits
+from phantom.names import Person, draw_person
+from phantom.progression import later
+from phantom.scan_ranges import COVERAGES
+from phantom.series_words import BONE, THICK
+from phantom.vertebra import OSTEOPOROTIC, Vertebra
 
 FRACTURE_SHARE = 0.35  # of patients; more than a hospital's, so that a small demo shows some
-FIRST_DAY = dt.date(2019, 1, 7)
+INCIDENT_SHARE = 0.2  # of the later visits; whether there was a fracture before plays no part
+OTHER_COVERAGE_SHARE = 0.3  # of the later visits
+FIRST_DAY = dt.date(2017, 1, 9)
 DAYS = 1900
-# Dealt out in turn, so that a small hospital already holds each; compressing J2K is slow, so it is rare.
-_SYNTAXES = (
-    ExplicitVRLittleEndian,
-    JPEGLSLossless,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    RLELossless,
-    ExplicitVRLittleEndian,
-    JPEGLosslessSV1,
-    ImplicitVRLittleEndian,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRLittleEndian,
-    JPEG2000Lossless,
-    RLELossless,
-)
-_POSITIONS = ("HFS", "HFS", "HFS", "FFS", "HFS", "HFS-tilt", "HFS", "HFP", "HFS", "HFS", "FFS-flipped")
-_PACKAGING = ("folders", "folders", "hashed", "folders", "zip", "flat")
-_KINDS = ("axial",) * 6 + ("enhanced",) + ("axial",) * 5 + ("sagittal",) + ("axial",) * 3
-_LATIN = (
-    "SMITH^ANNA",
-    "MUELLER^KARL",
-    "O'NEIL^MARY",
-    "GARCIA^JOSE",
-    "ROSSI^LUCIA",
-    "NOVAK^JAN",
-    "DUBOIS^EVE",
-)
-_CHINESE = ("王^秀英", "李^建国", "张^伟", "刘^芳", "陈^桂兰", "杨^志强", "赵^玉梅")
-_VENDORS = (
-    ("SIEMENS", "SOMATOM Force", "Br40d", "Br64d"),
-    ("GE MEDICAL SYSTEMS", "Revolution CT", "STANDARD", "BONEPLUS"),
-    ("Philips", "Brilliance 64", "B", "YB"),
-    ("TOSHIBA", "Aquilion PRIME", "FC08", "FC30"),
-)
+YEAR_DAYS = 365.25
+# Slice distances of the demo: mostly 2-3 mm, so that an archive stays small; thick ones have a share too.
+_SPACINGS_MM = ((1.0, 1.25, 2.0, 2.5, 3.0, 5.0), (0.04, 0.06, 0.12, 0.30, 0.36, 0.12))
+_OVERLAP = (1.0, 1.0, 1.0, 0.8)  # distance of slices as a share of their thickness
+OVERLAP_FROM_MM = 2.0  # thinner slices would make an archive large
+THIN_MM = 3.0  # thicker axial slices stand behind a native sagittal reformat
+# Visits by the patient's number: a quarter of the patients come again, or have one exam under two accessions.
+_CYCLE = 32
+_VISITS = {3: 2, 10: 3, 14: 2, 19: 2, 26: 4, 30: 2}
+_TWO_ACCESSIONS = {7: "split", 23: "copied"}
+SPLIT_PARTS = ("chest", "abdomen-pelvis")
 
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """Everything decided about one study before a pixel is painted."""
+    """Everything decided about one study before a pixel is painted.
+
+    `earlier` is the patient as of the study before, None at the first. `exam` names the exam, `exam_role` is
+    "" for an exam with one accession, else "silent" or "saying": what its own report does. `scan_seed` makes the
+    noise; two accessions of one exam share it.
+    """
 
     number: int
+    seed: str
+    person: Person
     patient: Anatomy
+    earlier: Anatomy | None
+    visit: int
     scan: Acquisition
+    scan_seed: int
     coverage: str
     patient_id: str
-    patient_name: str
-    charset: str
     birth_date: dt.date
-    has_age_tag: bool
     accession_number: str
+    exam: str
+    exam_role: str
     study_date: dt.date
+    study_time: str
     language: str
-    vendor: tuple[str, str, str, str]
-    kvp: int
-    kind: str
-    transfer_syntax: str
-    position: str
-    packaging: str
-    is_signed: bool
-    has_padding: bool
-    has_thick: bool
-    has_bone_kernel: bool
-    has_sagittal: bool
-    has_dose_report: bool
-    has_capture: bool
-    derived: str
-    seed: str
+    files: FileHabits
 
     @property
     def age_years(self) -> int:
@@ -97,86 +73,164 @@ class StudyPlan:
         day, birth = self.study_date, self.birth_date
         return day.year - birth.year - ((day.month, day.day) < (birth.month, birth.day))
 
+    @property
+    def planned_grade(self) -> int:
+        """Worst osteoporotic grade among the levels of its coverage; what the pixels show may be a body less."""
+        return max((body.grade for body in _fractured(self.patient, self.coverage)), default=0)
+
+
+def _fractured(patient: Anatomy, coverage: str) -> list[Vertebra]:
+    levels = LEVELS_OF_COVERAGE[coverage]
+    return [b for b in patient.thoracolumbar if b.cause == OSTEOPOROTIC and b.grade and b.level in levels]
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """What the plans of one patient are drawn from; `number` is that of the first study."""
+
+    rng: np.random.Generator
+    index: int
+    number: int
+    seed: int
+    family: Family
+
 
 def draw_plans(patients: int, seed: int, family: Family = BASE) -> list[StudyPlan]:
-    """One or two studies for each of `patients` patients."""
+    """One to four studies for each of `patients` patients, in the order of their numbers."""
     plans: list[StudyPlan] = []
     for index in range(patients):
         rng = np.random.default_rng([seed, index, 0x905])
-        first = _draw_plan(rng, index, len(plans), seed, family)
-        plans.append(first)
-        if index % 9 == 4:
-            plans.append(_second_study(rng, first, len(plans), seed))
+        before = plans[-1].person if plans else None
+        plans += _patient_plans(_Draw(rng, index, len(plans), seed, family), before)
     return plans
 
 
-def _draw_plan(rng: np.random.Generator, index: int, number: int, seed: int, family: Family) -> StudyPlan:
+def _patient_plans(draw: _Draw, before: Person | None) -> list[StudyPlan]:
+    first = _first_study(draw, before)
+    how = _TWO_ACCESSIONS.get(draw.index % _CYCLE)
+    if how:
+        return _two_accessions(first, how, draw.seed)
+    plans = [first]
+    for visit in range(2, _VISITS.get(draw.index % _CYCLE, 1) + 1):
+        plans.append(_next_study(draw, plans[-1], visit))
+    return plans
+
+
+def _first_study(draw: _Draw, before: Person | None) -> StudyPlan:
+    rng, number, seed = draw.rng, draw.number, draw.seed
     patient = draw_patient(
-        int(rng.integers(2**31)), has_fracture=bool(rng.random() < FRACTURE_SHARE), family=family
+        int(rng.integers(2**31)),
+        has_fracture=bool(rng.random() < FRACTURE_SHARE),
+        coverage="chest-abdomen-pelvis" if draw.index % _CYCLE in _TWO_ACCESSIONS else None,
+        family=draw.family,
     )
-    study_date = FIRST_DAY + dt.timedelta(days=int(rng.integers(DAYS)))
-    is_chinese = bool(rng.random() < 0.5)
-    names = _CHINESE if is_chinese else _LATIN
-    kind = _KINDS[number % len(_KINDS)]
-    position = _POSITIONS[number % len(_POSITIONS)] if kind == "axial" else "HFS"
-    if position == "HFP":
-        patient = replace(patient, table_hu=-1024.0)  # the table is in front of a prone patient: left out
-    syntax = _SYNTAXES[number % len(_SYNTAXES)]
+    person = draw_person(rng, draw.index, seed, patient.sex, before)
+    day = FIRST_DAY + dt.timedelta(days=int(rng.integers(DAYS)))
+    birth = day - dt.timedelta(days=int(YEAR_DAYS * patient.age_years) + int(rng.integers(0, 30)))
+    accession = _accession(day, seed, number)
+    scan = _demo_scan(rng, draw.family)
     return StudyPlan(
         number=number,
+        seed=f"{seed}/{draw.index}/{number}",
+        person=person,
         patient=patient,
-        scan=_demo_scan(rng, family),
+        earlier=None,
+        visit=1,
+        scan=scan,
+        scan_seed=number,
         coverage=patient.coverage,
-        patient_id=f"{'M' if is_chinese else 'P'}{seed % 1000:03d}{index:05d}",
-        patient_name=str(rng.choice(names)),
-        charset="GB18030" if is_chinese else "ISO_IR 100",
-        birth_date=_birth_date(rng, study_date, patient.age_years),
-        has_age_tag=bool(rng.random() < 0.9),
-        accession_number=f"{study_date:%y%m}{seed % 100:02d}{number:05d}",
-        study_date=study_date,
-        language="zh" if is_chinese else "en",
-        vendor=_VENDORS[int(rng.integers(len(_VENDORS)))],
-        kvp=int(rng.choice([80, 100, 120, 140], p=[0.08, 0.22, 0.6, 0.1])),
-        kind=kind,
-        transfer_syntax=syntax if kind == "axial" else ExplicitVRLittleEndian,
-        position=position,
-        packaging=_PACKAGING[number % len(_PACKAGING)],
-        is_signed=bool(rng.random() < 0.5),
-        has_padding=bool(rng.random() < 0.35),
-        has_thick=bool(rng.random() < 0.33) and kind == "axial",
-        has_bone_kernel=bool(rng.random() < 0.15) and kind == "axial",
-        has_sagittal=bool(rng.random() < 0.3) or kind == "sagittal",
-        has_dose_report=bool(rng.random() < 0.6),
-        has_capture=bool(rng.random() < 0.3),
-        derived=str(rng.choice(["", "mip", "iodine"], p=[0.8, 0.1, 0.1])) if kind == "axial" else "",
-        seed=f"{seed}/{index}/{number}",
+        patient_id=person.patient_id,
+        birth_date=birth,
+        accession_number=accession,
+        exam=accession,
+        exam_role="",
+        study_date=day,
+        study_time=_time(rng),
+        language=person.language,
+        files=_fitting(deal_habits(rng, number, seed, person), scan),
     )
+
+
+def _next_study(draw: _Draw, last: StudyPlan, visit: int) -> StudyPlan:
+    """The same patient months or years later; the third visit of some is registered under a second number."""
+    rng, seed, number = draw.rng, draw.seed, last.number + 1
+    days = int(rng.integers(60, 1100))
+    day = last.study_date + dt.timedelta(days=days)
+    coverage = str(rng.choice(COVERAGES)) if rng.random() < OTHER_COVERAGE_SHARE else last.coverage
+    patient = later(
+        last.patient,
+        days / YEAR_DAYS,
+        has_new_fracture=bool(rng.random() < INCIDENT_SHARE),
+        coverage=coverage,
+        has_contrast=bool(rng.random() < draw.family.body.contrast_share),
+    )
+    accession = _accession(day, seed, number)
+    scan = _demo_scan(rng, patient.family)
+    return replace(
+        last,
+        number=number,
+        seed=f"{seed}/{draw.index}/{number}",
+        patient=patient,
+        earlier=last.patient,
+        visit=visit,
+        scan=scan,
+        scan_seed=number,
+        coverage=coverage,
+        patient_id=last.person.second_id if visit > 2 and last.person.second_id else last.person.patient_id,
+        accession_number=accession,
+        exam=accession,
+        study_date=day,
+        study_time=_time(rng),
+        files=_fitting(deal_habits(rng, number, seed, last.person), scan),
+    )
+
+
+def _two_accessions(first: StudyPlan, how: str, seed: int) -> list[StudyPlan]:
+    """One acquisition of chest and abdomen under two accessions: split between them, or copied into both.
+
+    Both studies come from the same scanner; one report says what the other is silent about.
+    """
+    other = _accession(first.study_date, seed, first.number + 1)
+    parts = SPLIT_PARTS if how == "split" else (first.coverage, first.coverage)
+    files = replace(first.files, kind="axial", position="HFS", series=("scout", "thin", "dose"))
+    one = replace(first, coverage=parts[0], exam_role="silent", files=files)
+    two = replace(
+        one,
+        number=first.number + 1,
+        seed=f"{first.seed}+b",
+        coverage=parts[1],
+        accession_number=other,
+        exam_role="saying",
+        files=replace(files, flaws=()),
+    )
+    return [one, two]
+
+
+def _accession(day: dt.date, seed: int, number: int) -> str:
+    return f"{day:%y%m}{seed % 100:02d}{number:05d}"
+
+
+def _time(rng: np.random.Generator) -> str:
+    return f"{int(rng.integers(7, 21)):02d}{int(rng.integers(60)):02d}{int(rng.integers(60)):02d}"
 
 
 def _demo_scan(rng: np.random.Generator, family: Family) -> Acquisition:
-    """A scan of the family, with 2-3 mm slices, so that a demo stays small."""
-    spacing = float(rng.choice([2.0, 2.5, 3.0], p=[0.1, 0.35, 0.55]))
-    return replace(draw_acquisition(rng, family.scanner), thickness_mm=spacing, spacing_mm=spacing)
-
-
-def _birth_date(rng: np.random.Generator, study_date: dt.date, age_years: float) -> dt.date:
-    days = int(365.25 * age_years) + int(rng.integers(0, 30))
-    return study_date - dt.timedelta(days=days)
-
-
-def _second_study(rng: np.random.Generator, first: StudyPlan, number: int, seed: int) -> StudyPlan:
-    """The same patient again, later, in another study."""
-    study_date = first.study_date + dt.timedelta(days=int(rng.integers(60, 900)))
+    """A scan of the family with the demo's slices; a family that fixes one thickness keeps it."""
+    scan = draw_acquisition(rng, family.scanner)
+    thickness = float(rng.choice(_SPACINGS_MM[0], p=_SPACINGS_MM[1]))
+    spacing = thickness * float(rng.choice(_OVERLAP))
+    if family.scanner.thickness_mm != BASE.scanner.thickness_mm:
+        return scan
     return replace(
-        first,
-        number=number,
-        scan=_demo_scan(rng, first.patient.family),
-        accession_number=f"{study_date:%y%m}{seed % 100:02d}{number:05d}",
-        study_date=study_date,
-        packaging=_PACKAGING[number % len(_PACKAGING)],
-        transfer_syntax=ImplicitVRLittleEndian,
-        position="HFS",
-        kind="axial",
-        derived="",
-        seed=f"{first.seed}/again",
+        scan, thickness_mm=thickness, spacing_mm=spacing if thickness >= OVERLAP_FROM_MM else thickness
     )
+
+
+def _fitting(files: FileHabits, scan: Acquisition) -> FileHabits:
+    """Without the series that this scan would not get: thick ones of thick slices, bone ones of sharp slices."""
+    left_out = set()
+    if scan.thickness_mm > THIN_MM:
+        left_out.add(THICK)
+    if scan.kernel in ("sharp", "bone"):
+        left_out.add(BONE)
+    return replace(files, series=tuple(name for name in files.series if name not in left_out))

@@ -15,6 +15,7 @@ import pytest
 from phantom.hospital import HospitalSummary, make_hospital
 
 PATIENTS = 7
+DOCUMENT = Path(__file__).parents[2] / "docs" / "phantom-truth.md"
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +33,21 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _headers(archive: Path) -> Iterator[pydicom.Dataset]:
-    for path in sorted(p for p in archive.rglob("*") if p.is_file()):
+def _objects(archive: Path) -> Iterator[bytes]:
+    """Every DICOM object but the directories of media, out of zips too."""
+    for path in sorted(p for p in archive.rglob("*") if p.is_file() and p.name != "DICOMDIR"):
         if path.suffix == ".zip":
             with zipfile.ZipFile(path) as bundle:
-                for name in bundle.namelist():
-                    yield pydicom.dcmread(io.BytesIO(bundle.read(name)), stop_before_pixels=True)
-        elif path.read_bytes()[128:132] == b"DICM":
-            yield pydicom.dcmread(path, stop_before_pixels=True)
+                yield from (bundle.read(name) for name in bundle.namelist())
+        else:
+            content = path.read_bytes()
+            if content[128:132] == b"DICM":
+                yield content
+
+
+def _headers(archive: Path) -> Iterator[pydicom.Dataset]:
+    for content in _objects(archive):
+        yield pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True)
 
 
 @pytest.mark.slow
@@ -51,14 +59,15 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_truth_names_what_the_archive_holds(hospital: HospitalSummary) -> None:
     truths = _rows(hospital.directory / "truth.csv")
-    assert len(truths) == hospital.n_studies == PATIENTS + 1
+    assert len(truths) == hospital.n_studies == PATIENTS + 1  # the fourth patient comes again
     seen: dict[str, set[str]] = {}
     for ds in _headers(hospital.directory / "archive"):
         seen.setdefault(ds.StudyInstanceUID, set()).add(ds.SeriesInstanceUID)
         match = next(t for t in truths if t["study_instance_uid"] == ds.StudyInstanceUID)
-        assert (match["patient_id"], match["accession_number"]) == (ds.PatientID, ds.AccessionNumber)
+        assert (match["patient_id"], match["accession_in_header"]) == (ds.PatientID, ds.AccessionNumber)
         assert match["study_date"].replace("-", "") == ds.StudyDate
-        assert ds.PatientSex == match["sex"]
+        assert ds.PatientSex in ("", match["sex"])
+        assert match["manufacturer"] == ds.Manufacturer
     assert set(seen) == {t["study_instance_uid"] for t in truths}
     assert all(t["series_instance_uid"] in seen[t["study_instance_uid"]] for t in truths)
 
@@ -74,7 +83,17 @@ def test_vertebrae_and_studies_tell_the_same_truth(hospital: HospitalSummary) ->
     for truth in _rows(hospital.directory / "truth.csv"):
         own = [b for b in bodies if b["accession_number"] == truth["accession_number"]]
         assert len(own) == 17
-        shown = [b for b in own if b["is_visible"] == "1" and b["grade"] != "0"]
+        whole = [b for b in own if b["is_visible"] == "1"]
+        shown = [b for b in whole if b["grade"] != "0" and b["cause"] == "osteoporotic"]
+        assert int(truth["n_levels_visible"]) == len(whole)
+        assert int(truth["has_traumatic"]) == int(any(b["cause"] == "traumatic" for b in whole))
+        assert int(truth["has_pathological"]) == int(any(b["cause"] == "pathological" for b in whole))
+        assert int(truth["has_cement"]) == int(any(b["is_treated"] == "1" for b in whole))
+        for body in own:
+            now = [float(body[f"{place}_mm"]) for place in ("anterior", "middle", "posterior")]
+            intact = [float(body[f"intact_{place}_mm"]) for place in ("anterior", "middle", "posterior")]
+            lost = max(1 - a / b for a, b in zip(now, intact, strict=True))
+            assert abs(lost - float(body["loss"])) < 0.002
         assert " ".join(b["level"] for b in shown) == truth["fractured_levels"]
         assert int(truth["worst_grade"]) == max((int(b["grade"]) for b in shown), default=0)
 
@@ -85,6 +104,33 @@ def test_reports_belong_to_studies(hospital: HospitalSummary) -> None:
     silent = {a for a, t in truths.items() if t["report_statement"] == "no_report"}
     assert {r["accession_number"] for r in reports} == set(truths) - silent
     assert all(r["text"] for r in reports)
+
+
+def test_every_column_is_documented(hospital: HospitalSummary) -> None:
+    described = DOCUMENT.read_text(encoding="utf-8")
+    for name in ("truth.csv", "truth_vertebrae.csv"):
+        columns = list(_rows(hospital.directory / name)[0])
+        assert [column for column in columns if f"| `{column}` |" not in described] == []
+
+
+def test_T14_folders_hold_what_their_scheme_says(hospital: HospitalSummary) -> None:
+    archive = hospital.directory / "archive"
+    kinds = {t["packaging"] for t in _rows(hospital.directory / "truth.csv")}
+    assert kinds == {"folders", "hashed", "uids", "zip-stored", "flat", "patients", "mixed", "zip-deflated"}
+    hashed = [p for p in (archive / "objects").rglob("*") if p.is_file()]
+    assert hashed
+    assert all(not path.suffix and len(path.name) == 32 for path in hashed)
+    mixed = [p for p in (archive / "export").rglob("I*") if p.is_file() and not p.suffix]
+    series = [pydicom.dcmread(path, stop_before_pixels=True).SeriesInstanceUID for path in mixed[:40]]
+    assert len(set(series)) > 1
+
+
+def test_series_of_a_study_are_those_of_the_truth(hospital: HospitalSummary) -> None:
+    series: dict[str, set[str]] = {}
+    for ds in _headers(hospital.directory / "archive"):
+        series.setdefault(ds.StudyInstanceUID, set()).add(ds.SeriesInstanceUID)
+    for truth in _rows(hospital.directory / "truth.csv"):
+        assert len(series[truth["study_instance_uid"]]) == len(truth["series"].split())
 
 
 def test_an_archive_is_never_overwritten(hospital: HospitalSummary) -> None:
