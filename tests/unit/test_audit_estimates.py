@@ -86,7 +86,7 @@ def test_golden_coverage_of_jeffreys_and_of_ours() -> None:
     rng, hits = np.random.default_rng(6), np.zeros(4)
     n = 300
     for _ in range(n):
-        reads = four(rng.binomial(READS, SHARES))
+        reads = four(rng.binomial(READS, SHARES).tolist())
         for i, method in enumerate((Method.JEFFREYS, Method.SHARED)):
             missed, common = (
                 missed_rate(reads, STRICT, how=quick(method)),
