@@ -102,6 +102,7 @@ def common_slots(rng: np.random.Generator, language: str) -> dict[str, str]:
     return {
         "mm": size,
         "mm2": size,
+        "node": str(int(rng.integers(11, 17))),
         "cm": f"{rng.uniform(1.1, 4.8):.1f}",
         "aorta": aorta,
         "aorta2": aorta,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +23,10 @@ _SEVERITY = {
 }
 _SHAPES_EN = {"wedge": ("wedge", ""), "biconcave": ("biconcave", ""), "crush": ("",)}
 _NEEDS_ONE = ("{loss}", "{grade}")
+# Words that compare with an earlier study: not in a report that has none.
+_COMPARING = re.compile(
+    r"(prior|previous) (CT|exam|study)|the prior|(from|to) prior|since|interval|前片|较前|旧片|同前|原", re.I
+)
 _TRIES = 16
 
 
@@ -128,11 +133,11 @@ def draw_claims(
         return tuple(_present(rng, case, group, rates) for group in _groups(spoken))
     if statement == "possible":
         hedged = spoken[:1] if rng.random() < 0.85 else spoken[:2]
-        return (_sentence(rng, case.language, "possible", _entries(case.language, "possible"), hedged),)
+        return (_sentence(rng, case, "possible", _entries(case.language, "possible"), hedged),)
     entries = _entries(case.language, "absent")
     allowed = tuple(e for e in entries if allows_generic or not e.is_generic)
     weighted = tuple(e for e in allowed if not e.needs_level or rng.random() < 0.3)
-    return (_sentence(rng, case.language, "absent", weighted, spoken[:1]),)
+    return (_sentence(rng, case, "absent", weighted, spoken[:1]),)
 
 
 def _kind(finding: SpineFinding) -> tuple[str, bool, bool]:
@@ -162,7 +167,7 @@ def _present(
         entries,
     ):
         if fits:
-            return _sentence(rng, case.language, "present", tuple(fits), group)
+            return _sentence(rng, case, "present", tuple(fits), group)
     raise ValueError(f"no text for a vertebral body of cause {cause}")
 
 
@@ -174,7 +179,7 @@ def _acuity(is_recent: bool, was_known: bool, has_prior: bool) -> str:
 
 def _sentence(
     rng: np.random.Generator,
-    language: str,
+    case: ReportCase,
     statement: str,
     entries: tuple[_Entry, ...],
     group: tuple[SpineFinding, ...],
@@ -187,12 +192,13 @@ def _sentence(
     for _ in range(_TRIES):
         entry = entries[int(rng.integers(len(entries)))]
         text = choose(rng, entry.template, is_many=is_many)
-        if not (is_many and any(slot in text for slot in _NEEDS_ONE)):
+        needs_one = any(slot in text for slot in _NEEDS_ONE)
+        if not (is_many and needs_one) and (case.has_prior or not _COMPARING.search(text)):
             break
     levels = tuple(f.level for f in group)
-    slots = _slots(rng, group, language)
+    slots = _slots(rng, group, case.language)
     return Claim(
-        text=tidy(fill(text, slots), language),
+        text=tidy(fill(text, slots), case.language),
         statement=statement,
         wording=entry.wording,
         levels=tuple(v for v in LEVELS if v in levels) if "{levels}" in text else (),

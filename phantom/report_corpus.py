@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -63,6 +65,14 @@ def draw_corpus(n: int, seed: int, *, rates: ReportRates = MANY_VERSIONS) -> lis
         number, case, reports = next(studies)
         rows += [_row(number, k, case, report) for k, report in enumerate(reports)]
     return rows[:n]
+
+
+def write_corpus(path: Path, rows: list[CorpusRow]) -> None:
+    """The rows as CSV (UTF-8), one column for each field."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [f.name for f in fields(CorpusRow)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
 
 
 def _studies(seed: int, rates: ReportRates) -> Iterator[tuple[int, ReportCase, tuple[Report, ...]]]:

@@ -26,11 +26,12 @@ _ENHANCED = ("enhanc", "强化", "增强")  # what only a scan with contrast sho
 _TRIES = 12
 _PARTS = {
     "chest": ("chest", "chest-only"),
-    "abdomen-pelvis": ("abdomen",),
+    "abdomen-pelvis": ("abdomen", "abdomen-only"),
     "chest-abdomen-pelvis": ("chest", "abdomen"),
     "spine": ("spine",),
 }
 _REGION = {"chest": "chest", "abdomen-pelvis": "abdomen", "chest-abdomen-pelvis": "both", "spine": "spine"}
+WEDGED_LEVELS = ("T6", "T7", "T8", "T11", "T12", "L1")  # where bodies are a little wedged by nature
 _LAYOUTS = {
     "en": (("plain", "sectioned", "structured", "brief"), (0.25, 0.5, 0.15, 0.1)),
     "zh": (("plain", "sectioned", "brief"), (0.2, 0.68, 0.12)),
@@ -53,6 +54,7 @@ class Frame:
     impression: tuple[str, ...]
     impression_normal: str
     traps: tuple[str, ...]
+    trap_sentences: frozenset[str]  # those that stand in the place of an organ
     breaks_other_bone: bool
     headings: Mapping[str, str]
 
@@ -71,7 +73,7 @@ def draw_frame(
     technique = sentence(rng, pick(rng, bank.frame["technique"][region]), case.language, {})
     organs = _draw_organs(rng, case, bank, is_brief=layout == "brief", has_contrast=_has_contrast(technique))
     drawn = _draw_traps(rng, case, bank, rates)
-    free = [level for level in case.shown if level not in taken] or ["T5"]
+    free = [level for level in case.shown[3:] if level not in taken]  # what is said of T1-T3 is rare
     bones = _place_traps(rng, drawn, organs, case, free)
     silent, normal = _draw_bones(rng, bank)
     history, history_traps = _draw_history(rng, case, bank, rates, layout)
@@ -87,6 +89,7 @@ def draw_frame(
         impression=tuple(line for _, _, line in organs.values() if line),
         impression_normal=sentence(rng, pick(rng, bank.frame["impression"][region]), case.language, {}),
         traps=(*(name for name, _ in drawn), *history_traps),
+        trap_sentences=frozenset(organs[o][1] for _, t in drawn if (o := t.get("replaces", "")) in organs),
         breaks_other_bone=any(trap.get("is_fracture", False) for _, trap in drawn),
         headings={name: pick(rng, options) for name, options in bank.frame["headings"].items()},
     )
@@ -170,9 +173,11 @@ def _place_traps(
 ) -> list[str]:
     """Put traps in the place of the organ they speak of; returns the sentences that stand among the bones."""
     bones, bank = [], load_bank(case.language)
+    wedged = [level for level in free_levels if level in WEDGED_LEVELS] or free_levels
     for _, trap in drawn:
         slots = common_slots(rng, case.language) | {
-            "free_level": name_levels(rng, (pick(rng, free_levels),), case.language)
+            "free_level": name_levels(rng, (pick(rng, free_levels),), case.language),
+            "wedge_level": name_levels(rng, (pick(rng, wedged),), case.language),
         }
         said = sentence(rng, pick(rng, trap["texts"]), case.language, slots)
         organ = trap.get("replaces", "")

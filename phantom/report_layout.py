@@ -73,7 +73,7 @@ def _join(sentences: list[str], language: str) -> str:
 def _impression_lines(rng: np.random.Generator, frame: Frame, said: Said, bank: Bank) -> list[str]:
     lead = pick(rng, bank.spine["impression_lead"]["present"])
     claims = [c.text for c in said.impression]
-    if lead and claims and said.impression[0].statement == "present":
+    if lead and claims and said.impression[0].statement == "present" and not said.impression[0].trap:
         claims[0] = lead + claims[0]
     others = list(frame.impression)
     lines = claims + others if rng.random() < 0.4 else others + claims

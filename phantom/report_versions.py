@@ -18,6 +18,7 @@ from phantom.report_truth import Claim, Report, ReportCase, SpineFinding, truth_
 KINDS = ("single", "preliminary", "addendum", "corrected", "addendum_inside")
 _MENTIONED = ("present", "possible")
 _ADDENDUM_DAYS, _CORRECTED_DAYS = (1, 15), (0, 8)
+NIGHT_ORGANS = 3  # a preliminary report goes through fewer
 _SAME_STATEMENT_SHARE = 0.8  # of preliminary reports; chosen
 
 
@@ -116,7 +117,9 @@ def _preliminary(desk: Desk, statement: str) -> tuple[Report, ...]:
     first = statement
     if desk.rng.random() > _SAME_STATEMENT_SHARE:
         first = pick(desk.rng, [s for s in ("possible", "absent", "unmentioned") if s != statement])
-    night = replace(desk, frame=replace(desk.frame, layout="brief", organs=desk.frame.organs[:3]))
+    whole = desk.frame
+    organs = tuple(o for k, o in enumerate(whole.organs) if k < NIGHT_ORGANS or o[1] in whole.trap_sentences)
+    night = replace(desk, frame=replace(whole, layout="brief", organs=organs))
     text, claims = night.body(first)
     early = replace(night.report(text, claims, first), status="preliminary")
     return (early, *_single(desk, statement))

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 COLUMNS = ("accession_number", "report_date", "text", "patient_id", "report_id", "status")
-_STREAMS = 4  # existence and statement, frame, claims, noise: one does not shift the other
+_STREAMS = 5  # ending, number of reports, frame, claims, noise: one does not shift the other
 
 
 def draw_reports(
@@ -48,13 +48,13 @@ def draw_reports(
     Raises KeyError for a coverage, layout or language that is not known.
     """
     seeds = rng.integers(2**63, size=_STREAMS)
-    fate, frame, claims, noise = (np.random.default_rng(int(seed)) for seed in seeds)
+    fate, number, frame, claims, noise = (np.random.default_rng(int(seed)) for seed in seeds)
     drawn = _draw_ending(fate, case, rates)
     ending = statement or drawn
     if ending == "no_report":
         return ()
     desk = open_desk(case, rates, frame, claims, noise)
-    return write_versions(desk, draw_kind(fate, rates), ending)
+    return write_versions(desk, draw_kind(number, rates), ending)
 
 
 def draw_ending(rng: np.random.Generator, case: ReportCase, *, rates: ReportRates = PUBLISHED) -> str:
