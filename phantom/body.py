@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,8 @@ class Tissues:
 class BodyShape:
     """Outline at heights `z_mm` (rising): half width, front and back skin at the midline, the spine's front.
 
-    The lungs reach from `apex_z_mm` down to `base_z_mm`; the diaphragm's dome tops at `dome_z_mm`.
+    The lungs reach from `apex_z_mm` down to `base_z_mm`; the diaphragm's dome tops at `dome_z_mm`. Pairs are
+    (left, right). `middle_x_mm` and the yaw are 0 but for a patient who lies turned (`posing.py`).
     """
 
     z_mm: tuple[float, ...]
@@ -50,6 +52,22 @@ class BodyShape:
     floor_z_mm: float
     mediastinum_left_mm: float
     mediastinum_right_mm: float
+    middle_x_mm: tuple[float, ...]
+    breast_mm: float = 0.0
+    breast_x_mm: float = 85.0
+    breast_z_mm: float = 0.0
+    breast_radius_mm: float = 60.0
+    right_dome_mm: float = 12.0
+    fluid_mm: tuple[float, float] = (0.0, 0.0)
+    collapse_mm: tuple[float, float] = (0.0, 0.0)
+    fluid_top_z_mm: float = 0.0
+    yaw_rad: float = 0.0
+    yaw_about_xy_mm: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def front_limit_mm(self) -> float:
+        """The foremost y of the skin, breasts included."""
+        return min(self.front_y_mm) - 0.5 * self.breast_mm
 
     @property
     def lateral_extent_mm(self) -> float:
@@ -92,6 +110,7 @@ def draw_body(
     front = _front(rng, z, bodies, habitus, front_fat)
     back = _back(rng, z, y_line + d_line, back_fat)
     width = _width(z, bodies, habitus, is_female)
+    more = _breasts(rng, settings, bodies, is_female, front_fat) | _lungs(rng, settings, bodies)
     return BodyShape(
         z_mm=to_tuple(z),
         half_width_mm=to_tuple(width),
@@ -109,7 +128,38 @@ def draw_body(
         floor_z_mm=float(rng.uniform(-165, -140)),
         mediastinum_left_mm=float(rng.uniform(22, 42)),
         mediastinum_right_mm=float(rng.uniform(14, 36)),
+        middle_x_mm=(0.0,) * len(z),
+        **more,
     )
+
+
+def _breasts(
+    rng: np.random.Generator, settings: BodySettings, bodies: list[Vertebra], is_female: bool, fat_mm: float
+) -> dict[str, Any]:
+    """Breasts flattened by lying: larger with more fat; men have a trace."""
+    low, high = settings.breast_mm
+    share = float(np.clip(0.6 * rng.uniform() + 0.4 * fat_mm / 42, 0, 1))
+    height = (low + (high - low) * share) * (1.0 if is_female else 0.1)
+    return {
+        "breast_mm": height,
+        "breast_x_mm": float(rng.uniform(72, 95)),
+        "breast_z_mm": at_level(bodies, "T7").centre_xyz_mm[2] + float(rng.uniform(-22, 18)),
+        "breast_radius_mm": float(rng.uniform(48, 62)) + 0.25 * height,
+    }
+
+
+def _lungs(rng: np.random.Generator, settings: BodySettings, bodies: list[Vertebra]) -> dict[str, Any]:
+    """Fluid behind the lungs and airless lung before it, mostly on both sides when at all."""
+    sides = rng.uniform(size=2) < 0.7
+    has_fluid = rng.random() < settings.effusion_share
+    has_collapse = rng.random() < settings.atelectasis_share
+    fluid, collapse = (rng.uniform(6, 45, 2) * sides).tolist(), (rng.uniform(5, 30, 2) * sides).tolist()
+    return {
+        "right_dome_mm": float(rng.uniform(4, 20)),
+        "fluid_mm": (fluid[0], fluid[1]) if has_fluid else (0.0, 0.0),
+        "collapse_mm": (collapse[0], collapse[1]) if has_fluid or has_collapse else (0.0, 0.0),
+        "fluid_top_z_mm": at_level(bodies, "T6").centre_xyz_mm[2] + float(rng.uniform(-45, 25)),
+    }
 
 
 def to_tuple(values: Floats) -> tuple[float, ...]:
@@ -156,6 +206,6 @@ def _back(rng: np.random.Generator, z: Floats, spine_back: Floats, fat_mm: float
 
 
 def _width(z: Floats, bodies: list[Vertebra], habitus: float, is_female: bool) -> Floats:
-    knots: dict[str | float, float] = {"C4": 60, "C7": 84, "T1": 158, "T3": 168, "T8": 160, "T12": 154}
+    knots: dict[str | float, float] = {"C4": 60, "C7": 80, "T1": 118, "T3": 152, "T8": 160, "T12": 154}
     knots |= {"L3": 146, -10.0: 160 + 8 * is_female, -90.0: 176 + 6 * is_female, -250.0: 172}
     return _smooth(_profile(z, bodies, knots), 5) * (0.4 + 0.6 * habitus)

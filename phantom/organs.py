@@ -7,16 +7,20 @@ were compared by eye with the real mid-sagittal slices in the data, not measured
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from phantom.body import BodyShape, at_level, to_tuple
+from phantom.scan_ranges import BodySettings
 from phantom.spine import Vertebra
 
 Floats = npt.NDArray[np.float64]
 FAT_ONLY = (-140.0, -50.0)
+MUSCLE_ONLY = (20.0, 85.0)
+CONTRAST_FROM_HU = 75.0  # above it an organ that took up contrast is marked so
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Blob:
     shell_mm: float = 1.2
     over: tuple[float, float] | None = None
     is_boxy: bool = False
+    has_iodine: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,10 @@ class Tube:
     core_hu: float | None = None
     shell_mm: float = 1.2
     aspect: float = 1.0
+    has_iodine: bool = False
+
+
+Part = TypeVar("Part", Blob, Tube)
 
 
 class _Places:
@@ -75,15 +84,33 @@ def draw_organs(
     has_contrast: bool,
     is_female: bool,
     age_years: float,
+    settings: BodySettings | None = None,
 ) -> tuple[tuple[Blob, ...], tuple[Tube, ...]]:
     """Blobs are painted before tubes, each in order: later ones cover earlier ones."""
+    settings = settings or BodySettings()
     places = _Places(shape, bodies)
     blood = float(rng.uniform(130, 330)) if has_contrast else float(rng.uniform(32, 52))
     vein = float(rng.uniform(90, 160)) if has_contrast else blood
     blobs = _chest(rng, places, blood) + _abdomen(rng, places, vein, has_contrast) + _bowel(rng, places)
     blobs += _pelvis(rng, places, is_female)
-    tubes = _airways(rng, places) + _vessels(rng, places, blood, vein) + [_sternum(rng, places)]
-    return tuple(blobs + _plaques(rng, places, age_years)), tuple(tubes)
+    tubes = _vessels(rng, places, blood, vein)
+    if has_contrast:
+        blobs, tubes = [_marked(b) for b in blobs], [_marked(t) for t in tubes]
+    blobs += _fat_in_muscle(rng, places, _fat_share(rng, settings, age_years))
+    blobs += _plaques(rng, places, tubes[-1], age_years)
+    return tuple(blobs), (*_airways(rng, places), *tubes, _sternum(rng, places))
+
+
+def _marked(part: Part) -> Part:
+    """The same part, known to hold contrast when it is bright."""
+    return replace(part, has_iodine=part.hu > CONTRAST_FROM_HU)
+
+
+def _fat_share(rng: np.random.Generator, settings: BodySettings, age_years: float) -> float:
+    """Share of muscle turned to fat: it grows with age, and differs much at any age."""
+    low, high = settings.muscle_fat
+    usual = low + (high - low) * float(np.clip((age_years - 20) / 70, 0, 1))
+    return float(usual * rng.uniform(0.3, 1.7))
 
 
 def _chest(rng: np.random.Generator, at: _Places, blood: float) -> list[Blob]:
@@ -202,15 +229,35 @@ def _pelvis(rng: np.random.Generator, at: _Places, is_female: bool) -> list[Blob
     rectum = Blob((0.0, at.spine_front(-95.0) - 20, -95.0), (18.0, 14.0, 34.0), 45.0, rectum_hu, 4.0)
     pubis_z = float(rng.uniform(-152, -138))
     pubis = Blob((0.0, at.wall(pubis_z) + 14, pubis_z), (32.0, 9.0, 18.0), 420.0, 170.0, 1.6)
-    hips = [Blob((s * 92.0, at.wall(-138.0) + 42, -138.0), (25.0,) * 3, 460.0, 230.0, 1.4) for s in (-1, 1)]
-    wings = [
-        Blob((s * 92.0, at.spine_front(-50.0) - 8, -45.0), (11.0, 50.0, 48.0), 420.0, 140.0, 1.6)
-        for s in (-1, 1)
-    ]
     loose = [
         Blob((0.0, float(bladder.centre_xyz_mm[1]) + 40, z - 36), (48.0, 60.0, 24.0), 48.0, over=FAT_ONLY)
     ]
-    return hips + wings + loose + ([womb] if is_female else []) + [rectum, bladder, pubis]
+    return _pelvic_muscles(at) + loose + ([womb] if is_female else []) + [rectum, bladder, pubis]
+
+
+def _pelvic_muscles(at: _Places) -> list[Blob]:
+    """Buttocks behind the iliac wings and the muscle before them."""
+    y0 = at.spine_front(0.0)
+    blobs = []
+    for side in (-1.0, 1.0):
+        blobs.append(Blob((side * 92, y0 + 42, -88.0), (58.0, 36.0, 92.0), 50.0, over=FAT_ONLY, is_boxy=True))
+        blobs.append(Blob((side * 92, y0 - 14, -45.0), (17.0, 40.0, 60.0), 52.0, over=FAT_ONLY))
+    return blobs
+
+
+def _fat_in_muscle(rng: np.random.Generator, at: _Places, share: float) -> list[Blob]:
+    """Streaks of fat between the fibres of the back's muscles and the psoas, along the body's axis."""
+    blobs = []
+    for _ in range(round(240 * share)):
+        z = float(rng.uniform(-40, at.z("T4")))
+        back = float(np.interp(z, at.shape.z_mm, at.shape.spine_back_y_mm))
+        side = float(rng.choice([-1, 1]))
+        x, y = at.spine_x(z) + side * float(rng.uniform(6, 52)), back + float(rng.uniform(14, 48))
+        if rng.random() < 0.2:  # in the psoas
+            x, y = at.spine_x(z) + side * float(rng.uniform(26, 55)), back + float(rng.uniform(-25, 2))
+        radii = (float(rng.uniform(0.8, 5)), float(rng.uniform(0.8, 3)), float(rng.uniform(12, 45)))
+        blobs.append(Blob((x, y, z), radii, -70.0, over=MUSCLE_ONLY))
+    return blobs
 
 
 def _line(at: _Places, top: str, bottom: str, steps: int) -> Floats:
@@ -251,7 +298,7 @@ def _vessels(rng: np.random.Generator, at: _Places, blood: float, vein: float) -
     zu = np.linspace(at.z("T8"), at.z("T4"), 8)
     yu = np.array([0.4 * at.spine_front(float(v)) + 0.6 * at.wall(float(v)) for v in zu])
     rising = Tube(to_tuple(zu), (-12.0,) * 8, to_tuple(yu), (float(rng.uniform(13, 18)),) * 8, blood)
-    return [rising, gullet, cava, aorta, *_psoas(rng, at)]
+    return [*_psoas(rng, at), rising, gullet, cava, aorta]
 
 
 def _psoas(rng: np.random.Generator, at: _Places) -> list[Tube]:
@@ -268,13 +315,16 @@ def _psoas(rng: np.random.Generator, at: _Places) -> list[Tube]:
     ]
 
 
-def _plaques(rng: np.random.Generator, at: _Places, age_years: float) -> list[Blob]:
-    count = int(rng.poisson(max(0.0, age_years - 50) / 4))
+def _plaques(rng: np.random.Generator, at: _Places, aorta: Tube, age_years: float) -> list[Blob]:
+    """Calcified plates in the wall of the descending aorta, more of them with age."""
     blobs = []
-    for _ in range(count):
+    for _ in range(int(rng.poisson(max(0.0, age_years - 50) / 2.5)) * int(rng.random() < 0.75)):
         z = float(rng.uniform(at.z("L4"), at.z("T6")))
-        where = (at.spine_x(z) + float(rng.uniform(-2, 20)), at.spine_front(z) - float(rng.uniform(4, 20)), z)
-        radii = (float(rng.uniform(1, 4)), 1.0, float(rng.uniform(1.5, 5)))
+        x, y, r = (float(np.interp(z, aorta.z_mm, v)) for v in (aorta.x_mm, aorta.y_mm, aorta.radius_mm))
+        angle = float(rng.uniform(0, 2 * math.pi))
+        where = (x + r * math.cos(angle), y + r * math.sin(angle), z)
+        wide = float(rng.uniform(0.8, 4.5))
+        radii = (1 + wide * abs(math.sin(angle)), 1 + wide * abs(math.cos(angle)), float(rng.uniform(1, 6)))
         blobs.append(Blob(where, radii, float(rng.uniform(350, 900))))
     return blobs
 

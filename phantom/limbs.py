@@ -1,0 +1,194 @@
+"""Shoulders, arms and hips' bones: clavicles, scapulae, humeri, forearms, iliac wings, thighs.
+
+Where the arms lie belongs to the scan, not to the patient. Places follow the body's outline; sizes are round adult
+means compared by eye with the real images in the data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from phantom.anatomy import Anatomy
+from phantom.rods import Rod, mirrored, rod
+
+Floats = npt.NDArray[np.float64]
+AIR_ONLY = (-1100.0, -955.0)  # lung is less empty
+ARM_RADIUS_MM, FOREARM_RADIUS_MM, SHOULDER_RADIUS_MM = 43.0, 35.0, 47.0
+ARM_LENGTH_MM, FOREARM_LENGTH_MM = 300.0, 250.0
+BONE_HU, MARROW_HU = 620.0, 20.0
+FLAT_BONE_HU, FLAT_CORE_HU = 480.0, 160.0
+
+
+def is_down(arms: str, side: float) -> bool:
+    """Whether the arm of that side (1 left, -1 right) lies beside the body."""
+    return arms == "down" or (arms == "one down" and side > 0)
+
+
+def limb_rods(patient: Anatomy, arms: str) -> list[Rod]:
+    """Flesh first, then bones: both shoulders and arms, both halves of the pelvis."""
+    sides = [_Side(patient, is_down(arms, side)) for side in (1.0, -1.0)]
+    left, right = (s.flesh() for s in sides), (s.bones() for s in sides)
+    flesh = [r if k == 0 else mirrored(r) for k, rods in enumerate(left) for r in rods]
+    bones = [r if k == 0 else mirrored(r) for k, rods in enumerate(right) for r in rods]
+    return flesh + bones + _pelvis(patient)
+
+
+def arm_reach(patient: Anatomy, arms: str) -> tuple[Floats, Floats]:
+    """Heights (rising) and the millimetres of arm that lie beside the body there."""
+    top = patient.vertebra("T1").centre_xyz_mm[2]
+    down = sum(is_down(arms, side) for side in (1.0, -1.0))
+    up = 2 - down
+    z = [top - ARM_LENGTH_MM - FOREARM_LENGTH_MM - 1, top - ARM_LENGTH_MM - FOREARM_LENGTH_MM]
+    z += [top - 75, top - 35, top + 25, top + 60]
+    beside = [0.0, 60.0 * down, 80.0 * down, 110.0 * down + 30 * up, 60.0 * down + 95.0 * up, 80.0 * up]
+    return np.array(z), np.array(beside)
+
+
+class _Side:
+    """The left shoulder and arm of a patient; the right one is its mirror image."""
+
+    def __init__(self, patient: Anatomy, is_arm_down: bool) -> None:
+        self.patient, self.shape, self.is_down = patient, patient.body, is_arm_down
+        self.top = patient.vertebra("T1").centre_xyz_mm[2]
+        self.size = self.width(patient.vertebra("T4").centre_xyz_mm[2]) / 152.0
+        self.head = self._head()
+
+    def width(self, z: float) -> float:
+        return float(np.interp(z, self.shape.z_mm, self.shape.half_width_mm))
+
+    def spine_y(self, z: float) -> float:
+        return float(np.interp(z, self.shape.z_mm, self.shape.spine_back_y_mm)) - 12
+
+    def _head(self) -> Floats:
+        """Middle of the head of the humerus."""
+        z = self.top - 18 if self.is_down else self.top + 24
+        y = self.spine_y(self.patient.vertebra("T3").centre_xyz_mm[2]) + 2
+        return np.array([(168.0 if self.is_down else 142.0) * self.size, y, z])
+
+    def arm(self) -> tuple[Floats, Floats]:
+        """Middle lines of the upper arm and of the forearm."""
+        if not self.is_down:
+            up = self.head + np.array([[0, 0, 0], [16, -10, 130], [22, -14, 330]])
+            return up, up[-1] + np.array([[0, 0, 0], [-120, 0, 160]])
+        z = self.head[2] - np.linspace(0, ARM_LENGTH_MM, 5)
+        aside = np.maximum(self.head[0], [self.width(v) + ARM_RADIUS_MM - 2 for v in z])
+        y = self.head[1] + np.linspace(0, 14, 5)
+        upper = np.stack([aside, y, z], axis=1)
+        z = z[-1] - np.linspace(0, FOREARM_LENGTH_MM, 4)
+        aside = np.array([self.width(v) + FOREARM_RADIUS_MM + 2 for v in z])
+        aside[0] = upper[-1, 0]
+        lower = np.stack([aside, np.linspace(y[-1], y[-1] - 45, 4), z], axis=1)
+        return upper, lower
+
+    def flesh(self) -> list[Rod]:
+        """Muscle under fat: shoulder, upper arm, forearm."""
+        upper, lower = self.arm()
+        fat, muscle = self.patient.tissues.fat, self.patient.tissues.muscle
+        thick = 3 + 0.25 * self.shape.front_fat_mm
+        neck = np.array([60.0 * self.size, self.head[1] + 6, self.top - 5])
+        parts = [
+            rod([neck, self.head], SHOULDER_RADIUS_MM * self.size, fat, muscle),
+            rod(upper, ARM_RADIUS_MM * self.size, fat, muscle),
+            rod(lower, FOREARM_RADIUS_MM * self.size, fat, muscle),
+        ]
+        return [replace(r, shell_mm=thick, over=AIR_ONLY) for r in parts]
+
+    def bones(self) -> list[Rod]:
+        """Humerus, radius and ulna, clavicle, scapula."""
+        upper, lower = self.arm()
+        beside = np.array([11.0, 0.0, 0.0])
+        head = self.head + np.array([[-4.0, 0, 2], [1, 0, -6]])
+        bones = [
+            replace(rod(upper, 11.0, BONE_HU, MARROW_HU), shell_mm=3.4),
+            replace(rod(head, 23.0, 330.0, 130.0), shell_mm=1.5),
+            replace(rod(lower + beside, 6.5, BONE_HU, 60.0), shell_mm=2.4),
+            replace(rod(lower - beside, 6.5, BONE_HU, 60.0), shell_mm=2.4),
+        ]
+        return [*bones, self._clavicle(), *self._scapula()]
+
+    def _clavicle(self) -> Rod:
+        z = self.patient.vertebra("T3").centre_xyz_mm[2] + 10
+        wall = float(np.interp(z, self.shape.z_mm, self.shape.front_y_mm)) + self.shape.front_fat_mm + 12
+        end = self.head + np.array([-10.0, -16, 26])
+        start = np.array([20.0, wall, z])
+        bend = 0.6 * start + 0.4 * end + np.array([0, -10, 2])
+        far = 0.25 * start + 0.75 * end + np.array([0, 8, 2])
+        return replace(rod([start, bend, far, end], 6.2, FLAT_BONE_HU, FLAT_CORE_HU), shell_mm=1.8)
+
+    def _scapula(self) -> list[Rod]:
+        """A blade of thin plates over the ribs, thicker at its outer border; its spine and its socket."""
+        top, foot = self.head[2] + 8, self.patient.vertebra("T7").centre_xyz_mm[2]
+        rods = []
+        for z in np.arange(foot, top, 5.0):
+            share = (z - foot) / (top - foot)
+            inner = (72 + (12 if not self.is_down else 0)) * self.size
+            outer = inner + 14 + (self.head[0] - 30 - inner - 14) * share**0.8
+            x = np.linspace(inner, outer, 4)
+            y = np.array([self._over_ribs(float(v), float(z)) for v in x])
+            y[-1] = (1 - share) * y[-1] + share * (self.head[1] + 14)
+            blade = np.stack([x, y, np.full(4, z)], axis=1)
+            rods.append(replace(rod(blade, 2.6, FLAT_BONE_HU, 250.0), shell_mm=1.6, tall=1.3))
+            rods.append(replace(rod(blade[-2:], 4.6, FLAT_BONE_HU, FLAT_CORE_HU), shell_mm=1.5))
+        inner_end = np.array([76.0 * self.size, self._over_ribs(76.0 * self.size, top - 25) + 8, top - 25])
+        tip = self.head + np.array([6.0, 12, 27])
+        ridge = np.array(
+            [0.5 * (inner_end[0] + tip[0]), max(inner_end[1], tip[1]) + 8, 0.5 * (inner_end[2] + tip[2])]
+        )
+        rods.append(replace(rod([inner_end, ridge, tip], 5.0, FLAT_BONE_HU, FLAT_CORE_HU), tall=1.4))
+        socket = self.head + np.array([[-30.0, 6, -8], [-29, 5, 10]])
+        rods.append(rod(socket, 9.0, FLAT_BONE_HU, FLAT_CORE_HU))
+        return rods
+
+    def _over_ribs(self, x: float, z: float) -> float:
+        """y a little behind the ribs at a place beside the spine."""
+        shape = self.shape
+        front, back = (float(np.interp(z, shape.z_mm, v)) for v in (shape.front_y_mm, shape.back_y_mm))
+        a = max(self.width(z) - 0.5 * (shape.front_fat_mm + shape.back_fat_mm) - 8, 1.0)
+        q = min(abs(x) / a, 0.98)
+        middle = 0.5 * (front + back)
+        rear = back - shape.back_fat_mm - 16
+        return float(middle + (rear - middle) * (1 - q**3.0) ** 0.5) + 3
+
+
+def _pelvis(patient: Anatomy) -> list[Rod]:
+    """Iliac wings as plates one over the other, the seat bones, and the upper ends of the thigh bones."""
+    shape = patient.body
+    y0 = float(np.interp(0.0, shape.z_mm, shape.spine_front_y_mm))
+    size = float(np.interp(-60.0, shape.z_mm, shape.half_width_mm)) / 172.0
+    left = [_wing_plate(z, y0, min(size, 1.12)) for z in np.arange(-96.0, 44.0, 6.0)]
+    hip = np.array([92.0 * min(size, 1.1), y0 - 12, -128.0])
+    socket = [
+        hip + np.array([-16.0, 14, 14]),
+        hip + np.array([-22.0, -2, 0]),
+        hip + np.array([-14.0, -16, 10]),
+    ]
+    branch = np.array([[70.0, y0 - 30, -132], [36.0, y0 - 52, -142], [8.0, y0 - 58, -150]])
+    seat = np.array([[76.0, y0 + 16, -128], [66.0, y0 + 24, -165], [58.0, y0 + 14, -195]])
+    thigh = hip + np.array([[0.0, 0, 0], [28, 6, -20], [50, 10, -34], [52, 8, -150]])
+    left += [
+        replace(rod(socket, 11.0, FLAT_BONE_HU, FLAT_CORE_HU), tall=1.6),
+        rod(branch, 8.0, FLAT_BONE_HU, FLAT_CORE_HU),
+        rod(seat, 11.0, FLAT_BONE_HU, FLAT_CORE_HU),
+        replace(rod(thigh, 14.0, 560.0, 90.0), shell_mm=2.6),
+        replace(rod([hip, hip + np.array([1.0, 0, 0])], 23.0, 420.0, 210.0), shell_mm=1.2),
+    ]
+    return left + [mirrored(r) for r in left]
+
+
+def _wing_plate(z: float, y0: float, size: float) -> Rod:
+    """One height of the left wing: from behind the sacrum outwards and forwards."""
+    share = (z + 96.0) / 140.0
+    rear = np.array([52.0 + 14 * (1 - share), y0 + 42 - 8 * share, z])
+    middle = np.array([82.0 + 26 * share, y0 + 6 - 10 * share, z])
+    fore = np.array([96.0 + 30 * share, y0 - 16 - 46 * share, z])
+    if share > 0.7:  # the crest: shorter from both ends
+        cut = (share - 0.7) / 0.3
+        rear, fore = rear + 0.55 * cut * (middle - rear), fore + 0.7 * cut * (middle - fore)
+    line = np.array(
+        [rear, 0.5 * (rear + middle) + [0, 3, 0], middle, 0.5 * (middle + fore) + [3, 0, 0], fore]
+    )
+    line[:, 0] *= size
+    return replace(rod(line, 4.6, FLAT_BONE_HU, FLAT_CORE_HU), shell_mm=1.6, tall=1.2)
