@@ -12,15 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from phantom.anatomy import Anatomy
-from phantom.bone_arch import paint_arch, paint_canal, paint_ribs, rib_points
+from phantom.bone_arch import paint_arch, paint_canal
 from phantom.bone_extras import paint_bridges, paint_contents, paint_metal, paint_vein
 from phantom.bone_frame import Bar, box_around, frame, paint_bar
 from phantom.painting import Box, Float, Grid, blend, soft
-from phantom.relief import plate_over, roughness
+from phantom.relief import plates_over
 from phantom.texture import bone_texture
 from phantom.vertebra import Vertebra
 
 BAND_AT_MM, BAND_SD_MM = 2.5, 4.0  # where bone impacted by a recent fracture lies under its endplate, by eye
+PLATE_UNEVEN = 0.4  # SD of an endplate's thickness over its mean; it has thin places and gaps
 FRONT_SHELL = 0.35  # how much thicker the front wall is than the mean, and the rear wall thinner
 
 
@@ -34,6 +35,7 @@ class Solid:
     under_upper: Float
     over_lower: Float
     wall: Float
+    rough: Float  # of both endplates above each (x, y): (2, nx, 1, ny)
 
     @property
     def cap(self) -> Float:
@@ -45,18 +47,20 @@ def solid(grid: Grid, box: Box, body: Vertebra) -> Solid:
     """A body's distances in one box."""
     u, v, w = frame(grid, box, body)
     x, z, y = grid.places(box)
-    cx, cy, cz = (np.float32(c) for c in body.centre_xyz_mm)
+    cx, cy, cz = body.centre_xyz_mm
     dx, dy, dz = (x - cx)[:, 0], (y - cy)[0], z - cz
-    wz = np.float32(body.axes[2][2])
-    top, steep_top = plate_over(body, dx, dy, True)
-    foot, steep_foot = plate_over(body, dx, dy, False)
+    wz = body.axes[2][2]
+    plates = plates_over(body, dx, dy)
+    upright = wz / plates.steepness
+    top, foot = plates.dz_mm
     return Solid(
         u=u,
         v=v,
         w=w,
-        under_upper=(top[:, None] - dz) * (wz / steep_top)[:, None],
-        over_lower=(dz - foot[:, None]) * (wz / steep_foot)[:, None],
+        under_upper=(top[:, None] - dz) * upright[0][:, None],
+        over_lower=(dz - foot[:, None]) * upright[1][:, None],
         wall=wall_distance(body, u, v, w),
+        rough=plates.rough[:, :, None],
     )
 
 
@@ -163,7 +167,8 @@ def paint_body(canvas: Float, grid: Grid, patient: Anatomy, body: Vertebra) -> N
     corner = soft(cap + shape.wall - np.float32(patient.corner_mm), wall_width)
     outside = soft(cap, cap_width) * soft(shape.wall, wall_width) * corner
     blend(view, outside, compact)
-    thick = [t * np.float32(patient.cortex_mm) for t in _plate_thickness(grid, box, body)]
+    thick = np.minimum(np.maximum(1 + np.float32(PLATE_UNEVEN) * shape.rough, 0.2), 2.2)
+    thick *= np.float32(patient.cortex_mm * body.endplate_gain)
     inner = np.minimum(shape.under_upper - thick[0], shape.over_lower - thick[1])
     front = 1 - np.float32(FRONT_SHELL / body.half_depth_mm) * shape.v
     front *= np.float32(patient.wall_share * patient.cortex_mm)
@@ -173,15 +178,6 @@ def paint_body(canvas: Float, grid: Grid, patient: Anatomy, body: Vertebra) -> N
         paint_contents(view, body, (shape.u, shape.v, shape.w), np.minimum(cap, shape.wall), texture)
     if body.vein_mm > 0:
         paint_vein(canvas, grid, patient, body)
-
-
-def _plate_thickness(grid: Grid, box: Box, body: Vertebra) -> list[Float]:
-    """Thickness of the upper and the lower endplate relative to the patient's shell: uneven, with gaps."""
-    x, _, y = grid.places(box)
-    dx, dy = (x - np.float32(body.centre_xyz_mm[0]))[:, 0], (y - np.float32(body.centre_xyz_mm[1]))[0]
-    rough = (roughness(body, 0.8 * dx, 0.8 * dy, is_upper) for is_upper in (True, False))
-    gain = np.float32(body.endplate_gain)
-    return [np.clip(1 + np.float32(0.4) * r, 0.2, 2.2)[:, None] * gain for r in rough]
 
 
 def _marrow(patient: Anatomy, body: Vertebra, shape: Solid, texture: Float) -> Float:
@@ -224,7 +220,7 @@ def _sacral_bars(body: Vertebra, order: int) -> list[Bar]:
 
 
 def paint_spine(canvas: Float, grid: Grid, patient: Anatomy) -> None:
-    """The whole column; discs and canal first, then bodies, what stands behind and before them, metal, ribs."""
+    """The whole column; discs and canal first, then bodies, what stands behind and before them, metal."""
     bodies = [b for b in patient.vertebrae if _may_show(grid, b)]
     for body in bodies:
         paint_canal(canvas, grid, patient, body)
@@ -234,7 +230,6 @@ def paint_spine(canvas: Float, grid: Grid, patient: Anatomy) -> None:
         paint_body(canvas, grid, patient, body)
         paint_arch(canvas, grid, patient, body)
     paint_bridges(canvas, grid, patient)
-    paint_ribs(canvas, grid, patient)
     paint_metal(canvas, grid, patient.metal)
 
 
@@ -243,4 +238,4 @@ def _may_show(grid: Grid, body: Vertebra) -> bool:
     return float(grid.z_mm[-1]) - 70 < z < float(grid.z_mm[0]) + 70
 
 
-__all__ = ["body_box", "body_mask", "paint_spine", "rib_points"]
+__all__ = ["body_box", "body_mask", "paint_spine"]

@@ -1,4 +1,4 @@
-"""Canal, pedicles, articular processes, laminae, spinous and transverse processes, and ribs."""
+"""Canal, pedicles, articular processes, laminae, spinous and transverse processes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import math
 import numpy as np
 
 from phantom.anatomy import Anatomy
-from phantom.bone_frame import Bar, box_around, frame, paint_bar
-from phantom.organs import Blob
-from phantom.painting import Float, Grid, blend, paint_blob, soft
+from phantom.bone_frame import Bar, box_around, paint_bar, thin_frame
+from phantom.painting import Float, Grid, blend, soft
 from phantom.spine import ALL_LEVELS
 from phantom.vertebra import Vertebra
 
@@ -24,7 +23,7 @@ def paint_canal(canvas: Float, grid: Grid, patient: Anatomy, body: Vertebra) -> 
     box = box_around(grid, body, (-13, back - 1, -half), (13, back + CANAL_DEPTH_MM + 4, half))
     if box is None:
         return
-    u, v, w = frame(grid, box, body)
+    u, v, w = thin_frame(grid, box, body, 0.0)
     middle = np.float32(back + 0.5 * CANAL_DEPTH_MM + 1)
     qv, qu = (v - middle) * np.float32(2 / CANAL_DEPTH_MM), u * np.float32(1 / CANAL_HALF_WIDTH_MM)
     inside = (1 - (qu * qu + qv * qv)) * np.float32(0.25 * CANAL_DEPTH_MM)
@@ -81,8 +80,9 @@ def _side(body: Vertebra, lumbar: float, side: float) -> list[Bar]:
     return [
         Bar((u, b + 5, 0.2 * h), (3.6 + lumbar, 9, 0.23 * h), taper=-0.08, bend_mm=-1.2),  # pedicle
         Bar((facet, b + 11.5, 0.5 * h), (4.2, 3.4, 0.33 * h), slope_deg=12 - 4 * lumbar),  # superior facet
-        Bar((facet * 0.93, b + 16, -0.08 * h), (4.0, 3.6, 0.4 * h), slope_deg=14),  # pars
-        Bar((facet * 0.86, behind + 2.5, -0.62 * h), (4.2, 3.3, 0.3 * h), slope_deg=10),  # inferior facet
+        Bar(
+            (facet * 0.9, b + 16.5, -0.34 * h), (4.2, 3.5, 0.58 * h), slope_deg=12
+        ),  # down to the lower facet
         Bar(
             (side * 6.0, behind + 1.2, -0.16 * h),
             (7.5, 2.7, 0.4 * h),
@@ -96,37 +96,3 @@ def _side(body: Vertebra, lumbar: float, side: float) -> list[Bar]:
             yaw_deg=-side * (38 * (1 - lumbar) + 8 * lumbar),
         ),  # transverse process
     ]
-
-
-def paint_ribs(canvas: Float, grid: Grid, patient: Anatomy) -> None:
-    """Ribs of both sides as chains of shells along the inside of the wall."""
-    points = rib_points(patient)
-    for x, y, z in points[grid.reaches(points - 7, points + 7)].tolist():
-        paint_blob(canvas, grid, Blob((x, y, z), (4.8, 4.8, 5.4), 430.0, 150.0, 1.2))
-
-
-def rib_points(patient: Anatomy) -> Float:
-    """Points (n, 3) of all ribs: from beside the body around the chest wall to the front, sinking.
-
-    Eleven or thirteen pairs leave T12 bare or give L1 a short pair.
-    """
-    shape = patient.body
-    chains = []
-    for number, body in enumerate(patient.thoracolumbar[: patient.rib_pairs], start=1):
-        share = np.arange(56 if number < 11 else 26 if number < 13 else 9) / 55
-        z = body.centre_xyz_mm[2] + 0.3 * body.intact_mm[2] - (30 + 6 * number) * share**1.1
-        names = ("half_width_mm", "front_y_mm", "back_y_mm")
-        width, front, back = (np.interp(z, shape.z_mm, getattr(shape, n)) for n in names)
-        inset = 0.5 * (shape.front_fat_mm + shape.back_fat_mm) + 13
-        a = (width - inset) * (0.55 + 0.45 * min(1.0, number / 5))
-        y_back, y_front = back - shape.back_fat_mm - 26, front + shape.front_fat_mm + 10
-        angle = math.pi * share * 0.94
-        x = a * np.sin(angle) ** 0.8
-        y = 0.5 * (y_back + y_front) + 0.5 * (y_back - y_front) * np.cos(angle)
-        near = np.minimum(1.0, share / 0.11)
-        x = (body.half_width_mm + 5) * (1 - near) + (x + 12 * (1 - near)) * near
-        y0 = body.centre_xyz_mm[1] + 0.8 * body.half_depth_mm
-        y = y0 * (1 - near) + y * near
-        x0 = body.centre_xyz_mm[0] * (1 - near)
-        chains += [np.stack([x0 + side * x, y, z], axis=1) for side in (-1, 1)]
-    return np.asarray(np.concatenate(chains), np.float32)

@@ -15,6 +15,7 @@ from phantom.painting import Float, Grid, blend, paint_blob, soft
 from phantom.vertebra import Cut, Spot, Triple, Vertebra
 
 SHELL_EATEN_MM = 1.5  # how far a lesion that destroys the shell reaches past it, by eye
+SHELL_LEFT_MM = 1.0  # and how much of the shell others leave
 SOFT_MM = 0.8  # softness of what is painted inside a body
 BRIDGE_POINTS = 12
 
@@ -24,7 +25,7 @@ def paint_contents(
 ) -> None:
     """Spots, then cuts of one body; `depth` is the distance to its surface (inside positive), `view` its box."""
     for spot in body.spots:
-        margin = SHELL_EATEN_MM if spot.eats_shell else 0.0
+        margin = SHELL_EATEN_MM if spot.eats_shell else -SHELL_LEFT_MM
         share = _spot_share(spot, places, texture) * soft(depth + np.float32(margin), SOFT_MM)
         if spot.adds:
             view += share * np.float32(spot.hu)
@@ -55,8 +56,8 @@ def _cut_share(cut: Cut, places: tuple[Float, Float, Float]) -> Float:
         (place - np.float32(c)) * np.float32(n)
         for place, c, n in zip(places, cut.centre_mm, cut.normal, strict=True)
     )
-    near = np.clip(4 * _ellipsoid(cut.centre_mm, cut.radii_mm, places), 0, 1)
-    return np.asarray(soft(np.float32(cut.half_mm) - np.abs(across), SOFT_MM) * near)
+    near = np.clip(2 * _ellipsoid(cut.centre_mm, cut.radii_mm, places), 0, 1)
+    return np.asarray(soft(np.float32(cut.half_mm) * near - np.abs(across), SOFT_MM) * np.sqrt(near))
 
 
 def paint_vein(canvas: Float, grid: Grid, patient: Anatomy, body: Vertebra) -> None:
@@ -86,8 +87,8 @@ def paint_bridges(canvas: Float, grid: Grid, patient: Anatomy) -> None:
 
 def _bridge(patient: Anatomy, body: Vertebra, below: Vertebra) -> list[Blob]:
     """From the lower front corner of one body over the disc to the upper front corner of the next."""
-    start = np.array(body.to_patient(0, -0.9 * body.half_depth_mm, body.lower_mm[0] + 3))
-    end = np.array(below.to_patient(0, -0.9 * below.half_depth_mm, below.upper_mm[0] - 3))
+    start = np.array(body.to_patient(0, -1.02 * body.half_depth_mm, body.lower_mm[0] + 3))
+    end = np.array(below.to_patient(0, -1.02 * below.half_depth_mm, below.upper_mm[0] - 3))
     forward = -np.array(body.axes[1])
     over = 0.5 * (start + end) + forward * 2 * body.bridge_mm
     points = [

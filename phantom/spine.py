@@ -32,6 +32,7 @@ _KNOTS = {
     "L5": (24.3, 17.5, 25.5, 9.8, -21.0),
 }
 MIN_DISC_MM = 1.9  # of a disc that is not degenerated, read from the real slices
+MIN_GAP_MM = 1.7  # between facing endplates wherever they are nearest, whatever bends the column
 COLUMN_FOLLOWS_WEDGE = 0.6  # share of a wedge's angle that the column above takes; the discs take the rest
 
 
@@ -168,8 +169,9 @@ def stack(bodies: list[Vertebra], tilts: Floats, sideways_mm: Floats) -> list[Ve
         axis = np.array([math.sin(theta), math.cos(theta)])
         lower = 0.5 * (body.lower_mm[0] + body.lower_mm[2])
         upper = 0.5 * (body.upper_mm[0] + body.upper_mm[2])
-        bottom = end + axis * below
-        centre = bottom - axis * lower
+        centre = end + axis * (below - lower)
+        if placed:
+            centre = centre + axis * max(0.0, MIN_GAP_MM - _gap_mm(placed[-1], body, theta, centre))
         end = centre + axis * upper
         extra += bend
         placed.append(
@@ -180,6 +182,17 @@ def stack(bodies: list[Vertebra], tilts: Floats, sideways_mm: Floats) -> list[Ve
             )
         )
     return _with_coronal_tilt(placed[::-1])
+
+
+def _gap_mm(below: Vertebra, body: Vertebra, theta: float, centre_yz: Floats) -> float:
+    """Least distance between the facing endplates of two bodies at the three places of the truth, mm."""
+    st, ct = math.sin(theta), math.cos(theta)
+    y0, z0 = float(centre_yz[0]), float(centre_yz[1])
+    gaps = []
+    for k, share in enumerate((-RIM, 0.0, RIM)):
+        _, y, z = below.to_patient(0.0, share * below.half_depth_mm, below.upper_mm[k])
+        gaps.append(body.lower_mm[k] - ((y - y0) * st + (z - z0) * ct))
+    return min(gaps)
 
 
 def _with_coronal_tilt(bodies: list[Vertebra]) -> list[Vertebra]:

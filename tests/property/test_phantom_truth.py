@@ -16,6 +16,7 @@ from phantom.spine import RIM, Vertebra
 MAX_LOSS_ERROR = 0.03
 STEP_MM = 0.1
 VALLEY_STEPS = 60
+SLAB_HALF_MM, LEANING_MM = 30.0, 8.0  # a leaning body near the slab's side has its endplates outside
 NOISE_FREE = Acquisition(thickness_mm=0.6, spacing_mm=0.6)
 
 
@@ -54,7 +55,7 @@ def _loss_errors(patient: Anatomy, slab: PhantomSlab) -> list[float]:
     errors = []
     w = np.arange(-28, 28, STEP_MM)
     for truth, body in zip(slab.vertebrae, patient.thoracolumbar, strict=True):
-        if not truth.is_visible:
+        if not truth.is_visible or abs(body.centre_xyz_mm[0]) > SLAB_HALF_MM - LEANING_MM:
             continue
         for k, v in enumerate((-RIM * body.half_depth_mm, 0.0, RIM * body.half_depth_mm)):
             profile = _profile(slab, body, v, w)
