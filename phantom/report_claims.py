@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -114,7 +114,7 @@ def _misnumbered(rng: np.random.Generator, finding: SpineFinding, case: ReportCa
     near = [LEVELS[k] for k in (place - 1, place + 1) if 0 <= k < len(LEVELS) and LEVELS[k] in case.shown]
     if not near:
         return finding
-    return SpineFinding(pick(rng, near), finding.grade, finding.shape, finding.cause, loss=finding.loss)
+    return replace(finding, level=pick(rng, near))
 
 
 def draw_claims(

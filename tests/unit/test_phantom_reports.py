@@ -213,6 +213,17 @@ def test_traditional_characters_replace_simplified_ones() -> None:
     rows = [r for r in _corpus() if r.script == "hant"]
     assert rows
     assert not set("体压缩旧态显见脏胆肾") & set("".join(r.text for r in rows))
+    assert all(r.text.encode("big5hkscs") for r in rows)  # holds no simplified form
+
+
+def test_a_report_without_earlier_studies_compares_with_none() -> None:
+    rng = np.random.default_rng(6)
+    for _ in range(150):
+        case = ReportCase((SpineFinding("T12", 2, is_recent=True),), "spine", "zh")
+        told = concluding(draw_reports(rng, case, statement="present"))
+        assert told is not None
+        assert "前片" not in told.text
+        assert told.acuity in ("", "new")
 
 
 def test_levels_named_are_levels_shown() -> None:
