@@ -32,6 +32,7 @@ _PARTS = {
 }
 _REGION = {"chest": "chest", "abdomen-pelvis": "abdomen", "chest-abdomen-pelvis": "both", "spine": "spine"}
 WEDGED_LEVELS = ("T6", "T7", "T8", "T11", "T12", "L1")  # where bodies are a little wedged by nature
+RARE_LEVELS = ("T1", "T2", "T3")  # little is said of these
 _LAYOUTS = {
     "en": (("plain", "sectioned", "structured", "brief"), (0.25, 0.5, 0.15, 0.1)),
     "zh": (("plain", "sectioned", "brief"), (0.2, 0.68, 0.12)),
@@ -73,7 +74,7 @@ def draw_frame(
     technique = sentence(rng, pick(rng, bank.frame["technique"][region]), case.language, {})
     organs = _draw_organs(rng, case, bank, is_brief=layout == "brief", has_contrast=_has_contrast(technique))
     drawn = _draw_traps(rng, case, bank, rates)
-    free = [level for level in case.shown[3:] if level not in taken]  # what is said of T1-T3 is rare
+    free = [level for level in case.shown if level not in taken] or list(case.shown)
     bones = _place_traps(rng, drawn, organs, case, free)
     silent, normal = _draw_bones(rng, bank)
     history, history_traps = _draw_history(rng, case, bank, rates, layout)
@@ -174,6 +175,7 @@ def _place_traps(
     """Put traps in the place of the organ they speak of; returns the sentences that stand among the bones."""
     bones, bank = [], load_bank(case.language)
     wedged = [level for level in free_levels if level in WEDGED_LEVELS] or free_levels
+    free_levels = [level for level in free_levels if level not in RARE_LEVELS] or free_levels
     for _, trap in drawn:
         slots = common_slots(rng, case.language) | {
             "free_level": name_levels(rng, (pick(rng, free_levels),), case.language),

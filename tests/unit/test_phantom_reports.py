@@ -233,6 +233,16 @@ def test_levels_named_are_levels_shown() -> None:
             assert level in shown.get(row.coverage, LEVELS)
 
 
+def test_a_scan_that_shows_little_is_reported_too() -> None:
+    rng = np.random.default_rng(3)
+    for shown in (("T1",), ("T12", "L1"), ("L4", "L5")):
+        for grade in (0, 2):
+            findings = (SpineFinding(shown[0], grade),) * (grade > 0)
+            case = ReportCase(findings, "abdomen-pelvis", "en", levels_shown=shown)
+            told = [r for _ in range(40) for r in draw_reports(rng, case, statement="present")]
+            assert {v for r in told for v in r.levels} <= set(shown)
+
+
 def test_the_older_call_still_answers() -> None:
     rng = np.random.default_rng(0)
     drawn = [
