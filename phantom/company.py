@@ -132,7 +132,7 @@ def write_screen_capture(directory: Path, tags: Mapping[str, Any], seed: object)
     ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PlanarConfiguration = 3, "RGB", 0
     ds.Rows, ds.Columns = rows, columns
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 8, 8, 7, 0
-    ds.BurnedInAnnotation = "YES"
+    ds.BurnedInAnnotation, ds.Laterality, ds.PatientOrientation = "YES", "", ""
     ds.PixelData = picture.tobytes()
     ds["PixelData"].VR = "OB"
     return write_object(directory / "SS001", ds, ExplicitVRLittleEndian)

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from phantom.families import BASE, Family
 from phantom.packaging import file_away, litter
-from phantom.reports import Report, draw_report, write_reports
-from phantom.schedule import StudyPlan, draw_plans
+from phantom.reporting import ReportingRoom, report_columns, report_rows, report_truth_rows
+from phantom.reports import write_reports
+from phantom.schedule import draw_plans
 from phantom.studies import COLUMNS, write_study
-from phantom.truth import VertebraTruth
-from phantom.truth_tables import fractured, study_row, vertebra_rows, write_table
+from phantom.truth_tables import study_row, vertebra_rows, write_table
 
 
 @dataclass(frozen=True)
@@ -39,29 +37,34 @@ def make_hospital(
     family: Family = BASE,
     columns: int = COLUMNS,
 ) -> HospitalSummary:
-    """Write archive/, reports.csv, truth.csv and truth_vertebrae.csv into `directory`, by seed alone.
+    """Write archive/, reports.csv and three tables of truth into `directory`, by seed alone.
 
-    Axial slices have `columns` squared pixels. Calls `progress(done, total)` after every study. Raises
-    FileExistsError when the archive is there already.
+    The tables (`docs/phantom-truth.md`) are truth.csv, truth_reports.csv and truth_vertebrae.csv, the last one
+    written last. Axial slices have `columns` squared pixels. Calls `progress(done, total)` after every study.
+    Raises FileExistsError when the archive is there already.
     """
     archive, work = directory / "archive", directory / "work-in-progress"
     archive.mkdir(parents=True)
     plans = draw_plans(patients, seed, family)
     truths: list[dict[str, Any]] = []
     bodies: list[dict[str, Any]] = []
-    reports: list[dict[str, str]] = []
+    texts: list[dict[str, str]] = []
+    said: list[dict[str, Any]] = []
+    room = ReportingRoom()
     for done, plan in enumerate(plans, start=1):
         shown = write_study(work, plan, columns=columns)
         file_away(work, archive, plan)
-        report = _report(plan, shown)
-        truths.append(study_row(plan, shown, report))
+        reports = room.write(plan, shown)
+        truths.append(study_row(plan, shown, report_columns(reports)))
         bodies += vertebra_rows(plan, shown)
-        reports += _report_rows(plan, report)
+        texts += report_rows(plan, reports)
+        said += report_truth_rows(plan, reports)
         if progress is not None:
             progress(done, len(plans))
     litter(archive)
-    write_reports(directory / "reports.csv", reports)
+    write_reports(directory / "reports.csv", texts)
     write_table(directory / "truth.csv", truths)
+    write_table(directory / "truth_reports.csv", said)
     write_table(directory / "truth_vertebrae.csv", bodies)
     files = [p for p in archive.rglob("*") if p.is_file()]
     return HospitalSummary(
@@ -72,30 +75,3 @@ def make_hospital(
         n_files=len(files),
         n_bytes=sum(p.stat().st_size for p in files),
     )
-
-
-def _report(plan: StudyPlan, shown: tuple[VertebraTruth, ...]) -> Report | None:
-    rng = np.random.default_rng([plan.patient.seed, plan.number, 0x4E9])
-    broken = sorted(fractured(shown), key=lambda v: -v.grade)
-    return draw_report(
-        rng,
-        worst_grade=broken[0].grade if broken else 0,
-        levels=tuple(v.level for v in broken),
-        coverage=plan.coverage,
-        language=plan.language,
-    )
-
-
-def _report_rows(plan: StudyPlan, report: Report | None) -> list[dict[str, str]]:
-    if report is None:
-        return []
-    return [
-        {
-            "accession_number": plan.accession_number,
-            "report_date": plan.study_date.isoformat(),
-            "text": report.text,
-            "patient_id": plan.patient_id,
-            "report_id": f"R{plan.number:06d}",
-            "status": "final",
-        }
-    ]

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from phantom.reports import Report
 from phantom.schedule import StudyPlan
 from phantom.study_tags import expected_outcome, kernel_class, kvp_of, main_kind, series_uid, study_uid
 from phantom.truth import VertebraTruth, other_causes, worst_osteoporotic_grade
@@ -16,8 +15,8 @@ from phantom.vertebra import OSTEOPOROTIC, PATHOLOGICAL, TRAUMATIC
 Shown = tuple[VertebraTruth, ...]
 
 
-def study_row(plan: StudyPlan, shown: Shown, report: Report | None) -> dict[str, Any]:
-    """One study."""
+def study_row(plan: StudyPlan, shown: Shown, report: dict[str, Any]) -> dict[str, Any]:
+    """One study; `report` holds the columns on what its reports say."""
     return {
         "patient_id": plan.patient_id,
         "accession_number": plan.accession_number,
@@ -33,7 +32,7 @@ def study_row(plan: StudyPlan, shown: Shown, report: Report | None) -> dict[str,
         "has_imitator": int(any(v.imitators for v in shown if v.is_visible)),
         **_disturbance_columns(shown),
         "has_contrast": int(plan.patient.has_contrast),
-        "report_statement": report.statement if report else "no_report",
+        **report,
         "expected": expected_outcome(plan),
         **_person_columns(plan),
         **_scan_columns(plan),
