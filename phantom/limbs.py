@@ -6,13 +6,13 @@ means compared by eye with the real images in the data.
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
 
 import numpy as np
 import numpy.typing as npt
 
 from phantom.anatomy import Anatomy
-from phantom.rods import Rod, mirrored, rod
+from phantom.rods import Rod, mirrored
 
 Floats = npt.NDArray[np.float64]
 AIR_ONLY = (-1100.0, -955.0)  # lung is less empty
@@ -27,13 +27,20 @@ def is_down(arms: str, side: float) -> bool:
     return arms == "down" or (arms == "one down" and side > 0)
 
 
-def limb_rods(patient: Anatomy, arms: str) -> list[Rod]:
-    """Flesh first, then bones: both shoulders and arms, both halves of the pelvis."""
-    sides = [_Side(patient, is_down(arms, side)) for side in (1.0, -1.0)]
-    left, right = (s.flesh() for s in sides), (s.bones() for s in sides)
-    flesh = [r if k == 0 else mirrored(r) for k, rods in enumerate(left) for r in rods]
-    bones = [r if k == 0 else mirrored(r) for k, rods in enumerate(right) for r in rods]
-    return flesh + bones + _pelvis(patient)
+# Nothing of these lies nearer to the patient's middle plane (mm).
+ARM_INNER_MM, SCAPULA_INNER_MM, WING_INNER_MM = 82.0, 58.0, 42.0
+
+
+def limb_rods(patient: Anatomy, arms: str, reach_mm: float = math.inf) -> list[Rod]:
+    """Flesh first, then bones: both shoulders and arms, both halves of the pelvis.
+
+    What certainly lies further than `reach_mm` beside the middle plane may be left out.
+    """
+    sides = [_Side(patient, is_down(arms, side), reach_mm) for side in (1.0, -1.0)]
+    flesh, bones = ([list(part(s)) for s in sides] for part in (_Side.flesh, _Side.bones))
+    rods = [r if k == 0 else mirrored(r) for k, rods in enumerate(flesh) for r in rods]
+    rods += [r if k == 0 else mirrored(r) for k, rods in enumerate(bones) for r in rods]
+    return rods + _pelvis(patient, reach_mm)
 
 
 def arm_reach(patient: Anatomy, arms: str) -> tuple[Floats, Floats]:
@@ -50,8 +57,9 @@ def arm_reach(patient: Anatomy, arms: str) -> tuple[Floats, Floats]:
 class _Side:
     """The left shoulder and arm of a patient; the right one is its mirror image."""
 
-    def __init__(self, patient: Anatomy, is_arm_down: bool) -> None:
+    def __init__(self, patient: Anatomy, is_arm_down: bool, reach_mm: float) -> None:
         self.patient, self.shape, self.is_down = patient, patient.body, is_arm_down
+        self.reach_mm = reach_mm
         self.top = patient.vertebra("T1").centre_xyz_mm[2]
         self.size = self.width(patient.vertebra("T4").centre_xyz_mm[2]) / 152.0
         self.head = self._head()
@@ -85,29 +93,29 @@ class _Side:
 
     def flesh(self) -> list[Rod]:
         """Muscle under fat: shoulder, upper arm, forearm."""
-        upper, lower = self.arm()
         fat, muscle = self.patient.tissues.fat, self.patient.tissues.muscle
         thick = 3 + 0.25 * self.shape.front_fat_mm
         neck = np.array([60.0 * self.size, self.head[1] + 6, self.top - 5])
-        parts = [
-            rod([neck, self.head], SHOULDER_RADIUS_MM * self.size, fat, muscle),
-            rod(upper, ARM_RADIUS_MM * self.size, fat, muscle),
-            rod(lower, FOREARM_RADIUS_MM * self.size, fat, muscle),
-        ]
-        return [replace(r, shell_mm=thick, over=AIR_ONLY) for r in parts]
+        lines = [(np.stack([neck, self.head]), SHOULDER_RADIUS_MM)]
+        if self.reach_mm > ARM_INNER_MM:
+            upper, lower = self.arm()
+            lines += [(upper, ARM_RADIUS_MM), (lower, FOREARM_RADIUS_MM)]
+        return [Rod(line, r * self.size, fat, muscle, shell_mm=thick, over=AIR_ONLY) for line, r in lines]
 
     def bones(self) -> list[Rod]:
         """Humerus, radius and ulna, clavicle, scapula."""
-        upper, lower = self.arm()
-        beside = np.array([11.0, 0.0, 0.0])
-        head = self.head + np.array([[-4.0, 0, 2], [1, 0, -6]])
-        bones = [
-            replace(rod(upper, 11.0, BONE_HU, MARROW_HU), shell_mm=3.4),
-            replace(rod(head, 23.0, 330.0, 130.0), shell_mm=1.5),
-            replace(rod(lower + beside, 6.5, BONE_HU, 60.0), shell_mm=2.4),
-            replace(rod(lower - beside, 6.5, BONE_HU, 60.0), shell_mm=2.4),
-        ]
-        return [*bones, self._clavicle(), *self._scapula()]
+        bones = [self._clavicle()]
+        if self.reach_mm > ARM_INNER_MM:
+            upper, lower = self.arm()
+            beside = np.array([11.0, 0.0, 0.0])
+            head = self.head + np.array([[-4.0, 0, 2], [1, 0, -6]])
+            bones += [
+                Rod(upper, 11.0, BONE_HU, MARROW_HU, shell_mm=3.4),
+                Rod(head, 23.0, 330.0, 130.0, shell_mm=1.5),
+                Rod(lower + beside, 6.5, BONE_HU, 60.0, shell_mm=2.4),
+                Rod(lower - beside, 6.5, BONE_HU, 60.0, shell_mm=2.4),
+            ]
+        return bones + (self._scapula() if self.reach_mm > SCAPULA_INNER_MM else [])
 
     def _clavicle(self) -> Rod:
         z = self.patient.vertebra("T3").centre_xyz_mm[2] + 10
@@ -116,65 +124,64 @@ class _Side:
         start = np.array([20.0, wall, z])
         bend = 0.6 * start + 0.4 * end + np.array([0, -10, 2])
         far = 0.25 * start + 0.75 * end + np.array([0, 8, 2])
-        return replace(rod([start, bend, far, end], 6.2, FLAT_BONE_HU, FLAT_CORE_HU), shell_mm=1.8)
+        line = np.stack([start, bend, far, end])
+        return Rod(line, 6.2, FLAT_BONE_HU, FLAT_CORE_HU, shell_mm=1.8)
 
     def _scapula(self) -> list[Rod]:
         """A blade of thin plates over the ribs, thicker at its outer border; its spine and its socket."""
         top, foot = self.head[2] + 8, self.patient.vertebra("T7").centre_xyz_mm[2]
-        rods = []
-        for z in np.arange(foot, top, 5.0):
-            share = (z - foot) / (top - foot)
-            inner = (72 + (12 if not self.is_down else 0)) * self.size
-            outer = inner + 14 + (self.head[0] - 30 - inner - 14) * share**0.8
-            x = np.linspace(inner, outer, 4)
-            y = np.array([self._over_ribs(float(v), float(z)) for v in x])
-            y[-1] = (1 - share) * y[-1] + share * (self.head[1] + 14)
-            blade = np.stack([x, y, np.full(4, z)], axis=1)
-            rods.append(replace(rod(blade, 2.6, FLAT_BONE_HU, 250.0), shell_mm=1.6, tall=1.3))
-            rods.append(replace(rod(blade[-2:], 4.6, FLAT_BONE_HU, FLAT_CORE_HU), shell_mm=1.5))
-        inner_end = np.array([76.0 * self.size, self._over_ribs(76.0 * self.size, top - 25) + 8, top - 25])
+        z = np.arange(foot, top, 5.0)
+        share = (z - foot) / (top - foot)
+        inner = (72 + (12 if not self.is_down else 0)) * self.size
+        outer = inner + 14 + (self.head[0] - 30 - inner - 14) * share**0.8
+        x = inner + (outer - inner)[:, None] * np.linspace(0, 1, 4)
+        y = self._over_ribs(x, z[:, None])
+        y[:, -1] = (1 - share) * y[:, -1] + share * (self.head[1] + 14)
+        blades = np.stack([x, y, np.broadcast_to(z[:, None], x.shape)], axis=-1)
+        rods = [Rod(b, 2.6, FLAT_BONE_HU, 250.0, shell_mm=1.6, tall=1.3) for b in blades]
+        rods += [Rod(b[-2:], 4.6, FLAT_BONE_HU, FLAT_CORE_HU, shell_mm=1.5) for b in blades]
+        near = np.array([76.0 * self.size])
+        inner_end = np.array([near[0], float(self._over_ribs(near, np.array([top - 25]))[0]) + 8, top - 25])
         tip = self.head + np.array([6.0, 12, 27])
-        ridge = np.array(
-            [0.5 * (inner_end[0] + tip[0]), max(inner_end[1], tip[1]) + 8, 0.5 * (inner_end[2] + tip[2])]
-        )
-        rods.append(replace(rod([inner_end, ridge, tip], 5.0, FLAT_BONE_HU, FLAT_CORE_HU), tall=1.4))
+        ridge = 0.5 * (inner_end + tip)
+        ridge[1] = max(inner_end[1], tip[1]) + 8
         socket = self.head + np.array([[-30.0, 6, -8], [-29, 5, 10]])
-        rods.append(rod(socket, 9.0, FLAT_BONE_HU, FLAT_CORE_HU))
+        rods.append(Rod(np.stack([inner_end, ridge, tip]), 5.0, FLAT_BONE_HU, FLAT_CORE_HU, tall=1.4))
+        rods.append(Rod(socket, 9.0, FLAT_BONE_HU, FLAT_CORE_HU))
         return rods
 
-    def _over_ribs(self, x: float, z: float) -> float:
-        """y a little behind the ribs at a place beside the spine."""
+    def _over_ribs(self, x: Floats, z: Floats) -> Floats:
+        """y a little behind the ribs at places beside the spine."""
         shape = self.shape
-        front, back = (float(np.interp(z, shape.z_mm, v)) for v in (shape.front_y_mm, shape.back_y_mm))
-        a = max(self.width(z) - 0.5 * (shape.front_fat_mm + shape.back_fat_mm) - 8, 1.0)
-        q = min(abs(x) / a, 0.98)
+        width, front, back = (
+            np.interp(z, shape.z_mm, v) for v in (shape.half_width_mm, shape.front_y_mm, shape.back_y_mm)
+        )
+        a = np.maximum(width - 0.5 * (shape.front_fat_mm + shape.back_fat_mm) - 8, 1.0)
+        q = np.minimum(np.abs(x) / a, 0.98)
         middle = 0.5 * (front + back)
         rear = back - shape.back_fat_mm - 16
-        return float(middle + (rear - middle) * (1 - q**3.0) ** 0.5) + 3
+        return np.asarray(middle + (rear - middle) * (1 - q**3.0) ** 0.5 + 3)
 
 
-def _pelvis(patient: Anatomy) -> list[Rod]:
+def _pelvis(patient: Anatomy, reach_mm: float) -> list[Rod]:
     """Iliac wings as plates one over the other, the seat bones, and the upper ends of the thigh bones."""
     shape = patient.body
     y0 = float(np.interp(0.0, shape.z_mm, shape.spine_front_y_mm))
     size = float(np.interp(-60.0, shape.z_mm, shape.half_width_mm)) / 172.0
-    left = [_wing_plate(z, y0, min(size, 1.12)) for z in np.arange(-96.0, 44.0, 6.0)]
-    hip = np.array([92.0 * min(size, 1.1), y0 - 12, -128.0])
-    socket = [
-        hip + np.array([-16.0, 14, 14]),
-        hip + np.array([-22.0, -2, 0]),
-        hip + np.array([-14.0, -16, 10]),
-    ]
     branch = np.array([[70.0, y0 - 30, -132], [36.0, y0 - 52, -142], [8.0, y0 - 58, -150]])
-    seat = np.array([[76.0, y0 + 16, -128], [66.0, y0 + 24, -165], [58.0, y0 + 14, -195]])
-    thigh = hip + np.array([[0.0, 0, 0], [28, 6, -20], [50, 10, -34], [52, 8, -150]])
-    left += [
-        replace(rod(socket, 11.0, FLAT_BONE_HU, FLAT_CORE_HU), tall=1.6),
-        rod(branch, 8.0, FLAT_BONE_HU, FLAT_CORE_HU),
-        rod(seat, 11.0, FLAT_BONE_HU, FLAT_CORE_HU),
-        replace(rod(thigh, 14.0, 560.0, 90.0), shell_mm=2.6),
-        replace(rod([hip, hip + np.array([1.0, 0, 0])], 23.0, 420.0, 210.0), shell_mm=1.2),
-    ]
+    left = [Rod(branch, 8.0, FLAT_BONE_HU, FLAT_CORE_HU)]
+    if reach_mm > WING_INNER_MM:
+        hip = np.array([92.0 * min(size, 1.1), y0 - 12, -128.0])
+        socket = hip + np.array([[-16.0, 14, 14], [-22.0, -2, 0], [-14.0, -16, 10]])
+        seat = np.array([[76.0, y0 + 16, -128], [66.0, y0 + 24, -165], [58.0, y0 + 14, -195]])
+        thigh = hip + np.array([[0.0, 0, 0], [28, 6, -20], [50, 10, -34], [52, 8, -150]])
+        left += [_wing_plate(z, y0, min(size, 1.12)) for z in np.arange(-96.0, 44.0, 6.0).tolist()]
+        left += [
+            Rod(socket, 11.0, FLAT_BONE_HU, FLAT_CORE_HU, tall=1.6),
+            Rod(seat, 11.0, FLAT_BONE_HU, FLAT_CORE_HU),
+            Rod(thigh, 14.0, 560.0, 90.0, shell_mm=2.6),
+            Rod(hip + np.array([[0.0, 0, 0], [1.0, 0, 0]]), 23.0, 420.0, 210.0, shell_mm=1.2),
+        ]
     return left + [mirrored(r) for r in left]
 
 
@@ -191,4 +198,4 @@ def _wing_plate(z: float, y0: float, size: float) -> Rod:
         [rear, 0.5 * (rear + middle) + [0, 3, 0], middle, 0.5 * (middle + fore) + [3, 0, 0], fore]
     )
     line[:, 0] *= size
-    return replace(rod(line, 4.6, FLAT_BONE_HU, FLAT_CORE_HU), shell_mm=1.6, tall=1.2)
+    return Rod(line, 4.6, FLAT_BONE_HU, FLAT_CORE_HU, shell_mm=1.6, tall=1.2)

@@ -59,7 +59,7 @@ class Grid:
         x, y, z = (self.span(k, low[k], high[k]) for k in range(3))
         return None if x is None or y is None or z is None else (x, z, y)
 
-    def reaches(self, low: Float, high: Float) -> npt.NDArray[np.bool_]:
+    def reaches(self, low: npt.NDArray[np.floating], high: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
         """Which of many cuboids (n, 3) touch the grid."""
         near = np.ones(len(low), bool)
         for k, (start, step, count) in enumerate(self._axes):

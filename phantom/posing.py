@@ -8,7 +8,6 @@ same: bodies, metal and rods exactly; ellipsoids and tubes by their middles (the
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -20,7 +19,7 @@ from phantom.anatomy import Anatomy
 from phantom.body import BodyShape, to_tuple
 from phantom.hardware import MetalPart
 from phantom.organs import Blob, Tube
-from phantom.rods import Rod
+from phantom.rods import Bundle
 from phantom.spine import Vertebra
 from phantom.tube_voltage import bone_factor, iodine_factor
 
@@ -82,17 +81,11 @@ def posed(patient: Anatomy, scan: Acquisition) -> Anatomy:
     )
 
 
-def turned_rods(rods: Sequence[Rod], turn: Turn) -> list[Rod]:
+def turned_bundle(rods: Bundle, turn: Turn) -> Bundle:
     """Rods in the scanner's frame."""
     if np.array_equal(turn.matrix, np.eye(3)):
-        return list(rods)
-    counts = np.cumsum([len(r.points_xyz_mm) for r in rods])
-    moved = turn.points(np.concatenate([r.points_xyz_mm for r in rods])) if len(rods) else np.zeros((0, 3))
-    lines = np.split(moved, counts[:-1]) if len(rods) else []
-    return [
-        replace(r, points_xyz_mm=tuple((x, y, z) for x, y, z in line.tolist()))
-        for r, line in zip(rods, lines, strict=True)
-    ]
+        return rods
+    return replace(rods, starts=turn.points(rods.starts), ends=turn.points(rods.ends))
 
 
 def _brighter(part: Part, factor: float) -> Part:
@@ -123,7 +116,12 @@ def _blobs(blobs: tuple[Blob, ...], turn: Turn) -> tuple[Blob, ...]:
     if not blobs:
         return blobs
     moved = turn.points([b.centre_xyz_mm for b in blobs]).tolist()
-    return tuple(replace(b, centre_xyz_mm=(x, y, z)) for b, (x, y, z) in zip(blobs, moved, strict=True))
+    return tuple(_at(b, (x, y, z)) for b, (x, y, z) in zip(blobs, moved, strict=True))
+
+
+def _at(b: Blob, centre: tuple[float, float, float]) -> Blob:
+    """The same ellipsoid elsewhere; `replace` is slow for hundreds of them."""
+    return Blob(centre, b.radii_xyz_mm, b.hu, b.core_hu, b.shell_mm, b.over, b.is_boxy, b.has_iodine)
 
 
 def _tube(tube: Tube, turn: Turn) -> Tube:

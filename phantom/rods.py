@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,18 +11,18 @@ import numpy.typing as npt
 from phantom.painting import Box, Float, Grid, blend, soft
 
 Floats = npt.NDArray[np.float64]
-Point = tuple[float, float, float]
 SHELL_BAND_HU = 30.0  # a limited rod's core covers its own shell, which has its HU within this
+OTHER_SIDE = np.array([-1.0, 1.0, 1.0])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rod:
-    """A bar of `radius_mm` along points (x, y, z); `tall` is its height over its width.
+    """A bar of `radius_mm` along points (n, 3; x, y, z); `tall` is its height over its width.
 
     `core_hu` makes it a shell; `over` limits it to tissues of that HU, so that flesh does not cover a table.
     """
 
-    points_xyz_mm: tuple[Point, ...]
+    points_xyz_mm: Floats
     radius_mm: float
     hu: float
     core_hu: float | None = None
@@ -31,18 +31,39 @@ class Rod:
     over: tuple[float, float] | None = None
 
 
-def rod(points: npt.ArrayLike, radius_mm: float, hu: float, core_hu: float | None = None) -> Rod:
-    """A rod along an array of points (n, 3)."""
-    line = tuple((float(x), float(y), float(z)) for x, y, z in np.asarray(points))
-    return Rod(line, radius_mm, hu, core_hu)
-
-
 def mirrored(one: Rod) -> Rod:
     """The same rod on the other side."""
-    return replace(one, points_xyz_mm=tuple((-x, y, z) for x, y, z in one.points_xyz_mm))
+    return along(one, one.points_xyz_mm * OTHER_SIDE)
 
 
-def paint_rods(canvas: Float, grid: Grid, rods: Sequence[Rod]) -> None:
+def along(one: Rod, points_xyz_mm: Floats) -> Rod:
+    """The same rod along other points."""
+    return Rod(points_xyz_mm, one.radius_mm, one.hu, one.core_hu, one.shell_mm, one.tall, one.over)
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """Rods cut into straight pieces from `starts` to `ends` (n, 3); piece k belongs to rod `owner[k]`."""
+
+    rods: tuple[Rod, ...]
+    starts: Floats
+    ends: Floats
+    owner: npt.NDArray[np.int64]
+    reach_mm: Floats
+
+
+def bundle(rods: Sequence[Rod]) -> Bundle:
+    """Rods that are painted as one solid."""
+    lines = [one.points_xyz_mm for one in rods] or [np.zeros((1, 3))]
+    starts, ends = (
+        np.concatenate([line[cut] for line in lines]) for cut in (slice(None, -1), slice(1, None))
+    )
+    owner = np.repeat(np.arange(len(lines)), [len(line) - 1 for line in lines])
+    size = np.array([(r.radius_mm, r.radius_mm, r.radius_mm * r.tall) for r in rods] or [(0.0, 0.0, 0.0)])
+    return Bundle(tuple(rods), starts, ends, owner, size[owner])
+
+
+def paint_bundle(canvas: Float, grid: Grid, rods: Bundle) -> None:
     """Rods as one solid, in place: all their shells, then all their cores, so that no wall stands inside."""
     pieces = list(_pieces(grid, rods))
     for one, box, inside in pieces:
@@ -60,23 +81,16 @@ def paint_rods(canvas: Float, grid: Grid, rods: Sequence[Rod]) -> None:
             blend(view, share, one.core_hu)
 
 
-def _pieces(grid: Grid, rods: Sequence[Rod]) -> Iterator[tuple[Rod, Box, Float]]:
+def _pieces(grid: Grid, rods: Bundle) -> Iterator[tuple[Rod, Box, Float]]:
     """Each straight piece that touches the grid: its box and the distance to its wall (inside positive, mm)."""
-    lines = [np.asarray(one.points_xyz_mm) for one in rods]
-    if not lines:
-        return
-    starts, ends = (
-        np.concatenate([line[cut] for line in lines]) for cut in (slice(None, -1), slice(1, None))
-    )
-    owner = np.repeat(np.arange(len(rods)), [len(line) - 1 for line in lines])
-    reach = np.array([(r.radius_mm, r.radius_mm, r.radius_mm * r.tall) for r in rods])[owner]
-    reach = reach + 0.6 * grid.y_width_mm
-    low, high = np.minimum(starts, ends) - reach, np.maximum(starts, ends) + reach
+    reach = rods.reach_mm + 0.6 * grid.y_width_mm
+    low, high = np.minimum(rods.starts, rods.ends) - reach, np.maximum(rods.starts, rods.ends) + reach
     for k in np.flatnonzero(grid.reaches(low, high)).tolist():
-        box = grid.box(tuple(low[k].tolist()), tuple(high[k].tolist()))
+        (x0, y0, z0), (x1, y1, z1) = low[k].tolist(), high[k].tolist()
+        box = grid.box((x0, y0, z0), (x1, y1, z1))
         if box is not None:
-            one = rods[owner[k]]
-            yield one, box, _inside(grid, box, one, starts[k], ends[k])
+            one = rods.rods[rods.owner[k]]
+            yield one, box, _inside(grid, box, one, rods.starts[k], rods.ends[k])
 
 
 def _inside(grid: Grid, box: Box, one: Rod, start: Floats, end: Floats) -> Float:

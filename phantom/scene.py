@@ -14,12 +14,13 @@ from phantom.anatomy import Anatomy
 from phantom.layers import paint_layers, section
 from phantom.limbs import arm_reach, limb_rods
 from phantom.painting import Float, Grid
-from phantom.posing import posed, turn_of, turned_rods
-from phantom.rods import Rod, paint_rods
+from phantom.posing import posed, turn_of, turned_bundle
+from phantom.rods import Bundle, bundle, paint_bundle
 from phantom.table import Table, draw_table
 from phantom.thorax import chest_rods
 
 Floats = npt.NDArray[np.float64]
+TURNED_REACH_MM = (130.0, 330.0)  # along y and z from the middle of the trunk to its furthest bones
 TRUNK_Z_MM = (-80.0, 420.0)  # what rests on the table
 
 
@@ -28,22 +29,25 @@ class Scene:
     """Everything that is painted, in the scanner's frame. `beside_mm` of arm lie beside the body at `beside_z_mm`."""
 
     patient: Anatomy
-    limbs: tuple[Rod, ...]
-    chest: tuple[Rod, ...]
+    limbs: Bundle
+    chest: Bundle
     table: Table | None
     beside_z_mm: Floats
     beside_mm: Floats
 
 
-def scene_of(patient: Anatomy, scan: Acquisition = CLEAN) -> Scene:
-    """The scene of one scan of a patient."""
+def scene_of(patient: Anatomy, scan: Acquisition = CLEAN, reach_mm: float = math.inf) -> Scene:
+    """The scene of one scan of a patient; limbs that lie further beside the middle than `reach_mm` may be left out."""
     turn = turn_of(patient, scan)
+    aside = TURNED_REACH_MM[0] * abs(math.sin(turn.yaw_rad)) + TURNED_REACH_MM[1] * abs(
+        math.sin(math.radians(scan.lean_deg))
+    )
     laid = posed(patient, scan)
     z, beside = arm_reach(patient, scan.arms)
     return Scene(
         patient=laid,
-        limbs=tuple(turned_rods(limb_rods(patient, scan.arms), turn)),
-        chest=tuple(turned_rods(chest_rods(patient), turn)),
+        limbs=turned_bundle(bundle(limb_rods(patient, scan.arms, reach_mm + aside)), turn),
+        chest=turned_bundle(bundle(chest_rods(patient)), turn),
         table=draw_table(patient, _touch_y_mm(laid, scan.lying), scan.lying),
         beside_z_mm=z,
         beside_mm=beside,
@@ -74,8 +78,8 @@ def paint_scene(grid: Grid, scene: Scene) -> Float:
     painting.paint_blobs(canvas, grid, patient.blobs)
     for tube in patient.tubes:
         painting.paint_tube(canvas, grid, tube)
-    paint_rods(canvas, grid, scene.chest)
-    paint_rods(canvas, grid, scene.limbs)
+    paint_bundle(canvas, grid, scene.chest)
+    paint_bundle(canvas, grid, scene.limbs)
     bone.paint_spine(canvas, grid, patient)
     return canvas
 

@@ -120,7 +120,7 @@ def render_slab(
     rng = np.random.default_rng([patient.seed, seed, 0x51AB])
     scan = acquisition or draw_acquisition(rng, patient.family.scanner)
     covered = coverage or patient.coverage
-    scene = scene_of(patient, scan)
+    scene = scene_of(patient, scan, reach_mm=half_width_mm + slice_spacing_mm)
     top, bottom = coverage_limits_mm(scene.patient, covered, scan)
     front, back = field_limits_mm(scene.patient, scan)
     n = round(half_width_mm / slice_spacing_mm)

@@ -7,13 +7,12 @@ with the real images in the data.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from phantom.anatomy import Anatomy
-from phantom.rods import Rod, rod
+from phantom.rods import Rod, along, mirrored
 
 Floats = npt.NDArray[np.float64]
 LUNG_ONLY = (-990.0, -600.0)
@@ -36,37 +35,34 @@ def _ribs(rng: np.random.Generator, patient: Anatomy) -> list[Rod]:
 
     Eleven or thirteen pairs leave T12 bare or give L1 a short pair.
     """
-    shape = patient.body
     thick = RIB_RADIUS_MM * float(rng.uniform(0.85, 1.15))
     calcified = CARTILAGE_HU + max(0.0, patient.age_years - 45) * float(rng.uniform(0, 4))
     rods = []
     bodies = patient.thoracolumbar[: patient.rib_pairs]
     lines = _rib_lines(patient)
     for number, (body, line) in enumerate(zip(bodies, lines, strict=True), start=1):
-        one = replace(rod(line, thick, RIB_HU, RIB_CORE_HU), tall=RIB_TALL)
-        pair = [one, replace(one, points_xyz_mm=_other_side(line, body.centre_xyz_mm[0]))]
+        one = Rod(line, thick, RIB_HU, RIB_CORE_HU, tall=RIB_TALL)
+        rods += [one, along(one, _other_side(line, body.centre_xyz_mm[0]))]
         if number < FIRST_FLOATING:
-            pair += _cartilage(shape.front_fat_mm, number, line, thick, calcified)
-        rods += pair
+            left = Rod(_cartilage(number, line), thick * 1.05, calcified, tall=1.5)
+            rods += [left, mirrored(left)]
     return rods
 
 
-def _other_side(line: Floats, middle_x: float) -> tuple[tuple[float, float, float], ...]:
+def _other_side(line: Floats, middle_x: float) -> Floats:
     """The rib of the other side: mirrored at the spine near it and at the body's middle further out."""
     share = np.minimum(np.arange(len(line)) / (0.11 * RIB_POINTS), 1)
-    about = middle_x * (1 - share)
-    return tuple((2 * a - x, y, z) for a, (x, y, z) in zip(about.tolist(), line.tolist(), strict=True))
+    other = line.copy()
+    other[:, 0] = 2 * middle_x * (1 - share) - line[:, 0]
+    return other
 
 
-def _cartilage(fat_mm: float, number: int, line: Floats, thick: float, hu: float) -> list[Rod]:
-    """From the end of a rib to the sternum, or along the rib above it; softer than bone."""
+def _cartilage(number: int, line: Floats) -> Floats:
+    """From the end of a rib to the sternum, or along the rib above it."""
     end = line[-1]
     rise = 7.0 * max(0, number - 3)
     inner = np.array([11.0 + 4 * max(0, number - 7), end[1] - 5, end[2] + rise])
-    middle = 0.5 * (end + inner) + np.array([0, -3, 0.2 * rise - 3])
-    left = replace(rod([end, middle, inner], thick * 1.05, hu), tall=1.5)
-    mirrored = tuple((-x, y, z) for x, y, z in left.points_xyz_mm)
-    return [left, replace(left, points_xyz_mm=mirrored)]
+    return np.stack([end, 0.5 * (end + inner) + np.array([0, -3, 0.2 * rise - 3]), inner])
 
 
 def _rib_lines(patient: Anatomy) -> list[Floats]:
@@ -97,26 +93,26 @@ def _rib_lines(patient: Anatomy) -> list[Floats]:
 
 
 def _lobar_vessels(rng: np.random.Generator, patient: Anatomy) -> list[Rod]:
-    """Arteries and veins from both hila to the periphery, each splitting once; only inside of lung."""
+    """Arteries and veins from both hila to the periphery, each splitting twice; only inside of lung."""
     shape = patient.body
     z0 = patient.vertebra("T6").centre_xyz_mm[2] - 4
     y0 = float(np.interp(z0, shape.z_mm, shape.spine_front_y_mm)) - 34
+    start = np.array([[24.0, y0, z0]] * LOBES + [[-24.0, y0, z0]] * LOBES)
+    way = np.concatenate([_spread(rng, LOBES, side) for side in (1.0, -1.0)])
+    length = rng.uniform(45, 75, (2 * LOBES, 1))
+    parts = []
+    for share, bend, radii in ((0.55, 0.0, (3.2, 5.5)), (0.6, 0.45, (1.3, 2.3)), (0.6, 0.55, (0.8, 1.5))):
+        way = way + rng.normal(0, 1, way.shape) * bend
+        way /= np.linalg.norm(way, axis=1, keepdims=True)
+        end = start + way * length * share * rng.uniform(0.8, 1.2, (len(way), 1))
+        parts.append((np.stack([start, end], axis=1), rng.uniform(*radii, len(way)).tolist()))
+        start, way, length = (np.repeat(a, SPLITS, axis=0) for a in (end, way, length))
     hu = 140.0 if patient.has_contrast else 45.0
-    rods = []
-    for side in (-1.0, 1.0):
-        start = np.array([side * 24.0, y0, z0])
-        for direction in _spread(rng, LOBES, side):
-            length = float(rng.uniform(45, 75))
-            fork = start + direction * length * 0.55
-            rods.append(rod([start, fork], float(rng.uniform(3.2, 5.5)), hu))
-            for _ in range(SPLITS):
-                aside = direction + rng.normal(0, 0.45, 3)
-                end = fork + aside / np.linalg.norm(aside) * length * 0.6
-                rods.append(rod([fork, end], float(rng.uniform(1.3, 2.3)), hu))
-                for _ in range(SPLITS):
-                    tip = end + (aside + rng.normal(0, 0.7, 3)) * length * float(rng.uniform(0.3, 0.7))
-                    rods.append(rod([end, tip], float(rng.uniform(0.8, 1.5)), hu))
-    return [replace(r, over=LUNG_ONLY) for r in rods]
+    return [
+        Rod(line, radius, hu, over=LUNG_ONLY)
+        for lines, radii_mm in parts
+        for line, radius in zip(lines, radii_mm, strict=True)
+    ]
 
 
 def _spread(rng: np.random.Generator, count: int, side: float) -> Floats:
