@@ -82,9 +82,23 @@ _TEXTURE = (
 _NOISE = (
     vary(
         "low-dose",
-        scanner={"noise_hu": (40.0, 85.0), "thickness_mm": (1.0, 1.25), "thickness_weights": (0.5, 0.5)},
+        scanner={
+            "noise_hu": (40.0, 85.0),
+            "thickness_mm": (1.0, 1.25),
+            "thickness_weights": (0.5, 0.5),
+            "modulation": (0.1, 0.35),
+            "iterative_share": 0.0,
+        },
     ),
-    vary("iterative", scanner={"noise_hu": (2.0, 7.0), "blur": (0.18, 0.3)}),
+    vary(
+        "iterative",
+        scanner={
+            "noise_hu": (2.0, 7.0),
+            "iterative_share": 1.0,
+            "iterative": (0.7, 0.95),
+            "blur": (0.18, 0.3),
+        },
+    ),
 )
 _SPINE = (
     vary("kyphotic", spine={"kyphosis_scale": (1.6, 2.2), "disc_scale": (0.35, 0.7)}),
@@ -103,7 +117,16 @@ _SPINE = (
 )
 _BODY = (
     vary("slender", body={"habitus": (0.72, 0.86), "front_fat_mm": (1.5, 7.0), "back_fat_mm": (1.0, 5.0)}),
-    vary("obese", body={"habitus": (1.32, 1.6), "front_fat_mm": (40.0, 80.0), "back_fat_mm": (24.0, 50.0)}),
+    vary(
+        "obese",
+        body={
+            "habitus": (1.32, 1.6),
+            "front_fat_mm": (40.0, 80.0),
+            "back_fat_mm": (24.0, 50.0),
+            "muscle_fat": (0.3, 0.6),
+        },
+    ),
+    vary("diseased-chest", body={"effusion_share": 0.7, "atelectasis_share": 0.7}),
 )
 _SCANNER = (
     vary(
@@ -117,6 +140,17 @@ _SCANNER = (
     vary("thick-slices", scanner={"thickness_mm": (3.75, 5.0), "thickness_weights": (0.3, 0.7)}),
     vary("low-kv", scanner={"kvp": (70, 80), "kvp_weights": (0.5, 0.5), "hu_offset": (8.0, 25.0)}),
     vary("coarse-matrix", scanner={"coarse_share": 1.0, "coarse_pixel_mm": (1.7, 2.4)}),
+    vary(
+        "askew",
+        scanner={
+            "rotated_share": 1.0,
+            "yaw_sd_deg": 9.0,
+            "max_yaw_deg": 16.0,
+            "lean_deg": (-6.0, 6.0),
+            "arms_weights": (0.2, 0.6, 0.2),
+        },
+    ),
+    vary("restless", scanner={"motion_share": 0.5, "breathing_share": 0.5}),
 )
 _FRACTURE = (
     vary(
