@@ -1,0 +1,226 @@
+"""Whether a finding is stated, doubted, denied, asked for, remembered or explained away."""
+
+from __future__ import annotations
+
+import re
+
+from tasks.lexicon import Role
+from tasks.report_levels import in_order, levels_of
+from tasks.report_words import ATTRIBUTES, FINDINGS, Token, Words
+
+_SHORT_GAP = 6  # characters, such as 本次 or "was"
+# "no enhancement at the T12 fracture": the article takes the fracture for granted.
+_DEFINITE = re.compile(r"\s+(?:the|this|that|these|those|known)\b")
+
+
+def stated(words: Words, at: int, low: int, high: int) -> tuple[str, str]:
+    """Statement ('rest' for a denial about the others only) and the words that made it so."""
+    negation = negation_before(words, at, low)
+    if negation is not None:
+        said = words.tokens[negation].text
+        return ("rest", "") if _is_about_rest(words, at) else ("absent", said)
+    after = _after(words, at, high)
+    if after is not None and after.role in (Role.NEGATION, Role.NEGATION_AFTER):
+        return ("rest", "") if _is_about_rest(words, at) else ("absent", after.text)
+    hedge = after if after is not None else _hedge(words, at, low)
+    if hedge is not None:
+        return "possible", hedge.text
+    if words.is_asked_further and words.tokens[at].role is Role.DEFORMITY:
+        asked = next(t for t in words.tokens if t.role is Role.RECOMMEND and t.rule.kind != "plan")
+        return "possible", asked.text
+    return "present", ""
+
+
+def _is_about_rest(words: Words, at: int) -> bool:
+    """'No other fracture', 'the remaining vertebrae show no fracture', '余椎体未见骨折'."""
+    low, _ = words.clause(at)
+    return any(t.role is Role.REST for t in words.tokens[low:at])
+
+
+def negation_before(words: Words, at: int, low: int) -> int | None:
+    """The token before the finding that denies it."""
+    for place in range(at - 1, low - 1, -1):
+        token = words.tokens[place]
+        is_chinese_after = token.role is Role.NEGATION_AFTER and not token.text.isascii()
+        if token.role is Role.NEGATION or (is_chinese_after and place == at - 1):
+            if ":" in words.text[token.end : words.tokens[at].start]:
+                return None
+            if _is_spent(words, place, at) or _is_out_of_reach(words, place, at):
+                return None
+            return place
+    return None
+
+
+def _is_spent(words: Words, negation: int, at: int) -> bool:
+    """The negation denies an aspect of the fracture: 'no retropulsion of the fracture'."""
+    aspect = None
+    for place in range(negation + 1, at):
+        token = words.tokens[place]
+        if token.role in (Role.ASPECT, Role.IGNORE):
+            aspect = place
+        elif (
+            token.role is Role.JOIN
+            and aspect is not None
+            and token.text in (",", "or", "nor", "及", "或", "、", "和")
+        ):
+            aspect = None
+        elif token.role is Role.PREPOSITION:
+            follows = words.text[token.end : words.tokens[at].start]
+            if aspect is not None or _DEFINITE.match(follows):
+                return True
+    return False
+
+
+def _is_out_of_reach(words: Words, negation: int, at: int) -> bool:
+    """A comma, 'and' or a verb after the negation begins something new: 'no effusion, old T12 fracture'."""
+    finding = words.tokens[at]
+    joins = [p for p in range(negation + 1, at) if words.tokens[p].role is Role.JOIN]
+    if not joins:
+        return False
+    last = joins[-1]
+    after = words.tokens[last + 1 : at]
+    has_verb = any(t.role is Role.VERB and t.text.isascii() for t in words.tokens[negation + 1 : last])
+    is_or = (
+        any(words.tokens[p].text in ("or", "nor", "或") for p in joins)
+        or "or " in words.text[words.tokens[last].end : finding.start]
+    )
+    says_more = any(t.is_level or t.role in (Role.OLD, Role.UNCHANGED) for t in after)
+    if words.tokens[last].is_comma:
+        if not finding.text.isascii():
+            return bool(after) or _starts_with_vertebra(finding) or bool(words.gap(last, at))
+        follows = words.tokens[at + 1 : at + 3]
+        says_more = says_more or any(t.is_level or t.role is Role.UNCHANGED for t in follows)
+        lists_on = any(t.text in ("or", "nor") for t in words.tokens[at + 1 : at + 3])
+        return (says_more and not is_or and not lists_on) or has_verb
+    if words.tokens[last].text in ("and", "&"):
+        has_age = any(t.role in (Role.OLD, Role.UNCHANGED) for t in after)
+        return has_verb or (has_age and not is_or)
+    return False
+
+
+def _starts_with_vertebra(finding: Token) -> bool:
+    return finding.text[:1] in "椎锥脊胸腰"
+
+
+def _after(words: Words, at: int, high: int) -> Token | None:
+    """The token behind the finding that denies or doubts it."""
+    for place in range(at + 1, high):
+        token = words.tokens[place]
+        if token.role in (Role.NEGATION_AFTER, Role.HEDGE_AFTER):
+            return token
+        if token.role in (Role.NEGATION, Role.HEDGE) and words.ends_clause(place):
+            return token
+        if token.role is Role.HEDGE and token.rule.kind == "either":
+            return token
+        if token.role in FINDINGS and words.tokens[place - 1].role is not Role.JOIN:
+            return None
+        if token.role in (Role.NEGATION, Role.HEDGE):
+            return None
+        if token.is_comma and not _goes_on(words, place, high):
+            return None
+    return None
+
+
+def _goes_on(words: Words, comma: int, high: int) -> bool:
+    following = comma + 1
+    if following >= high:
+        return False
+    role, gap = words.tokens[following].role, words.gap(comma, following)
+    if role is Role.NEGATION_AFTER:
+        return len(gap) <= _SHORT_GAP and words.ends_clause(following)
+    return role in (Role.HEDGE_AFTER, Role.HEDGE) and not gap
+
+
+def _hedge(words: Words, at: int, low: int) -> Token | None:
+    """The token before the finding that doubts it."""
+    for place in range(at - 1, low - 1, -1):
+        token = words.tokens[place]
+        if token.role in (Role.HEDGE, Role.HEDGE_AFTER):
+            return None if _doubts_only_attribute(words, place, at) else token
+        if token.is_comma:
+            return None
+        if token.role is Role.JOIN and not _joins_sites(words, place, low):
+            return None
+        if token.role in FINDINGS and words.tokens[place + 1].role not in (Role.JOIN, *FINDINGS):
+            return None
+    return None
+
+
+def _joins_sites(words: Words, join: int, low: int) -> bool:
+    if join - 1 < low:
+        return False
+    before = words.tokens[join - 1]
+    linked = (Role.VERTEBRA, Role.OTHER_SITE, Role.PROCESS, *FINDINGS, *ATTRIBUTES)
+    return before.role in linked and not words.gap(join - 1, join)
+
+
+def _doubts_only_attribute(words: Words, hedge: int, at: int) -> bool:
+    """'likely chronic compression fracture': the fracture is there, its age is in doubt."""
+    if not words.tokens[hedge].rule.is_adverb or hedge + 1 >= at:
+        return False
+    return words.tokens[hedge + 1].role in ATTRIBUTES and not words.gap(hedge, hedge + 1)
+
+
+def is_only_asked(words: Words, at: int, low: int) -> bool:
+    """The mention is history, a question or a risk, no finding."""
+    if any(
+        t.role is Role.HISTORY and t.rule.kind == "sentence" and t.text not in "病史"
+        for t in words.tokens[:at]
+    ):
+        return True
+    following = words.tokens[at + 1 : at + 2]
+    if following and following[0].role is Role.HISTORY and not words.gap(at, at + 1):
+        return True
+    for place in range(at - 1, low - 1, -1):
+        token = words.tokens[place]
+        if token.role in (Role.QUESTION, Role.HISTORY):
+            return True
+        if token.is_comma or (token.role is Role.VERB and token.text.isascii()):
+            return False
+    return False
+
+
+def is_explained_away(words: Words, at: int) -> bool:
+    """A deformity that the sentence calls physiological, or a Schmorl's node."""
+    before = at - 1
+    while before >= 0 and words.tokens[before].role in ATTRIBUTES:
+        if words.tokens[before].role is Role.MIMIC and len(words.gap(before, at)) < 20:
+            return True
+        before -= 1
+    if words.tokens[at].text and any(word in words.tokens[at].text for word in ("schmorl", "许莫")):
+        return True
+    is_linked = is_divided = False
+    for place in range(at + 1, len(words.tokens)):
+        token = words.tokens[place]
+        if token.role is Role.MIMIC:
+            return is_linked or token.rule.kind != "noun"
+        if token.role in (Role.LINK, Role.HEDGE, Role.HEDGE_AFTER):
+            is_linked = True
+        is_divided = is_divided or token.role is Role.JOIN
+        if token.role is Role.VERTEBRA and not is_divided:
+            continue
+        if token.role in (*FINDINGS, Role.VERTEBRA, Role.STOP) or token.text in ("and", "及", "伴"):
+            return False
+    return False
+
+
+def exempted(words: Words, at: int) -> tuple[str, ...]:
+    """Levels that an exception takes out of a denial: 'no fracture except at L1', '除腰1外未见骨折'."""
+    for place, token in enumerate(words.tokens):
+        if token.role is not Role.EXCEPT:
+            continue
+        levels: set[str] = set()
+        for following in words.tokens[place + 1 :]:
+            if (
+                following.role in FINDINGS
+                or following.role in (Role.STOP, Role.NEGATION)
+                or following.is_comma
+            ):
+                if following.role in (Role.FRACTURE, Role.DEFORMITY) and following is not words.tokens[at]:
+                    levels.clear()  # that finding speaks for itself
+                break
+            if following.is_level:
+                levels.update(levels_of(following.text))
+        if levels:
+            return in_order(levels)
+    return ()

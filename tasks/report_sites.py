@@ -1,0 +1,134 @@
+"""Which bone a finding is in: a vertebral body, a part of a vertebra that is none, another bone, or none named."""
+
+from __future__ import annotations
+
+from tasks.lexicon import Role
+from tasks.report_words import ATTRIBUTES, Token, Words
+
+
+def is_vertebral(words: Words, at: int, low: int, high: int) -> bool | None:
+    """Whether a vertebral body is meant; None when no site is named."""
+    token = words.tokens[at]
+    beside, right = _site_beside(words, at, low), _site_right(words, at, high)
+    if beside is False:
+        return False
+    if token.rule.is_vertebral:
+        return right is not False
+    if right is not None:
+        return right
+    if token.role is Role.FRACTURE and any(t.rule.kind == "hardware" for t in words.tokens[:at]):
+        return False
+    if beside is not None:
+        return beside
+    return _site_around(words, at, low, high)
+
+
+def _is_site(words: Words, token: Token, finding: Token) -> bool:
+    if token.role is Role.OTHER_SITE and token.rule.kind == "soft":
+        return finding.role is not Role.FRACTURE  # a lung does not break
+    return token.role in (Role.VERTEBRA, Role.OTHER_SITE, Role.PROCESS)
+
+
+def _site_beside(words: Words, at: int, low: int) -> bool | None:
+    """The site in the words right before the finding: 'left rib fractures', '腰1椎体骨折'."""
+    finding = words.tokens[at]
+    for place in range(at - 1, low - 1, -1):
+        token = words.tokens[place]
+        if _is_site(words, token, finding):
+            if token.role is Role.VERTEBRA:
+                return None if finding.rule.is_vertebral else True
+            if finding.rule.is_vertebral and words.gap(place, at):
+                return None
+            return _is_joined_vertebra(words, place, low)
+        if token.role not in ATTRIBUTES and token.role is not Role.HEDGE and token.role is not Role.VERB:
+            return None
+        if token.role is Role.VERB and token.text.isascii():
+            return None
+    return None
+
+
+def _is_joined_vertebra(words: Words, place: int, low: int) -> bool:
+    """'vertebral and rib fractures', '胸12椎体及肋骨骨折': the other site is only the second of two."""
+    before = place - 1
+    while (
+        before > low
+        and words.tokens[before].role in (Role.OTHER_SITE, Role.JOIN)
+        and not (words.tokens[before].role is Role.JOIN and words.tokens[before - 1].role is Role.VERTEBRA)
+    ):
+        before -= 1
+    if before <= low or words.tokens[before].role is not Role.JOIN:
+        return False
+    vertebra = words.tokens[before - 1]
+    if vertebra.role is not Role.VERTEBRA or words.gap(before - 1, before):
+        return False
+    preceded = before - 2 >= low and words.tokens[before - 2].role in (Role.PREPOSITION, Role.PROCESS)
+    return not preceded
+
+
+def _site_right(words: Words, at: int, high: int) -> bool | None:
+    """The site in the complement: 'fracture of the left 6th rib', 'fractures at T7 and of the sternum'."""
+    finding = words.tokens[at]
+    sites: list[Token] = []
+    is_joined = False
+    for place in range(at + 1, high):
+        token = words.tokens[place]
+        is_first = place == at + 1
+        if _is_site(words, token, finding):
+            if (
+                not sites
+                and not is_first
+                and words.tokens[place - 1].role not in (Role.PREPOSITION, *ATTRIBUTES, Role.JOIN)
+            ):
+                break
+            if is_first and (words.gap(at, place) or not finding.text.isascii()):
+                break
+            if (
+                sites
+                and is_joined is False
+                and sites[0].role is not Role.VERTEBRA
+                and token.role is Role.VERTEBRA
+            ):
+                break  # 'the left 8th rib at the level of T8'
+            if token.role is not Role.VERTEBRA and sites and words.tokens[place - 1] is sites[-1]:
+                return False  # 'of the L4 pedicle screw', 'of the spinal fixation rod'
+            sites.append(token)
+        elif token.role is Role.JOIN:
+            if not sites:
+                break
+            if token.is_comma and not _continues_list(words, place, high):
+                break
+            is_joined = True
+        elif token.role not in (Role.PREPOSITION, *ATTRIBUTES):
+            break
+    if not sites:
+        return None
+    has_body = any(s.role is Role.VERTEBRA and not s.is_level for s in sites)
+    if any(s.role is Role.PROCESS for s in sites):
+        return has_body
+    return any(s.role is Role.VERTEBRA for s in sites)
+
+
+def _continues_list(words: Words, place: int, high: int) -> bool:
+    following = place + 1
+    return following < high and words.tokens[following].role in (
+        Role.VERTEBRA,
+        Role.OTHER_SITE,
+        Role.PROCESS,
+        Role.JOIN,
+    )
+
+
+def _site_around(words: Words, at: int, low: int, high: int) -> bool | None:
+    """The nearest site elsewhere: in the clause to the left, then to the right, then in the sentence."""
+    finding = words.tokens[at]
+    ranges = (range(at - 1, low - 1, -1), range(at + 1, high), range(low - 1, -1, -1))
+    for places in ranges:
+        for place in places:
+            token = words.tokens[place]
+            if _is_site(words, token, finding):
+                if token.role is Role.VERTEBRA:
+                    return True
+                return finding.role is Role.FRACTURE and _is_joined_vertebra(words, place, low)
+            if places.step == 1 and token.role in (Role.FRACTURE, Role.DEFORMITY):
+                break  # what comes behind the next finding belongs to that one
+    return None
