@@ -7,7 +7,7 @@ airless lung, fluid, wall, fat, skin. Most are empty on most rays. Axes (x, z, y
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,8 +18,6 @@ from phantom.table import Table, table_edges
 
 FLUID_HU, COLLAPSED_HU = 10.0, 45.0
 JUNCTION_MM = 4.0  # half width of what joins mediastinum, sternum and spine
-FRONT_EDGES = 4  # of the sixteen edges; the last four lie behind
-ROUNDS = 2  # of looking up where a turned ray meets an edge
 
 
 @dataclass(frozen=True)
@@ -37,6 +35,8 @@ class _Outline:
 
 def paint_layers(grid: Grid, patient: Anatomy, table: Table | None) -> Float:
     """A canvas with air, the body's layers and the table."""
+    if patient.body.yaw_rad:
+        return _paint_turned(grid, patient, table)
     edges, values = _body_edges(grid, patient)
     if table is not None:
         under, stuff = table_edges(table, grid.x_mm)
@@ -44,6 +44,48 @@ def paint_layers(grid: Grid, patient: Anatomy, table: Table | None) -> Float:
         is_before = table.is_in_front
         edges, values = (flat + edges, stuff + values) if is_before else (edges + flat, values + stuff)
     return _fill(grid, edges, [*values, AIR_HU])
+
+
+def _paint_turned(grid: Grid, patient: Anatomy, table: Table | None) -> Float:
+    """The layers of a body turned about the z axis: painted straight, then looked up place by place."""
+    shape = patient.body
+    sin, cos = math.sin(shape.yaw_rad), math.cos(shape.yaw_rad)
+    cx, cy = shape.yaw_about_xy_mm
+    dx, dy = grid.x_mm[:, None] - np.float32(cx), grid.y_mm[None] - np.float32(cy)
+    own_x, own_y = cx + dx * cos + dy * sin, cy - dx * sin + dy * cos
+    straight = replace(grid, x_mm=_axis(own_x, grid.x_mm), y_mm=_axis(own_y, grid.y_mm))
+    edges, values = _body_edges(straight, patient)
+    flat = _fill(straight, edges, [*values, AIR_HU]).transpose(1, 0, 2)
+    nearest_x, nearest_y = (
+        np.rint((own - axis[0]) / (axis[1] - axis[0])).astype(np.int32)
+        for own, axis in ((own_x, straight.x_mm), (own_y, straight.y_mm))
+    )
+    at = (nearest_x * len(straight.y_mm) + nearest_y).ravel()
+    canvas = np.empty(grid.shape, np.float32)
+    for k, plane in enumerate(flat):
+        canvas[:, k] = np.ascontiguousarray(plane).ravel()[at].reshape(canvas[:, k].shape)
+    if table is not None:
+        _put_table(canvas, grid, table)
+    return canvas
+
+
+def _axis(needed: Float, like: Float) -> Float:
+    """A regular axis with the step of another one that holds all places needed."""
+    step = float(like[1] - like[0])
+    low, high = float(needed.min()) - step, float(needed.max()) + 2 * step
+    return np.arange(low, high, step, dtype=np.float32)
+
+
+def _put_table(canvas: Float, grid: Grid, table: Table) -> None:
+    """The table where there is air, in place."""
+    edges, values = table_edges(table, grid.x_mm)
+    row = Grid(grid.x_mm, grid.z_mm[:1], grid.y_mm, grid.x_width_mm, grid.z_width_mm, grid.y_width_mm)
+    alone = _fill(row, [e[:, None] for e in edges], [*values, AIR_HU])
+    columns = np.flatnonzero((alone != AIR_HU).any(axis=(0, 1)))
+    if len(columns):
+        used = slice(int(columns[0]), int(columns[-1]) + 1)
+        view = canvas[:, :, used]
+        np.copyto(view, alone[:, :, used], where=view == AIR_HU)
 
 
 def _fill(grid: Grid, edges: list[Float], values: list[float]) -> Float:
@@ -64,39 +106,15 @@ def _fill(grid: Grid, edges: list[Float], values: list[float]) -> Float:
 
 
 def _body_edges(grid: Grid, patient: Anatomy) -> tuple[list[Float], list[float]]:
-    """Edges (nx, nz) in the scanner's frame; in a turned body each is looked up where its ray meets it."""
-    shape = patient.body
-    outline = _outline_at(shape, grid.z_mm)
+    """Edges (nx, nz) of a body that lies straight, and the HU before each of them."""
+    outline = _outline_at(patient.body, grid.z_mm)
     x = np.broadcast_to(grid.x_mm[:, None], grid.shape[:2])
     edges = _edges(patient, outline, x, grid.z_mm)
-    if shape.yaw_rad:
-        edges = _turned(patient, outline, x, grid.z_mm, edges)
     for edge in edges[1:-1]:  # beside the body all of them meet
         np.clip(edge, edges[0], edges[-1], out=edge)
     t = patient.tissues
     inner = [t.lung, t.mediastinum, t.lung, t.fat, t.lung, t.mediastinum, t.lung, COLLAPSED_HU, FLUID_HU]
     return edges, [AIR_HU, t.skin, t.fat, t.muscle, *inner, t.muscle, t.fat, t.skin]
-
-
-def _turned(patient: Anatomy, outline: _Outline, x: Float, z: Float, straight: list[Float]) -> list[Float]:
-    """Edges of a body turned about the z axis.
-
-    A ray at x meets an edge at y where the straight body has x + (y - centre) tan(yaw). The first guess of y is that
-    of the straight body; one edge guides all that lie in front, one those in the middle, one those behind.
-    """
-    shape = patient.body
-    tan, cos = math.tan(shape.yaw_rad), math.cos(shape.yaw_rad)
-    cx, cy = shape.yaw_about_xy_mm
-    groups = (slice(0, FRONT_EDGES), slice(FRONT_EDGES, -4), slice(-4, None))
-    guides = (1, len(straight) // 2, -2)
-    turned: list[Float] = []
-    for group, guide in zip(groups, guides, strict=True):
-        own = straight
-        for _ in range(ROUNDS):
-            own_x = cx + (x - cx) / np.float32(cos) + (own[guide] - cy) * np.float32(tan)
-            own = _edges(patient, outline, own_x, z)
-        turned += [cy + (x - cx) * np.float32(tan) + (e - cy) * np.float32(1 / cos) for e in own[group]]
-    return turned
 
 
 def _outline_at(shape: BodyShape, z_mm: Float) -> _Outline:
