@@ -45,7 +45,7 @@ def age_standard(name: str) -> AgeStandard:
     """A standard by name, all ages: who-2000-2025, europe-2013, china-2010, china-2020. ValueError otherwise."""
     if name not in SOURCES:
         raise ValueError(f"no standard population {name}; there are {', '.join(SOURCES)}")
-    table = files("estimates").joinpath("data/standard_populations.csv").read_text(encoding="utf-8")
+    table = files("estimates").joinpath("standard_populations.csv").read_text(encoding="utf-8")
     rows = [row for row in csv.DictReader(table.splitlines()) if row["standard"] == name]
     weights = np.array([float(row["weight"]) for row in rows])
     ages = tuple(int(row["from_age_years"]) for row in rows)
