@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from phantom.acquisition import Acquisition, draw_acquisition
 from phantom.anatomy import Anatomy, draw_patient
 from phantom.families import Family
-from phantom.gallery import has_hardware
+from phantom.painting import Grid
+from phantom.posing import posed
 from phantom.protocol import KINDS, SEEN, TEST_SEEDS, UNSEEN, ProtocolError, ProtocolStudy, fingerprint_of
-from phantom.slabs import PhantomSlab, render_slab
-from phantom.truth import VertebraTruth
+from phantom.slabs import PhantomSlab, coverage_limits_mm, render_slab
+from phantom.truth import VertebraTruth, has_hardware, vertebra_truth, worst_osteoporotic_grade
 from phantom.vertebra import OSTEOPOROTIC, PATHOLOGICAL, TRAUMATIC
 
 # Studies of each kind in each family; rare kinds only as far as SEEDS_PER_FAMILY patients hold them.
@@ -29,6 +31,12 @@ N_WITNESSES = 8  # studies of which the manifest keeps mean and spread of HU
 # The truth must be the same in slabs of these pixel sizes, so that it does not hang on a rounded row.
 PIXELS_MM = (0.8, 1.25)
 HALF_WIDTH_MM = 30.0  # of the slab that a sweep stores
+WITNESS = {
+    "half_width_mm": HALF_WIDTH_MM,
+    "slice_spacing_mm": HALF_WIDTH_MM,
+}  # the middle plane and the outer two
+SLAB_STREAM = 0x51AB  # of `render_slab`
+Bodies = tuple[VertebraTruth, ...]
 _HIDDEN = ("is_seen_family",)  # follows from the family
 
 
@@ -87,9 +95,11 @@ def _possible_kinds(patient: Anatomy) -> set[str]:
 
 def _study(patient: Anatomy, *, is_drawn_fractured: bool) -> ProtocolStudy | None:
     """One study, or None where what it shows is open to dispute."""
-    slabs = [_bare_slab(patient, patient.seed, pixel_mm) for pixel_mm in PIXELS_MM]
-    kinds = {kind_of(slab.vertebrae) for slab in slabs}
-    if len(kinds) > 1 or slabs[0].worst_grade != slabs[1].worst_grade or has_cut_fracture(slabs[0]):
+    scan, shown = truth_of_slab(patient, patient.seed, PIXELS_MM[0])
+    _, again = truth_of_slab(patient, patient.seed, PIXELS_MM[1])
+    kind, grade = kind_of(shown), worst_osteoporotic_grade(shown)
+    is_stable = kind == kind_of(again) and grade == worst_osteoporotic_grade(again)
+    if not is_stable or has_cut_fracture(shown):
         return None
     return ProtocolStudy(
         family=patient.family.name,
@@ -97,22 +107,26 @@ def _study(patient: Anatomy, *, is_drawn_fractured: bool) -> ProtocolStudy | Non
         patient_seed=patient.seed,
         scan_seed=patient.seed,
         is_drawn_fractured=is_drawn_fractured,
-        kind=kinds.pop(),
-        has_fracture=slabs[0].has_fracture,
-        worst_grade=slabs[0].worst_grade,
-        coverage=slabs[0].coverage,
-        fingerprint=fingerprint_of(patient, slabs[0].acquisition),
+        kind=kind,
+        has_fracture=grade > 0,
+        worst_grade=grade,
+        coverage=patient.coverage,
+        fingerprint=fingerprint_of(patient, scan),
     )
 
 
-def _bare_slab(patient: Anatomy, seed: int, pixel_mm: float) -> PhantomSlab:
-    """The outer two planes and the middle one: all that the truth of a slab hangs on."""
-    return render_slab(
-        patient, pixel_mm=pixel_mm, slice_spacing_mm=HALF_WIDTH_MM, half_width_mm=HALF_WIDTH_MM, seed=seed
-    )
+def truth_of_slab(patient: Anatomy, seed: int, pixel_mm: float) -> tuple[Acquisition, Bodies]:
+    """Scan and truth of `render_slab(patient, pixel_mm=pixel_mm, seed=seed)` without a pixel painted."""
+    scan = draw_acquisition(np.random.default_rng([patient.seed, seed, SLAB_STREAM]), patient.family.scanner)
+    laid = posed(patient, scan)
+    top, bottom = coverage_limits_mm(laid, patient.coverage, scan)
+    sides = np.array([-HALF_WIDTH_MM, HALF_WIDTH_MM], np.float32)
+    rows = np.arange(top, bottom, -pixel_mm, dtype=np.float32)
+    grid = Grid(sides, rows, sides, HALF_WIDTH_MM, pixel_mm, pixel_mm)
+    return scan, tuple(vertebra_truth(grid, body) for body in laid.thoracolumbar)
 
 
-def kind_of(bodies: tuple[VertebraTruth, ...]) -> str:
+def kind_of(bodies: Bodies) -> str:
     """One of KINDS: what keeps a study out of AUC comes before its fractures."""
     shown = [body for body in bodies if body.is_visible]
     if any(has_hardware(body) for body in shown):
@@ -124,11 +138,9 @@ def kind_of(bodies: tuple[VertebraTruth, ...]) -> str:
     return "positive" if OSTEOPOROTIC in causes else "negative"
 
 
-def has_cut_fracture(slab: PhantomSlab) -> bool:
-    """Whether a fractured body lies in the slab in part only."""
-    return any(
-        body.cause and not body.is_visible and body.row_stop > body.row_start for body in slab.vertebrae
-    )
+def has_cut_fracture(bodies: Bodies) -> bool:
+    """Whether a fractured body lies in the slab in part only, or beside its middle."""
+    return any(body.cause and not body.is_visible and body.row_stop > body.row_start for body in bodies)
 
 
 def _csv(studies: list[ProtocolStudy]) -> str:
@@ -158,18 +170,28 @@ def _manifest(folder: Path, studies: list[ProtocolStudy], families: Mapping[str,
 
 
 def _witnesses(studies: list[ProtocolStudy], families: Mapping[str, Family]) -> Iterator[dict[str, Any]]:
-    """Pixels of a few studies, evenly spread, as two numbers each: a test draws them again."""
+    """Pixels of a few studies, evenly spread, as two numbers each: a test draws them again.
+
+    Raises ProtocolError when a rendered slab shows another truth than `truth_of_slab` said.
+    """
     for index in np.linspace(0, len(studies) - 1, N_WITNESSES).astype(int).tolist():
         study = studies[index]
         patient = draw_patient(
             study.patient_seed, has_fracture=study.is_drawn_fractured, family=families[study.family]
         )
-        yield {"study": index, **witness_of(_bare_slab(patient, study.scan_seed, PIXELS_MM[0]))}
+        slab = render_slab(
+            patient,
+            pixel_mm=PIXELS_MM[0],
+            slice_spacing_mm=HALF_WIDTH_MM,  # the middle plane and the outer two
+            half_width_mm=HALF_WIDTH_MM,
+            seed=study.scan_seed,
+        )
+        if (slab.acquisition, slab.vertebrae) != truth_of_slab(patient, study.scan_seed, PIXELS_MM[0]):
+            raise ProtocolError("a slab shows another truth than was expected of it")
+        yield {"study": index, **witness_of(slab)}
 
 
 def witness_of(slab: PhantomSlab) -> dict[str, float]:
     """Mean and spread of the HU of a slab, to a tenth."""
-    return {
-        "mean_hu": round(float(slab.slab_xzy_hu.mean()), 1),
-        "sd_hu": round(float(slab.slab_xzy_hu.std()), 1),
-    }
+    hu = slab.slab_xzy_hu
+    return {"mean_hu": round(float(hu.mean()), 1), "sd_hu": round(float(hu.std()), 1)}

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from phantom.slabs import PhantomSlab
-from phantom.truth import VertebraTruth
+from phantom.truth import VertebraTruth, has_hardware
 from phantom.vertebra import OSTEOPOROTIC, PATHOLOGICAL, TRAUMATIC, Vertebra
 
 # What a scan can be an example of, the rarest first: a full gallery drops pictures of the most frequent.
@@ -130,11 +130,6 @@ def kinds_of(shown: Sequence[VertebraTruth | Vertebra]) -> tuple[str, ...]:
         "imitator": any(body.imitators for body in shown),
     }
     return tuple(kind for kind in KINDS if found.get(kind)) or ("sound",)
-
-
-def has_hardware(body: VertebraTruth | Vertebra) -> bool:
-    """Whether there is cement or a screw in a body."""
-    return body.is_treated or "screws" in body.disturbances
 
 
 def picture_of(slab: PhantomSlab, *, title: str, family: str, facts: Sequence[str]) -> Picture:

@@ -23,12 +23,12 @@ from phantom.gallery import (
     MOST_PICTURES,
     Selection,
     facts_of,
-    has_hardware,
     picture_of,
     shown_kinds,
     write_gallery,
 )
 from phantom.slabs import PhantomSlab, render_slab
+from phantom.truth import has_hardware
 from phantom.vertebra import OSTEOPOROTIC, PATHOLOGICAL, TRAUMATIC
 
 FRACTURE_SHARE = 0.35  # of patients; as in a simulated hospital

@@ -84,3 +84,8 @@ def worst_osteoporotic_grade(bodies: Iterable[VertebraTruth]) -> int:
 def other_causes(bodies: Iterable[VertebraTruth]) -> tuple[str, ...]:
     """Causes other than osteoporosis among the low bodies shown whole, each once, in alphabetical order."""
     return tuple(sorted({b.cause for b in bodies if b.is_visible and b.cause not in ("", OSTEOPOROTIC)}))
+
+
+def has_hardware(body: VertebraTruth | Vertebra) -> bool:
+    """Whether there is cement or a screw in a body."""
+    return body.is_treated or "screws" in body.disturbances
