@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from phantom.acquisition import Acquisition
 from phantom.anatomy import draw_patient
 from phantom.company import write_enhanced
 from phantom.dicom import write_ct_series
-from phantom.positions import store
+from phantom.positions import POSITIONS, store
 from phantom.volume import PhantomVolume, render_volume
 
 
@@ -38,7 +39,7 @@ def _places(ds: pydicom.Dataset, rows: np.ndarray, columns: np.ndarray) -> np.nd
 
 
 @pytest.mark.parametrize(
-    ("position", "tolerance_hu"), [("HFS", 0), ("FFS", 0), ("FFS-flipped", 0), ("HFP", 0), ("HFS-tilt", 40)]
+    ("position", "tolerance_hu"), [(name, 40 if "tilt" in name else 0) for name in POSITIONS]
 )
 def test_T19_every_position_shows_the_same_anatomy(
     tmp_path: Path, volume: PhantomVolume, position: str, tolerance_hu: float
@@ -79,3 +80,26 @@ def test_T23_enhanced_object_holds_the_same_frames(tmp_path: Path, volume: Phant
     places = [f.PlanePositionSequence[0].ImagePositionPatient[2] for f in ds.PerFrameFunctionalGroupsSequence]
     assert float(places[1]) - float(places[0]) == pytest.approx(-4.0)
     assert "RescaleSlope" not in ds
+
+
+@pytest.mark.parametrize("tilt_deg", [-20.0, -4.0, 13.5, 20.0])
+def test_T18_any_gantry_tilt_shows_the_same_anatomy(volume: PhantomVolume, tilt_deg: float) -> None:
+    tilted = replace(volume, acquisition=replace(volume.acquisition, gantry_tilt_deg=tilt_deg))
+    stored = store(tilted, "HFS-tilt")
+    assert stored.tilt_deg == tilt_deg
+    row, column = np.array(stored.orientation[:3]), np.array(stored.orientation[3:])
+    leaning = np.degrees(np.arcsin(np.cross(row, column)[1]))
+    assert abs(leaning) == pytest.approx(abs(tilt_deg))
+    rng = np.random.default_rng(1)
+    k = len(stored.volume_zyx_hu) // 2
+    rows, columns = rng.integers(30, 66, 400), rng.integers(20, 76, 400)
+    _, dy, dx = volume.spacing_mm
+    places = np.array(stored.origin_xyz_mm) + k * np.array(stored.step_xyz_mm)
+    places = places + columns[:, None] * dx * row + rows[:, None] * dy * column
+    difference = np.abs(stored.volume_zyx_hu[k][rows, columns] - _from_volume(volume, places))
+    assert np.quantile(difference, 0.9) < 40
+
+
+def test_an_unknown_position_is_refused(volume: PhantomVolume) -> None:
+    with pytest.raises(ValueError, match="HFS"):
+        store(volume, "SITTING")
