@@ -52,11 +52,11 @@ def make_hospital(
     said: list[dict[str, Any]] = []
     room = ReportingRoom()
     for done, plan in enumerate(plans, start=1):
-        shown = write_study(work, plan, columns=columns)
+        study = write_study(work, plan, columns=columns)
         file_away(work, archive, plan)
-        reports = room.write(plan, shown)
-        truths.append(study_row(plan, shown, report_columns(reports)))
-        bodies += vertebra_rows(plan, shown)
+        reports = room.write(plan, study.vertebrae)
+        truths.append(study_row(plan, study, report_columns(reports)))
+        bodies += vertebra_rows(plan, study.vertebrae)
         texts += report_rows(plan, reports)
         said += report_truth_rows(plan, reports)
         if progress is not None:

@@ -1,4 +1,4 @@
-"""Series that a workstation makes from a scan: sharp kernels, projections, material maps, coronal reformats."""
+"""Series that a workstation makes from a scan: projections, material maps, coronal reformats."""
 
 from __future__ import annotations
 
@@ -13,17 +13,6 @@ Hu = npt.NDArray[np.int16]
 MIP_MM = 20.0
 CORONAL_MM = 8.0
 CORONAL_MEAN = 3  # rows that one coronal image is the mean of
-
-
-def sharpened(volume: PhantomVolume) -> PhantomVolume:
-    """The same slices through a sharp kernel: unsharp masking in the plane."""
-    hu = volume.volume_zyx_hu
-    sharp = hu.copy()
-    for plane, out in zip(hu, sharp, strict=True):
-        inner = plane[1:-1, 1:-1].astype(np.float32)
-        around = (plane[:-2, 1:-1] + 0.0 + plane[2:, 1:-1] + plane[1:-1, :-2] + plane[1:-1, 2:]) * 0.25
-        out[1:-1, 1:-1] = np.clip(np.rint(inner + 0.9 * (inner - around)), -1024, 3071)
-    return replace(volume, volume_zyx_hu=sharp)
 
 
 def projected(volume: PhantomVolume) -> PhantomVolume:

@@ -10,6 +10,7 @@ import datetime as dt
 from dataclasses import dataclass, replace
 
 import numpy as np
+from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless
 
 from phantom.acquisition import Acquisition, draw_acquisition
 from phantom.anatomy import LEVELS_OF_COVERAGE, Anatomy, draw_patient
@@ -30,6 +31,8 @@ YEAR_DAYS = 365.25
 # Slice distances of the demo: mostly 2-3 mm, so that an archive stays small; thick ones have a share too.
 _SPACINGS_MM = ((1.0, 1.25, 2.0, 2.5, 3.0, 5.0), (0.04, 0.06, 0.12, 0.30, 0.36, 0.12))
 _OVERLAP = (1.0, 1.0, 1.0, 0.8)  # distance of slices as a share of their thickness
+TWICE_FROM_MM = 2.5
+READABLE_MM = 5.0
 OVERLAP_FROM_MM = 2.0  # thinner slices would make an archive large
 THIN_MM = 3.0  # thicker axial slices stand behind a native sagittal reformat
 # Visits by the patient's number: a quarter of the patients come again, or have one exam under two accessions.
@@ -120,7 +123,7 @@ def _first_study(draw: _Draw, before: Person | None) -> StudyPlan:
     rng, number, seed = draw.rng, draw.number, draw.seed
     patient = draw_patient(
         int(rng.integers(2**31)),
-        has_fracture=bool(rng.random() < FRACTURE_SHARE),
+        has_fracture=_is_fractured(draw),
         coverage="chest-abdomen-pelvis" if draw.index % _CYCLE in _TWO_ACCESSIONS else None,
         family=draw.family,
     )
@@ -128,7 +131,8 @@ def _first_study(draw: _Draw, before: Person | None) -> StudyPlan:
     day = FIRST_DAY + dt.timedelta(days=int(rng.integers(DAYS)))
     birth = day - dt.timedelta(days=int(YEAR_DAYS * patient.age_years) + int(rng.integers(0, 30)))
     accession = _accession(day, seed, number)
-    scan = _demo_scan(rng, draw.family)
+    files = deal_habits(rng, number, seed, person)
+    scan = _demo_scan(rng, draw.family, files.position)
     return StudyPlan(
         number=number,
         seed=f"{seed}/{draw.index}/{number}",
@@ -147,8 +151,15 @@ def _first_study(draw: _Draw, before: Person | None) -> StudyPlan:
         study_date=day,
         study_time=_time(rng),
         language=person.language,
-        files=_fitting(deal_habits(rng, number, seed, person), scan),
+        files=_fitting(files, scan),
     )
+
+
+def _is_fractured(draw: _Draw) -> bool:
+    """By lot; of the patients with two accessions every other one, so that a small hospital holds one of each."""
+    how = _TWO_ACCESSIONS.get(draw.index % _CYCLE)
+    is_drawn = bool(draw.rng.random() < FRACTURE_SHARE)
+    return is_drawn if how is None else (draw.index // _CYCLE + (how == "copied")) % 2 == 0
 
 
 def _next_study(draw: _Draw, last: StudyPlan, visit: int) -> StudyPlan:
@@ -165,7 +176,8 @@ def _next_study(draw: _Draw, last: StudyPlan, visit: int) -> StudyPlan:
         has_contrast=bool(rng.random() < draw.family.body.contrast_share),
     )
     accession = _accession(day, seed, number)
-    scan = _demo_scan(rng, patient.family)
+    files = deal_habits(rng, number, seed, last.person)
+    scan = _demo_scan(rng, patient.family, files.position)
     return replace(
         last,
         number=number,
@@ -181,7 +193,7 @@ def _next_study(draw: _Draw, last: StudyPlan, visit: int) -> StudyPlan:
         exam=accession,
         study_date=day,
         study_time=_time(rng),
-        files=_fitting(deal_habits(rng, number, seed, last.person), scan),
+        files=_fitting(files, scan),
     )
 
 
@@ -193,7 +205,10 @@ def _two_accessions(first: StudyPlan, how: str, seed: int) -> list[StudyPlan]:
     other = _accession(first.study_date, seed, first.number + 1)
     parts = SPLIT_PARTS if how == "split" else (first.coverage, first.coverage)
     files = replace(first.files, kind="axial", position="HFS", series=("scout", "thin", "dose"))
-    one = replace(first, coverage=parts[0], exam_role="silent", files=files)
+    scan = replace(first.scan, lying="supine")
+    if scan.spacing_mm < TWICE_FROM_MM:  # the same slices are kept twice: not the thinnest
+        scan = replace(scan, thickness_mm=TWICE_FROM_MM, spacing_mm=TWICE_FROM_MM)
+    one = replace(first, coverage=parts[0], exam_role="silent", files=files, scan=scan)
     two = replace(
         one,
         number=first.number + 1,
@@ -214,23 +229,32 @@ def _time(rng: np.random.Generator) -> str:
     return f"{int(rng.integers(7, 21)):02d}{int(rng.integers(60)):02d}{int(rng.integers(60)):02d}"
 
 
-def _demo_scan(rng: np.random.Generator, family: Family) -> Acquisition:
-    """A scan of the family with the demo's slices; a family that fixes one thickness keeps it."""
-    scan = draw_acquisition(rng, family.scanner)
+def _demo_scan(rng: np.random.Generator, family: Family, position: str) -> Acquisition:
+    """A scan of the family with the demo's slices; a family with thicknesses of its own keeps them.
+
+    Slices never lie farther apart than what can still be read.
+    """
+    lying = "prone" if position == "HFP" else "supine"
+    scan = replace(draw_acquisition(rng, family.scanner), lying=lying)
     thickness = float(rng.choice(_SPACINGS_MM[0], p=_SPACINGS_MM[1]))
-    spacing = thickness * float(rng.choice(_OVERLAP))
+    overlap = float(rng.choice(_OVERLAP)) if thickness >= OVERLAP_FROM_MM else 1.0
     if family.scanner.thickness_mm != BASE.scanner.thickness_mm:
-        return scan
-    return replace(
-        scan, thickness_mm=thickness, spacing_mm=spacing if thickness >= OVERLAP_FROM_MM else thickness
-    )
+        return replace(scan, spacing_mm=min(scan.spacing_mm, READABLE_MM))
+    return replace(scan, thickness_mm=thickness, spacing_mm=thickness * overlap)
 
 
 def _fitting(files: FileHabits, scan: Acquisition) -> FileHabits:
-    """Without the series that this scan would not get: thick ones of thick slices, bone ones of sharp slices."""
+    """Without the series that this scan would not get: thick ones of thick slices, bone ones of sharp slices.
+
+    Thin slices are compressed where they would lie as they are, for they are many.
+    """
     left_out = set()
     if scan.thickness_mm > THIN_MM:
         left_out.add(THICK)
     if scan.kernel in ("sharp", "bone"):
         left_out.add(BONE)
-    return replace(files, series=tuple(name for name in files.series if name not in left_out))
+    syntax = files.transfer_syntax
+    if scan.spacing_mm < OVERLAP_FROM_MM and syntax == ExplicitVRLittleEndian and files.kind == "axial":
+        syntax = str(JPEGLSLossless)
+    series = tuple(name for name in files.series if name not in left_out)
+    return replace(files, series=series, transfer_syntax=syntax)

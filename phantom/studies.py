@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from phantom import company, made_series
 from phantom import series_words as words
+from phantom.acquisition import Acquisition, with_kernel
 from phantom.dicom import CORONAL, SAGITTAL, write_ct_series
 from phantom.enhanced import write_enhanced
 from phantom.positions import StoredVolume, store
@@ -26,28 +27,43 @@ COLUMNS = 256
 THICK_MM = 5.0
 TOO_THICK_MM = 7.0  # no reading of vertebrae from slices of this distance
 SAGITTAL_HALF_WIDTH_MM = 39.0
-TILT_MARGIN_MM = 15.0  # a tilted stack may cut a body this near to its ends
+SPINE_REACH_MM = 95.0  # how far a body may lie in front of or behind the middle of a picture
 LOST_SLICES = 6  # in the middle of a study that has a gap
 
 
-def write_study(work: Path, plan: StudyPlan, *, columns: int = COLUMNS) -> tuple[VertebraTruth, ...]:
+@dataclass(frozen=True)
+class WrittenStudy:
+    """What a study came to show: the bodies, the tilt of its slices, the pixel of its axial slices (0 without)."""
+
+    vertebrae: tuple[VertebraTruth, ...]
+    tilt_deg: float = 0.0
+    pixel_mm: float = 0.0
+
+
+def write_study(work: Path, plan: StudyPlan, *, columns: int = COLUMNS) -> WrittenStudy:
     """All series of one study, each in a folder of its own; returns the truth of the main series."""
     if plan.files.kind == "sagittal":
         shown = _write_sagittal(work, plan)
         _write_papers(work, plan)
-        return shown
-    volume = render_volume(
-        plan.patient, columns=columns, coverage=plan.coverage, acquisition=plan.scan, seed=plan.scan_seed
-    )
+        return WrittenStudy(shown)
+    volume = _rendered(plan, plan.scan, columns)
+    tilt_deg = 0.0
     if plan.files.kind == "enhanced":
         _write_enhanced(work, volume, plan)
     elif plan.files.kind == "thick":
         factor = math.ceil(TOO_THICK_MM / volume.spacing_mm[0])
         _write_axial(work, average_slices(volume, factor), plan, words.THIN)
     else:
-        _lose(_write_axial(work, volume, plan, words.THIN), plan)
+        paths, tilt_deg = _write_axial(work, volume, plan, words.THIN)
+        _lose(paths, plan)
     _write_company(work, volume, plan)
-    return _shown(volume, plan)
+    return WrittenStudy(_shown(volume, tilt_deg), tilt_deg, volume.spacing_mm[1])
+
+
+def _rendered(plan: StudyPlan, scan: Acquisition, columns: int) -> PhantomVolume:
+    return render_volume(
+        plan.patient, columns=columns, coverage=plan.coverage, acquisition=scan, seed=plan.scan_seed
+    )
 
 
 def _lose(paths: list[Path], plan: StudyPlan) -> None:
@@ -58,10 +74,11 @@ def _lose(paths: list[Path], plan: StudyPlan) -> None:
             path.unlink()
 
 
-def _shown(volume: PhantomVolume, plan: StudyPlan) -> tuple[VertebraTruth, ...]:
-    if plan.files.position != "HFS-tilt":
+def _shown(volume: PhantomVolume, tilt_deg: float) -> tuple[VertebraTruth, ...]:
+    """The bodies that lie wholly inside, also where a tilt cuts the ends of the stack obliquely."""
+    margin = SPINE_REACH_MM * math.tan(math.radians(abs(tilt_deg))) / volume.spacing_mm[0]
+    if not margin:
         return volume.vertebrae
-    margin = TILT_MARGIN_MM / volume.spacing_mm[0]
     count = len(volume.volume_zyx_hu)
     kept = []
     for body in volume.vertebrae:
@@ -77,7 +94,7 @@ def _write_company(work: Path, volume: PhantomVolume, plan: StudyPlan) -> None:
     thick = average_slices(volume, max(2, round(THICK_MM / volume.spacing_mm[0])))
     made: dict[str, Callable[[], PhantomVolume]] = {
         words.THICK: lambda: thick,
-        words.BONE: lambda: made_series.sharpened(volume),
+        words.BONE: lambda: _rendered(plan, with_kernel(plan.scan, "bone"), volume.volume_zyx_hu.shape[2]),
         words.MIP: lambda: made_series.projected(thick),
         words.IODINE: lambda: made_series.iodine(thick),
         words.VNC: lambda: made_series.virtual_native(thick),
@@ -119,7 +136,8 @@ def _private(plan: StudyPlan) -> tuple[PrivateElement, ...]:
     return draw_private(np.random.default_rng(plan.files.private_seed), plan.files.device.line.private)
 
 
-def _write_axial(work: Path, volume: PhantomVolume, plan: StudyPlan, kind: str) -> list[Path]:
+def _write_axial(work: Path, volume: PhantomVolume, plan: StudyPlan, kind: str) -> tuple[list[Path], float]:
+    """Returns the files in order of their instance numbers, and the tilt."""
     stored = store(volume, plan.files.position)
     tags = series_tags(
         plan,
@@ -128,7 +146,8 @@ def _write_axial(work: Path, volume: PhantomVolume, plan: StudyPlan, kind: str) 
         position=stored.patient_position,
         tilt_deg=stored.tilt_deg,
     )
-    return _write_stored(_folder(work, plan, kind), stored, volume.spacing_mm, plan, tags, has_circle=True)
+    folder = _folder(work, plan, kind)
+    return _write_stored(folder, stored, volume.spacing_mm, plan, tags, has_circle=True), stored.tilt_deg
 
 
 def _write_stored(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from phantom.schedule import StudyPlan
+from phantom.studies import WrittenStudy
 from phantom.study_tags import expected_outcome, kernel_class, kvp_of, main_kind, series_uid, study_uid
 from phantom.truth import VertebraTruth, other_causes, worst_osteoporotic_grade
 from phantom.vertebra import OSTEOPOROTIC, PATHOLOGICAL, TRAUMATIC
@@ -15,8 +16,9 @@ from phantom.vertebra import OSTEOPOROTIC, PATHOLOGICAL, TRAUMATIC
 Shown = tuple[VertebraTruth, ...]
 
 
-def study_row(plan: StudyPlan, shown: Shown, report: dict[str, Any]) -> dict[str, Any]:
+def study_row(plan: StudyPlan, study: WrittenStudy, report: dict[str, Any]) -> dict[str, Any]:
     """One study; `report` holds the columns on what its reports say."""
+    shown = study.vertebrae
     return {
         "patient_id": plan.patient_id,
         "accession_number": plan.accession_number,
@@ -35,7 +37,7 @@ def study_row(plan: StudyPlan, shown: Shown, report: dict[str, Any]) -> dict[str
         **report,
         "expected": expected_outcome(plan),
         **_person_columns(plan),
-        **_scan_columns(plan),
+        **_scan_columns(plan, study),
         **_file_columns(plan),
         "family": plan.patient.family.name,
     }
@@ -101,7 +103,7 @@ def _person_columns(plan: StudyPlan) -> dict[str, Any]:
     }
 
 
-def _scan_columns(plan: StudyPlan) -> dict[str, Any]:
+def _scan_columns(plan: StudyPlan, study: WrittenStudy) -> dict[str, Any]:
     scan, device = plan.scan, plan.files.device
     return {
         "manufacturer": device.line.maker,
@@ -112,7 +114,14 @@ def _scan_columns(plan: StudyPlan) -> dict[str, Any]:
         "kernel": "\\".join(_values(device.kernel(kernel_class(plan)))),
         "slice_spacing_mm": f"{scan.spacing_mm:g}",
         "slice_thickness_mm": f"{scan.thickness_mm:g}",
+        "pixel_mm": f"{study.pixel_mm:.4f}" if study.pixel_mm else "",
+        "noise_hu": f"{scan.noise_hu:.1f}",
         "patient_position": plan.files.position,
+        "tilt_deg": f"{study.tilt_deg:.1f}",
+        "rotation_deg": f"{scan.yaw_deg:.1f}",
+        "arms": scan.arms,
+        "is_skin_cut": int(scan.is_small_field),
+        "motion_mm": f"{max(scan.motion_mm, scan.breath_mm):.1f}",
     }
 
 
