@@ -26,7 +26,7 @@ LEVELS_OF_COVERAGE = {
 # Every part of a patient has a stream of random numbers of its own, so that a later study of the same patient
 # (see `progression.py`) draws the same body around a column that has changed.
 _STREAMS: tuple[str, ...] = ("person", "shape", "fracture", "imitators", "density", "curve", "sacrum", "body")
-_STREAMS += ("organs", "bone", "table", "lesions", "hardware", "later")
+_STREAMS += ("organs", "bone", "table", "lesions", "hardware", "later", "transition", "cement")
 
 
 @dataclass(frozen=True)
@@ -176,28 +176,29 @@ def _draw_bodies(person: Person) -> list[Vertebra]:
     if person.has_fracture:
         visible = set(LEVELS_OF_COVERAGE[person.coverage])
         bodies = fractures.draw_fractures(stream(seed, "fracture"), bodies, settings, visible)
-    rng = stream(seed, "imitators")
-    if rng.random() < settings.imitator_share:
-        bodies = imitators.draw_imitators(rng, bodies)
-    return lesions.draw_lesions(
-        stream(seed, "lesions"),
-        bodies,
-        settings,
-        age_years=person.age_years,
-        may_collapse=person.other_causes,
+    bodies = imitators.draw_imitators(stream(seed, "imitators"), bodies, settings)
+    rng = stream(seed, "lesions")
+    bodies = lesions.draw_lesions(
+        rng, bodies, settings, age_years=person.age_years, may_collapse=person.other_causes
     )
+    rng = stream(seed, "transition")
+    if imitators.draw_transitional(rng, person.family.spine)[0] == "sacralised_l5":
+        bodies = imitators.sacralise(rng, bodies)
+    return hardware.draw_cement(stream(seed, "cement"), bodies, settings)
 
 
 def assemble(person: Person, unplaced: list[Vertebra]) -> Anatomy:
     """The patient around these vertebrae (C4-L5): places them, then draws all else from the seed's streams."""
     seed, family = person.seed, person.family
-    rng = stream(seed, "sacrum")
-    joined, transitional, rib_pairs = imitators.draw_transitional(rng, unplaced, family.spine)
-    bodies = _place(person, joined)
+    transitional, rib_pairs = imitators.draw_transitional(stream(seed, "transition"), family.spine)
+    bodies = _place(person, unplaced)
     sacrum = spine.draw_sacrum(
-        rng, bodies[-1], bodies[-1].centre_xyz_mm[0], is_lumbarised=transitional == "lumbarised_s1"
+        stream(seed, "sacrum"),
+        bodies[-1],
+        bodies[-1].centre_xyz_mm[0],
+        is_lumbarised=transitional == "lumbarised_s1",
     )
-    bodies, metal = hardware.draw_hardware(stream(seed, "hardware"), bodies, family.fracture)
+    bodies, metal = hardware.draw_screws(stream(seed, "hardware"), bodies, family.fracture)
     is_female = person.sex == "F"
     rng = stream(seed, "body")
     shape = body.draw_body(rng, family.body, bodies + sacrum, is_female)

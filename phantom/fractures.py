@@ -141,11 +141,7 @@ def _band_hu(rng: np.random.Generator, settings: FractureSettings, is_recent: bo
     """Recent: a band of impacted bone, in some hardly seen. Old: mostly none, sclerosed in some."""
     if is_recent:
         return float(rng.uniform(15, 150))
-    return (
-        float(rng.uniform(20, 100))
-        if rng.random() < settings.sclerosed_share
-        else float(rng.uniform(-10, 10))
-    )
+    return float(rng.uniform(20, 110)) if rng.random() < settings.sclerosed_share else 0.0
 
 
 def corner_cut(rng: np.random.Generator, body: Vertebra, *, half_mm: float, hu: float) -> Cut:

@@ -31,25 +31,27 @@ class MetalPart:
     hu: float = METAL_HU
 
 
-def draw_hardware(
+def draw_cement(
     rng: np.random.Generator, bodies: list[Vertebra], settings: FractureSettings
-) -> tuple[list[Vertebra], tuple[MetalPart, ...]]:
-    """Placed bodies, treated ones marked and filled, and the metal; mostly neither.
+) -> list[Vertebra]:
+    """The bodies, some of them treated with cement; mostly none.
 
-    Whether there is cement or metal does not depend on fractures; which body is treated does.
+    Whether there is cement does not depend on fractures; which bodies are treated does: one to three fractured
+    ones, or, in a patient without, one where chest and loins meet.
     """
-    has_cement = bool(rng.random() < settings.cement_share)
-    has_metal = bool(rng.random() < settings.hardware_share)
-    result = _with_cement(rng, bodies) if has_cement else list(bodies)
-    return _with_screws(rng, result) if has_metal else (result, ())
-
-
-def _with_cement(rng: np.random.Generator, bodies: list[Vertebra]) -> list[Vertebra]:
-    """One to three treated bodies: fractured ones, or, in a patient without, one at the waist."""
+    if rng.random() >= settings.cement_share:
+        return bodies
     broken = [b.level for b in bodies if b.label and b.cause and b.grade]
     levels = broken or [str(rng.choice(["T11", "T12", "L1", "L2", "L3", "L4"]))]
     chosen = rng.permutation(levels)[: int(rng.integers(1, 4))].tolist()
     return [_cemented(rng, b) if b.level in chosen else b for b in bodies]
+
+
+def draw_screws(
+    rng: np.random.Generator, bodies: list[Vertebra], settings: FractureSettings
+) -> tuple[list[Vertebra], tuple[MetalPart, ...]]:
+    """Placed bodies, those held by screws marked, and the metal; mostly none. It does not depend on fractures."""
+    return _with_screws(rng, bodies) if rng.random() < settings.hardware_share else (bodies, ())
 
 
 def _cemented(rng: np.random.Generator, body: Vertebra) -> Vertebra:

@@ -13,28 +13,35 @@ import numpy.typing as npt
 
 from phantom.fractures import SHAPES, corner_cut, index_of, lowered_body, pick_level, with_losses
 from phantom.spine import LEVELS
-from phantom.spine_ranges import SpineSettings
+from phantom.spine_ranges import FractureSettings, SpineSettings
 from phantom.vertebra import SchmorlNode, Spot, Vertebra
 
 IMITATOR_LOSS = (0.08, 0.19)  # Genant's grade 1 begins at 0.20
-KIND_SHARE = 0.22  # of each kind in a patient who imitates at all; at least one kind is drawn
-# The kinds that are drawn when none of the others was: those that look most like a fracture.
+KIND_SHARE = 0.2  # of each kind in a patient who imitates at all; one of the strong kinds is always drawn
+# The kinds that look most like a fracture.
 STRONG_KINDS = ("short", "cupped", "physiological_wedging", "scheuermann", "schmorl_node", "limbus")
 
 
-def draw_imitators(rng: np.random.Generator, bodies: list[Vertebra]) -> list[Vertebra]:
-    """The bodies with one or more kinds of imitators."""
+def draw_imitators(
+    rng: np.random.Generator, bodies: list[Vertebra], settings: FractureSettings
+) -> list[Vertebra]:
+    """The bodies with several kinds of imitators, or none; drawn alike whether or not there are fractures.
+
+    Bands are drawn apart and more often: else a dense band would tell of a fracture.
+    """
     result = list(bodies)
-    kinds = [k for k in _KINDS if rng.random() < KIND_SHARE] or [str(rng.choice(STRONG_KINDS))]
-    for kind in kinds:
-        result = _KINDS[kind](rng, result)
-    return result
+    has_imitators, has_bands = rng.random(2) < (settings.imitator_share, settings.dense_band_share)
+    if has_imitators:
+        kinds = [k for k in KINDS if k != "dense_band" and rng.random() < KIND_SHARE]
+        if not set(kinds) & set(STRONG_KINDS):
+            kinds.append(str(rng.choice(STRONG_KINDS)))
+        for kind in kinds:
+            result = KINDS[kind](rng, result)
+    return KINDS["dense_band"](rng, result) if has_bands else result
 
 
-def draw_transitional(
-    rng: np.random.Generator, bodies: list[Vertebra], settings: SpineSettings
-) -> tuple[list[Vertebra], str, int]:
-    """Bodies, what is transitional ("", "sacralised_l5", "lumbarised_s1") and the pairs of ribs (11-13).
+def draw_transitional(rng: np.random.Generator, settings: SpineSettings) -> tuple[str, int]:
+    """What is transitional ("", "sacralised_l5", "lumbarised_s1") and the pairs of ribs (11-13).
 
     Levels keep their names: T1-L5 are the same seventeen bodies whatever is drawn.
     """
@@ -42,16 +49,21 @@ def draw_transitional(
     ribs = 11 if extra < settings.eleven_ribs_share else 12
     ribs = 13 if extra > 1 - settings.thirteen_ribs_share else ribs
     if at < settings.sacralised_share:
-        l5 = bodies[-1]
-        lower = replace(
-            l5,
-            half_width_mm=1.1 * l5.half_width_mm,
-            waist=0.3 * l5.waist,
-            disc_mm=float(rng.uniform(1.5, 4.0)),
-            is_squared=True,
-        )
-        return [*bodies[:-1], named(lower, "transitional")], "sacralised_l5", ribs
-    return bodies, "lumbarised_s1" if at > 1 - settings.lumbarised_share else "", ribs
+        return "sacralised_l5", ribs
+    return "lumbarised_s1" if at > 1 - settings.lumbarised_share else "", ribs
+
+
+def sacralise(rng: np.random.Generator, bodies: list[Vertebra]) -> list[Vertebra]:
+    """L5 squarer and wider, with broad processes and a thin disc below."""
+    l5 = bodies[-1]
+    changed = replace(
+        l5,
+        half_width_mm=1.1 * l5.half_width_mm,
+        waist=0.3 * l5.waist,
+        disc_mm=float(rng.uniform(1.8, 4.0)),
+        is_squared=True,
+    )
+    return [*bodies[:-1], named(changed, "transitional")]
 
 
 def named(body: Vertebra, name: str) -> Vertebra:
@@ -255,15 +267,15 @@ def _haemangioma(rng: np.random.Generator, bodies: list[Vertebra]) -> list[Verte
 
 
 def _dense(rng: np.random.Generator, bodies: list[Vertebra]) -> list[Vertebra]:
-    """A dense or a pale band under an endplate of a sound body."""
-    at = index_of(bodies, str(rng.choice(LEVELS[3:])))
-    if not bodies[at].cause:
-        band = float(rng.choice([-1, 1]) * rng.uniform(25, 110))
+    """Dense or, in some, pale bands under an endplate of sound bodies: sclerosis beside worn discs, old infarcts."""
+    for _ in range(int(rng.integers(1, 4))):
+        at = index_of(bodies, pick_level(rng, _sound(bodies)))
+        band = float(rng.choice([-1, 1], p=(0.2, 0.8)) * rng.uniform(20, 150))
         bodies[at] = named(replace(bodies[at], band_hu=band), "dense_band")
     return bodies
 
 
-_KINDS: dict[str, Callable[[np.random.Generator, list[Vertebra]], list[Vertebra]]] = {
+KINDS: dict[str, Callable[[np.random.Generator, list[Vertebra]], list[Vertebra]]] = {
     "short": _short,
     "cupped": _cupped,
     "physiological_wedging": _wedging,

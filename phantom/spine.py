@@ -179,6 +179,7 @@ def stack(bodies: list[Vertebra], tilts: Floats, sideways_mm: Floats) -> list[Ve
                 body,
                 centre_xyz_mm=(float(sideways_mm[i]), float(centre[0]), float(centre[1])),
                 theta_rad=theta,
+                phi_rad=0.0,
             )
         )
     return _with_coronal_tilt(placed[::-1])

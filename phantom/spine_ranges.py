@@ -73,6 +73,9 @@ class FractureSettings:
     # Further fractures of a patient: fewer than in VerSe19 (1.0 in the median, up to 11), which is enriched.
     extra_fractures: tuple[float, ...] = (0.55, 0.22, 0.11, 0.06, 0.04, 0.02)
     imitator_share: float = 0.5
+    dense_band_share: float = (
+        0.55  # of patients with a dense or pale band in a sound body, as fractures have it
+    )
     recent_share: float = 0.3
     # Kinds of damage, as shares of fractures; by eye after textbook pictures.
     broken_rim_share: float = 0.28
@@ -80,7 +83,7 @@ class FractureSettings:
     cleft_share: float = (
         0.1  # intravertebral cleft: 7-13 % of osteoporotic fractures (Theodorou 2002, rounded)
     )
-    sclerosed_share: float = 0.3
+    sclerosed_share: float = 0.2
     # What disturbs, as shares of patients; small on purpose.
     cement_share: float = 0.02
     hardware_share: float = 0.02
