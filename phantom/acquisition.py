@@ -63,6 +63,7 @@ class Acquisition:
     lying: str = "supine"  # supine, prone, left or right
     arms: str = "up"
     hardening_hu: float = 0.0  # depth of the dark band between shoulders and between hips
+    metal_streaks: float = 0.0  # 1: as metal throws them at 120 kV without a correction
     arm_streaks_hu: float = 0.0  # SD of the streaks of arms beside the body
     motion_mm: float = 0.0  # distance of the doubled picture
     motion_at: float = 0.5
@@ -93,7 +94,8 @@ def draw_acquisition(rng: np.random.Generator, settings: ScannerSettings) -> Acq
         modulation=float(rng.uniform(*settings.modulation)),
         head_margin_mm=_margin(rng, settings),
         foot_margin_mm=_margin(rng, settings),
-        hardening_hu=float(rng.uniform(0, 25)),
+        hardening_hu=float(rng.uniform(*settings.hardening_hu)),
+        metal_streaks=float(rng.uniform(*settings.metal_streaks)),
     )
     scan = _reconstructed(rng, settings, scan)
     scan = _laid(rng, settings, _field(rng, settings, scan))
@@ -181,7 +183,8 @@ def _laid(rng: np.random.Generator, settings: ScannerSettings, scan: Acquisition
         lean_deg=float(rng.uniform(*settings.lean_deg)),
         gantry_tilt_deg=tilt,
         arms=arms,
-        arm_streaks_hu=float(rng.uniform(5, 28)) * {"up": 0.0, "down": 1.0, "one down": 0.5}[arms],
+        arm_streaks_hu=float(rng.uniform(*settings.arm_streaks_hu))
+        * {"up": 0.0, "down": 1.0, "one down": 0.5}[arms],
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from phantom.acquisition import Acquisition
 from phantom.hardware import MetalPart
-from phantom.noise import noise_bank
+from phantom.noise import HIP_Z_MM, noise_bank
 from phantom.painting import Float, Grid
 from phantom.scene import Scene
 
@@ -22,14 +22,14 @@ LONG_PART_MM = 12.0  # a piece is cut in parts of this height along z, each with
 HARDENED_HALF_MM = (11.0, 13.0)  # half height along y and z of the dark band between shoulders and hips
 STREAK_STEP_MM = 1.5  # distance of independent streaks along y
 SLICE_STEP_MM = 2.5  # slices further apart than this have other streaks
-HIP_Z_MM = -128.0
 SPINE_MARGIN_MM = 25.0  # breathing moves what lies further in front of the spine
 
 
 def disturb(canvas: Float, grid: Grid, scene: Scene, scan: Acquisition) -> None:
     """All artefacts of a scan, in place; before kernel and noise."""
-    for k, part in enumerate(scene.patient.metal):
-        add_metal_streaks(canvas, grid, part, seed=scene.patient.seed + k, gain=scan.mineral_gain)
+    for k, part in enumerate(scene.patient.metal if scan.metal_streaks > 0 else ()):
+        gain = scan.metal_streaks * scan.mineral_gain
+        add_metal_streaks(canvas, grid, part, seed=scene.patient.seed + k, gain=gain)
     if scan.hardening_hu > 0:
         _harden(canvas, grid, scene, scan)
     if scan.arm_streaks_hu > 0 and scan.arms != "up":

@@ -19,6 +19,17 @@ AIR_ONLY = (-1100.0, -955.0)  # lung is less empty
 ARM_RADIUS_MM, FOREARM_RADIUS_MM, SHOULDER_RADIUS_MM = 43.0, 35.0, 47.0
 ARM_LENGTH_MM, FOREARM_LENGTH_MM = 300.0, 250.0
 BONE_HU, MARROW_HU = 620.0, 20.0
+# Height over T1, and the water that one arm is worth there beside the body: arm down, arm up. Bone counts double.
+BESIDE_MM = (
+    (-551.0, 0.0, 0.0),
+    (-550.0, 60.0, 0.0),
+    (-300.0, 80.0, 0.0),
+    (-75.0, 80.0, 0.0),
+    (-40.0, 120.0, 15.0),
+    (-15.0, 140.0, 60.0),
+    (25.0, 70.0, 115.0),
+    (60.0, 0.0, 80.0),
+)
 FLAT_BONE_HU, FLAT_CORE_HU = 480.0, 160.0
 
 
@@ -47,11 +58,8 @@ def arm_reach(patient: Anatomy, arms: str) -> tuple[Floats, Floats]:
     """Heights (rising) and the millimetres of arm that lie beside the body there."""
     top = patient.vertebra("T1").centre_xyz_mm[2]
     down = sum(is_down(arms, side) for side in (1.0, -1.0))
-    up = 2 - down
-    z = [top - ARM_LENGTH_MM - FOREARM_LENGTH_MM - 1, top - ARM_LENGTH_MM - FOREARM_LENGTH_MM]
-    z += [top - 75, top - 35, top + 25, top + 60]
-    beside = [0.0, 60.0 * down, 80.0 * down, 110.0 * down + 30 * up, 60.0 * down + 95.0 * up, 80.0 * up]
-    return np.array(z), np.array(beside)
+    z = [above + top for above, _, _ in BESIDE_MM]
+    return np.array(z), np.array([one * down + other * (2 - down) for _, one, other in BESIDE_MM])
 
 
 class _Side:

@@ -34,6 +34,9 @@ GRAIN_STEP = 0.6  # pixels larger by 2 to this power make the grain one step fin
 PATCH_PIXEL_MM = 1.3
 PATCH_STEEPNESS = 1.6  # how firm the edges of iterative reconstruction's patches are
 WATER_PER_MM = 0.0193  # attenuation of water at some 70 keV (NIST XCOM)
+LUNG_SHARE = 0.45  # of a section of the chest that is lung
+SIDEWAYS_SHARE = 0.7  # noise comes from the few photons of the long way
+HIP_BONE_MM, HIP_Z_MM = 45.0, -128.0  # water that the hip bones are worth, beside what they displace
 EDGE_SHARE = 0.6  # noise under the skin over that in the middle of a round body
 LEVEL_LIMITS = (0.5, 3.0)  # over the median; where photons starve there are streaks besides (artefacts.py)
 
@@ -98,16 +101,16 @@ def levels(scene: Scene, scan: Acquisition, z_mm: Float, middle_mm: tuple[float,
 
 
 def _path_mm(scene: Scene, z_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Water that the photons pass, between the short and the long way through a section; arms lie in it too."""
+    """Water that the photons pass: more of the way from side to side, where arms and hips lie, than from the front."""
     shape = scene.patient.body
     width, front, back = (
         np.interp(z_mm, shape.z_mm, v) for v in (shape.half_width_mm, shape.front_y_mm, shape.back_y_mm)
     )
-    air = 0.45 * np.interp(
-        z_mm, [shape.base_z_mm, shape.dome_z_mm, shape.apex_z_mm, shape.apex_z_mm + 15], [0, 1, 1, 0]
-    )
-    wide = 2 * width * (1 - air) + np.interp(z_mm, scene.beside_z_mm, scene.beside_mm)
-    return np.asarray(np.sqrt(wide * np.maximum(back - front, 1.0)))
+    lungs = [shape.base_z_mm, shape.dome_z_mm, shape.apex_z_mm, shape.apex_z_mm + 15]
+    tissue = 1 - LUNG_SHARE * np.interp(z_mm, lungs, [0, 1, 1, 0])
+    hips = HIP_BONE_MM * np.exp(-(((z_mm - HIP_Z_MM) / 25) ** 2))
+    wide = 2 * width * tissue + np.interp(z_mm, scene.beside_z_mm, scene.beside_mm) + hips
+    return np.asarray(SIDEWAYS_SHARE * wide + (1 - SIDEWAYS_SHARE) * tissue * (back - front))
 
 
 def radial(patient: Anatomy, u_mm: Float | float, v_mm: Float) -> Float:

@@ -76,6 +76,11 @@ class ScannerSettings:
     gantry_tilt_deg: Range = (3.0, 20.0)
     # Arms up, down, one up and one down: chest and abdomen are scanned with arms up when the patient can.
     arms_weights: tuple[float, float, float] = (0.8, 0.14, 0.06)
+    # Streaks: dark bands between shoulders and hips (depth), lines of arms beside the body (SD), rays of metal (1 is
+    # a scan without correction for metal).
+    hardening_hu: Range = (0.0, 25.0)
+    arm_streaks_hu: Range = (5.0, 28.0)
+    metal_streaks: Range = (0.25, 1.2)
     # Share of scans with motion: doubled slices, and a step of breathing between slices.
     motion_share: float = 0.07
     breathing_share: float = 0.08
