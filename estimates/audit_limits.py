@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from estimates.audit_reads import CellRatio
 from estimates.result import Estimate, FloatArray, TooFewEvents, tails
 
 MIN_BOOTSTRAP_EVENTS = 10
+_UNBIASED: Final = "weibull"  # leaves out just the share asked for, on average, whatever the number of draws
 _TINY = 1e-9  # a pseudo-count that only keeps a share off zero
 
 
@@ -80,14 +82,14 @@ def _limits(ratio: CellRatio, how: MonteCarlo) -> tuple[float, float]:
         drawn = _bootstrapped(ratio, how, rng)
     else:
         drawn = _drawn_ratios(ratio, _shapes(ratio, how), how, rng)
-    low, high = np.nanquantile(drawn, (left, right))
+    low, high = np.nanquantile(drawn, (left, right), method=_UNBIASED)
     return float(low), float(high)
 
 
 def _quantile(
     ratio: CellRatio, shapes: FloatArray, how: MonteCarlo, rng: np.random.Generator, at: float
 ) -> float:
-    return float(np.nanquantile(_drawn_ratios(ratio, shapes, how, rng), at))
+    return float(np.nanquantile(_drawn_ratios(ratio, shapes, how, rng), at, method=_UNBIASED))
 
 
 def _rest(ratio: CellRatio) -> FloatArray:
@@ -98,16 +100,26 @@ def _rest(ratio: CellRatio) -> FloatArray:
 def _shapes(ratio: CellRatio, how: MonteCarlo) -> FloatArray:
     """(3, cells): Dirichlet parameters of A-events, B-events and the rest in each cell."""
     if how.method is Method.JEFFREYS:
-        pseudo_a = pseudo_b = np.full(len(ratio.n), 0.5)
+        pseudo_a = pseudo_b = pseudo_rest = np.full(len(ratio.n), 0.5)
     else:
         pseudo_a, pseudo_b = (_shared_half(ratio, mask, how) for mask in (ratio.in_a, ratio.in_b))
-    return np.stack(
+        pseudo_rest = np.where(ratio.in_a, pseudo_a, pseudo_b)
+    shapes = np.stack(
         [
             np.where(ratio.in_a, ratio.a + pseudo_a, 0.0),
             np.where(ratio.in_b, ratio.b + pseudo_b, 0.0),
-            np.zeros(len(ratio.n)) if ratio.is_whole else _rest(ratio) + 0.5,
+            np.zeros(len(ratio.n)) if ratio.is_whole else _rest(ratio) + pseudo_rest,
         ]
     )
+    return shapes if how.method is Method.JEFFREYS else shapes * _widening(ratio.n)
+
+
+def _widening(n: FloatArray) -> FloatArray:
+    """Factor of a cell's Dirichlet parameters with which its variance is p(1−p)/(n−1), the unbiased one.
+
+    Without it the variance is p(1−p)/(n+1): with 20 reads a cell that is 10 % too small.
+    """
+    return np.asarray(np.maximum(n - 2, n / 2) / np.maximum(n, 1))
 
 
 def _shared_half(ratio: CellRatio, side: np.ndarray, how: MonteCarlo) -> FloatArray:
