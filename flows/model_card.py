@@ -23,6 +23,8 @@ class TrainingFacts:
     n_training: int
     n_validation: int
     code_version: str
+    start: str = "random weights"  # what the extractor began from
+    families: tuple[str, ...] = ()
 
 
 def write_card(
@@ -67,7 +69,8 @@ def _what_it_saw(facts: TrainingFacts) -> list[str]:
         "",
         "- Simulated scans of this project's `phantom`, half of them with a fracture (grades 1 : 2 : 3 about",
         "  49 : 33 : 18); wedge, biconcave and crush; chest, abdomen-pelvis, both, and spine coverage.",
-        f"- Recipe `{recipe.name}`, seed {facts.seed}, from random weights, code {facts.code_version}.",
+        f"- Families of the simulator: {', '.join(facts.families)}.",
+        f"- Recipe `{recipe.name}`, seed {facts.seed}, from {facts.start}, code {facts.code_version}.",
         f"- {facts.n_extractor} patients for the extractor, pre-trained on where the fractures are (truth that",
         f"  only a simulator has); {facts.n_training} other patients for the LSTM, {facts.n_validation} of",
         "  validation, which join in at the very end. Scans of operating point and test are of seeds of their own.",
@@ -87,6 +90,7 @@ def _results(evaluation: Evaluation, point: OperatingPoint) -> list[str]:
         *(_row(f"AUC, {rule}", found) for rule, found in evaluation.auc_by_rule.items()),
         *(_row(f"AUC of worst grade {grade}", found) for grade, found in evaluation.auc_by_grade.items()),
         *(_row(f"AUC, {name}", found) for name, found in evaluation.auc_by_coverage.items()),
+        *(_row(f"AUC, family {name}", found) for name, found in evaluation.auc_by_family.items()),
         _row("sensitivity", evaluation.sensitivity),
         _row("specificity", evaluation.specificity),
         *(
@@ -113,7 +117,7 @@ def _limits() -> list[str]:
         "## Limits",
         "",
         "- Never tried on real fractures. A sweep with it shows that the pipeline works, not who is ill.",
-        "- One simulator, one family of anatomy and texture. Other scanners, metal, tumours, children: unseen.",
+        "- One simulator. Other scanners, metal, tumours, children: unseen.",
         "- Fractures outside the slices that the view reads, and below T1 or above L5, are not looked for.",
         "- The threshold was chosen where half of the scans are positive; prevalence elsewhere is far lower.",
         "",

@@ -27,6 +27,7 @@ class Result:
     """One scored simulated scan: facts that results are broken down by, and a score per rule."""
 
     seed: int
+    family: str
     is_positive: bool
     worst_grade: int
     coverage: str
@@ -53,6 +54,7 @@ class Evaluation:
     auc_by_rule: dict[str, Interval]
     auc_by_grade: dict[str, Interval]  # of the LSTM; scans of one worst grade against all negatives
     auc_by_coverage: dict[str, Interval]
+    auc_by_family: dict[str, Interval]
     auc_of_giveaways: dict[str, float]  # the better of a score and its opposite
     threshold: float
     sensitivity: Interval
@@ -81,6 +83,7 @@ def score_phantoms(
 def _result(scan: PhantomScan, logit: float, slice_logits: NDArray[np.float32]) -> Result:
     return Result(
         seed=scan.seed,
+        family=scan.family,
         is_positive=scan.is_positive,
         worst_grade=scan.worst_grade,
         coverage=scan.coverage,
@@ -120,7 +123,8 @@ def evaluate(results: Sequence[Result], threshold: float) -> Evaluation:
             for grade in (1, 2, 3)
             if (same := [r for r in positive if r.worst_grade == grade])
         },
-        auc_by_coverage=_by_coverage(results),
+        auc_by_coverage=_by(results, "coverage"),
+        auc_by_family=_by(results, "family"),
         auc_of_giveaways={name: _either_way(positive, negative, name) for name in GIVEAWAYS},
         threshold=threshold,
         sensitivity=share(sum(r.lstm > threshold for r in positive), len(positive)),
@@ -131,14 +135,16 @@ def evaluate(results: Sequence[Result], threshold: float) -> Evaluation:
     )
 
 
-def _by_coverage(results: Sequence[Result]) -> dict[str, Interval]:
+def _by(results: Sequence[Result], name: str) -> dict[str, Interval]:
+    """The area among the scans of each value of a fact; values without both kinds of scans are left out."""
     found = {}
-    for coverage in sorted({r.coverage for r in results}):
+    for value in sorted({getattr(r, name) for r in results}):
         sides = [
-            [r.lstm for r in results if r.coverage == coverage and r.is_positive is p] for p in (True, False)
+            [r.lstm for r in results if getattr(r, name) == value and r.is_positive is is_positive]
+            for is_positive in (True, False)
         ]
         if all(sides):
-            found[coverage] = auc(sides[0], sides[1])
+            found[value] = auc(sides[0], sides[1])
     return found
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from models.config import ViewRecipe
 from models.dataset import SequenceScan, TrainingScan
-from phantom.anatomy import draw_patient
+from phantom.families import BASE
+from phantom.protocol import draw_training_patient
 from phantom.slabs import PhantomSlab, render_slab
 from phantom.truth import other_causes
 from tasks.view import make_view
@@ -34,6 +35,7 @@ class PhantomScan:
     """One simulated scan: what training reads of it, and what an evaluation is broken down by."""
 
     seed: int
+    family: str
     is_positive: bool
     worst_grade: int
     coverage: str
@@ -53,16 +55,31 @@ class DrawRequest:
     has_fracture: bool
     view: ViewRecipe
     is_for_extractor: bool
+    family: str = BASE.name
 
 
 def requests(
-    first_seed: int, n: int, view: ViewRecipe, *, positive_share: float = 0.5, is_for_extractor: bool = False
+    first_seed: int,
+    n: int,
+    view: ViewRecipe,
+    *,
+    positive_share: float = 0.5,
+    is_for_extractor: bool = False,
+    families: Sequence[str] = (BASE.name,),
 ) -> list[DrawRequest]:
-    """`n` requests with seeds from `first_seed` on, the given share of them fractured, evenly interleaved."""
+    """`n` requests with seeds from `first_seed` on, the given share of them fractured, evenly interleaved.
+
+    Families are dealt out in turn, each to as many fractured as sound patients.
+    """
     marks = np.floor(np.arange(n + 1) * positive_share)
-    return [
-        DrawRequest(first_seed + i, bool(marks[i + 1] > marks[i]), view, is_for_extractor) for i in range(n)
-    ]
+    n_positive = marks.astype(int)
+    requested = []
+    for i in range(n):
+        has_fracture = bool(marks[i + 1] > marks[i])
+        order = n_positive[i] if has_fracture else i - n_positive[i]  # its number among those of its label
+        family = families[int(order) % len(families)]
+        requested.append(DrawRequest(first_seed + i, has_fracture, view, is_for_extractor, family))
+    return requested
 
 
 def draw_scans(wanted: Sequence[DrawRequest], workers: int = 1) -> Iterator[PhantomScan]:
@@ -88,6 +105,7 @@ def draw_scan(request: DrawRequest) -> PhantomScan:
     name = f"phantom-{request.seed}"
     return PhantomScan(
         seed=request.seed,
+        family=request.family,
         is_positive=slab.has_fracture,
         worst_grade=slab.worst_grade,
         coverage=slab.coverage,
@@ -108,7 +126,9 @@ def _clear_case(request: DrawRequest) -> PhantomSlab:
     """
     for stand_in in range(STAND_INS):
         patient_seed = request.seed + stand_in * STAND_IN_STEP
-        patient = draw_patient(patient_seed, has_fracture=request.has_fracture)
+        patient = draw_training_patient(
+            patient_seed, has_fracture=request.has_fracture, family=request.family
+        )
         slab = render_slab(patient, seed=request.seed, half_width_mm=HALF_WIDTH_MM)
         has_others = bool(other_causes(slab.vertebrae)) or any(
             body.is_treated and body.is_visible for body in slab.vertebrae

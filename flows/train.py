@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -35,6 +35,7 @@ from models.training import (
     train_aggregation,
     train_features,
 )
+from phantom.protocol import SEEN
 
 Say = Callable[[str], None]
 
@@ -81,20 +82,25 @@ def train_on_phantoms(
     model_id: str = "ovf-phantom",
     workers: int = 2,
     view: ViewRecipe = TILES_VIEW,
+    start: str | None = None,
+    families: tuple[str, ...] = SEEN,
 ) -> str:
     """Train on simulated scans, write the model under `out`, return a summary. Resumes where it stopped.
 
-    Raises SettingsError for a recipe that does not exist, or one that asks for more than phantoms can give.
+    `start` is the id or folder of a model whose extractor the training begins from; random weights otherwise.
+    `families` of phantoms are dealt out in turn. Raises SettingsError for a recipe that does not exist, ModelError
+    for a start that is none, ProtocolError for a family that training must not see.
     """
     chosen = _recipe(recipe) if isinstance(recipe, str) else recipe
     plan = Plan.of(patients)
     config = ModelConfig(model_id=model_id, view=view, pixel_mean=PIXEL_MEAN, pixel_std=PIXEL_STD)
     settings = TrainerSettings(chosen, config, seed, Checkpoint(out / "checkpoints"), _progress(say))
-    draw = _Drawing(seed, config, workers, say)
+    draw = _Drawing(seed, config, workers, say, families)
     torch.manual_seed(seed)
-    net = FractureNet(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net, origin = _starting_net(config, start)
     _train_extractor(net, draw.extractor(plan.extractor), settings)
     lstm, facts = _train_lstm(net, draw.sequences(plan.aggregation), settings, plan, say)
+    facts = replace(facts, start=origin, families=families)
     save_model(out, net, lstm, config, f"# {model_id}\n\nNot evaluated yet.\n")
     point, evaluation, results = _judge(load_model(out), draw, plan, say)
     card = write_card(config, facts, point, evaluation)
@@ -103,6 +109,16 @@ def train_on_phantoms(
     (out / "evaluation.json").write_text(evaluation.to_json())
     (out / "evaluation_scans.csv").write_text(results_csv(results))
     return _summary(out, point, evaluation)
+
+
+def _starting_net(config: ModelConfig, start: str | None) -> tuple[FractureNet, str]:
+    """A new extractor, or a copy of another model's; and where it is from, in words."""
+    net = FractureNet(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if start is None:
+        return net, "random weights"
+    other = load_model(start)
+    net.load_state_dict(other.net.state_dict())
+    return net, f"the extractor of {other.config.model_id} ({other.digest[:12]})"
 
 
 def _recipe(name: str) -> TrainingRecipe:
@@ -119,6 +135,7 @@ class _Drawing:
     config: ModelConfig
     workers: int
     say: Say
+    families: tuple[str, ...]
 
     def extractor(self, n: int) -> list[TrainingScan]:
         scans = self._draw("extractor", TRAINING_SEEDS, n, is_for_extractor=True)
@@ -138,7 +155,11 @@ class _Drawing:
     ) -> Iterator[PhantomScan]:
         self.say(f"simulating {n} patients for the {what}")
         wanted: list[DrawRequest] = requests(
-            self.seed * SEED_SPAN + first, n, self.config.view, is_for_extractor=is_for_extractor
+            self.seed * SEED_SPAN + first,
+            n,
+            self.config.view,
+            is_for_extractor=is_for_extractor,
+            families=self.families,
         )
         return draw_scans(wanted, self.workers)
 

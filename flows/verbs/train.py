@@ -16,6 +16,10 @@ def train(
     patients: Annotated[
         int | None, typer.Option(min=40, help="simulated patients; the recipe's own number unless told")
     ] = None,
+    start: Annotated[
+        str | None, typer.Option(help="id or folder of a model to begin from; random weights unless told")
+    ] = None,
+    model_id: Annotated[str, typer.Option(help="name of the model")] = "ovf-phantom",
     seed: Annotated[int, typer.Option(min=0, help="seed of patients, split and weights")] = 1,
 ) -> None:
     """Train a model on simulated scans. Stops and resumes at its last checkpoint.
@@ -25,4 +29,14 @@ def train(
     from flows.train import train_on_phantoms
 
     console = make_console()
-    console.print(train_on_phantoms(out, recipe=recipe, patients=patients, seed=seed, say=console.print))
+    console.print(
+        train_on_phantoms(
+            out,
+            recipe=recipe,
+            patients=patients,
+            seed=seed,
+            start=start,
+            model_id=model_id,
+            say=console.print,
+        )
+    )
