@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -94,34 +95,45 @@ def score_edges(scores: ArrayLike, shares: Sequence[float] = STRATA_EDGES) -> tu
 
 
 def build_frame(
-    ai: Sequence[AiResult],
-    report: Sequence[ReportResult],
+    ai: Sequence[str],
+    report: Sequence[str],
     scores: ArrayLike,
     shares: Sequence[float] = STRATA_EDGES,
 ) -> Frame:
-    """The cell of each unit. `scores` (n,) may be NaN where a unit was not scored. ValueError on uneven lengths."""
+    """The cell of each unit, from values of `AiResult` and `ReportResult` (or their texts).
+
+    `scores` (n,) may be NaN where a unit was not scored. ValueError on uneven lengths and unknown texts.
+    """
     values = np.asarray(scores, dtype=np.float64)
     if not len(ai) == len(report) == len(values):
         raise ValueError("each unit needs an AI result, a report result and a score")
-    is_split = np.array(
-        [
-            a is AiResult.NOT_FLAGGED and r is ReportResult.NOT_REPORTED
-            for a, r in zip(ai, report, strict=True)
-        ],
-        dtype=bool,
+    ai_place, report_place = _places(ai, AiResult), _places(report, ReportResult)
+    is_split = (ai_place == _PLACE[AiResult.NOT_FLAGGED]) & (
+        report_place == _PLACE[ReportResult.NOT_REPORTED]
     )
     if np.isnan(values[is_split]).any():
         raise ValueError("a unit that was scored needs a score")
     edges = score_edges(values[is_split], shares)
     stratum = np.where(is_split, np.searchsorted(edges, values, side="right"), 0)
-    keys = [Cell(a, r, int(s)) for a, r, s in zip(ai, report, stratum, strict=True)]
-    cells = tuple(sorted(set(keys), key=_place))
-    position = {cell: i for i, cell in enumerate(cells)}
-    return Frame(cells, np.array([position[key] for key in keys], dtype=np.int64), edges)
+    code = (ai_place * len(ReportResult) + report_place) * (len(edges) + 1) + stratum
+    used, cell_of = np.unique(code, return_inverse=True)
+    pairs = list(product(AiResult, ReportResult, range(len(edges) + 1)))
+    cells = tuple(Cell(*pairs[i]) for i in used)
+    return Frame(cells, cell_of.astype(np.int64), edges)
 
 
-def _place(cell: Cell) -> tuple[int, int, int]:
-    return list(AiResult).index(cell.ai), list(ReportResult).index(cell.report), cell.stratum
+_PLACE: dict[str, int] = {
+    value: place for kind in (AiResult, ReportResult) for place, value in enumerate(kind)
+}
+
+
+def _places(values: Sequence[str], kind: type[StrEnum]) -> IntArray:
+    """Place of each value in its enumeration. ValueError for a text that is none of its values."""
+    known = set(kind)
+    unknown = set(values) - known
+    if unknown:
+        raise ValueError(f"no {kind.__name__} is called {', '.join(sorted(map(str, unknown)))}")
+    return np.fromiter((_PLACE[value] for value in values), dtype=np.int64, count=len(values))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,11 @@ sys.path.append(str(Path(__file__).parents[2]))  # the benchmarks are not instal
 
 from benchmarks.audit_hospitals import CELLS, audited_hospital
 from benchmarks.coverage import KINDS, QUANTITIES, READS, Coverage, audit_reads, coverage
+from estimates.audit_cells import AiResult, Cell, Definition, ReportResult
+from estimates.audit_design import allocate, planned_shares
+from estimates.audit_estimates import missed_rate
 from estimates.audit_limits import Method, MonteCarlo
+from estimates.audit_reads import AuditReads, CellReads
 
 N_HOSPITALS = 250
 TESTED = [kind for kind in KINDS if kind.wanted and not (kind.method is Method.MELDED and kind.is_finite)]
@@ -58,6 +62,39 @@ def test_both_tails_are_used(rows: list[Coverage]) -> None:
     total = sum(row.n for row in shared)
     for missed in (sum(row.n_below for row in shared), sum(row.n_above for row in shared)):
         assert 0.01 <= missed / total <= 0.05
+
+
+# Shares of cases in the three score strata of the double negatives, lowest scores first.
+DOUBLE_NEGATIVES = {
+    "ordered": (0.001, 0.003, 0.03),
+    "the score says nothing": (0.004, 0.004, 0.004),
+    "hardly any": (0.0004, 0.0004, 0.0004),
+    "all in the highest": (0.0, 0.0, 0.03),
+    "all in the lowest, against the order": (0.008, 0.0, 0.0),
+}
+
+
+@pytest.mark.parametrize("case", DOUBLE_NEGATIVES)
+def test_one_hospital_at_a_time_is_covered_too(case: str) -> None:
+    """Not only the average over hospitals: the missed rate of the four-cell example, wherever its missed cases lie."""
+    cells = [
+        Cell(AiResult.FLAGGED, ReportResult.FRACTURE),
+        Cell(AiResult.FLAGGED, ReportResult.NOT_REPORTED),
+        Cell(AiResult.NOT_FLAGGED, ReportResult.FRACTURE),
+        *(Cell(AiResult.NOT_FLAGGED, ReportResult.NOT_REPORTED, i) for i in range(3)),
+    ]
+    units, shares = (700, 300, 150, 5310, 2655, 885), (0.98, 0.35, 0.70, *DOUBLE_NEGATIVES[case])
+    n_read = allocate(cells, units, planned_shares(cells), READS)
+    cases = np.array(units) * np.array(shares)
+    truth = cases[[1, 3, 4, 5]].sum() / cases.sum()
+    rng, hits, n = np.random.default_rng(11), 0, 200
+    for _ in range(n):
+        drawn = rng.binomial(n_read, shares).tolist()
+        rows = zip(cells, units, n_read, drawn, strict=True)
+        reads = AuditReads(("any",), tuple(CellReads(c, u, r, (k,)) for c, u, r, k in rows))
+        found = missed_rate(reads, Definition.STRICT, how=MonteCarlo(draws=500))
+        hits += found.low <= truth <= found.high
+    assert hits / n >= 0.935 - slack(0.935, n)
 
 
 def test_a_hospital_is_drawn_as_it_says() -> None:

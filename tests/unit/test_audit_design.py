@@ -66,6 +66,14 @@ def test_a_scored_unit_needs_a_score() -> None:
         build_frame([NEGATIVE], [SILENT], [float("nan")])
     with pytest.raises(ValueError, match="AI result"):
         build_frame([NEGATIVE], [SILENT, SAYS], [0.1])
+    with pytest.raises(ValueError, match="no ReportResult is called silent"):
+        build_frame(["flagged"], ["silent"], [0.1])
+
+
+def test_texts_of_a_table_do_as_well() -> None:
+    found = build_frame(["flagged", "not_scored"], ["no_report", "fracture"], [0.9, float("nan")])
+    assert found.cells == (Cell(FLAGGED, NONE), Cell(UNSCORED, SAYS))
+    assert found.cell_of.tolist() == [0, 1]
 
 
 def test_two_accessions_of_one_day_are_one_unit() -> None:

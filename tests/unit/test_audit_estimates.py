@@ -19,6 +19,7 @@ from estimates.audit_estimates import (
 )
 from estimates.audit_limits import Method, MonteCarlo
 from estimates.audit_reads import AuditReads, CellReads
+from estimates.bounds import audit_bounds
 from estimates.proportion import clopper_pearson
 from estimates.reader_error import reader_error_table
 from estimates.result import Refused, TooFewEvents
@@ -214,3 +215,24 @@ def test_readers_errors_move_the_shares() -> None:
     assert len(reader_error_table(reads, STRICT, (0.8, 0.9), (0.98, 0.99, 1.0))) == 6
     with pytest.raises(ValueError, match="tells nothing"):
         reader_error_table(reads, STRICT, (0.4,), (0.6,))
+
+
+def test_what_nobody_scored_is_bounded() -> None:
+    reads = four((49, 70, 35, 1))
+    unread = [
+        (Cell(AiResult.NOT_SCORED, ReportResult.NOT_REPORTED), 400),
+        (Cell(AiResult.NOT_SCORED, ReportResult.FRACTURE), 100),
+    ]
+    cases, missed = 686 + 105 + 105 + 29.5, 105 + 29.5
+    common = audit_bounds(reads, unread, lambda r: prevalence(r, how=quick()))
+    assert common.observed.value == pytest.approx(cases / 10_000)
+    assert (common.lowest.value, common.highest.value) == pytest.approx(
+        (cases / 10_500, (cases + 500) / 10_500)
+    )
+    rate = audit_bounds(reads, unread, lambda r: missed_rate(r, STRICT, how=quick()))
+    assert rate.lowest.value == pytest.approx(missed / (cases + 100))
+    assert rate.highest.value == pytest.approx((missed + 400) / (cases + 400))
+    assert rate.lowest.low < rate.observed.low < rate.observed.high < rate.highest.high
+    assert "500 units that nobody read" in rate.highest.given
+    with pytest.raises(ValueError, match="13 cells"):
+        audit_bounds(reads, unread[:1] * 13, prevalence)
