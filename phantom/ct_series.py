@@ -126,8 +126,14 @@ def _ct_headers(folder: Path) -> Iterator[Dataset]:
             ds = dcmread(path, defer_size=4096)
         except (InvalidDicomError, OSError, ValueError):
             continue
-        if str(ds.get("SOPClassUID", "")) == CT_IMAGE and _has_place(ds):
+        if _is_ct(ds) and _has_place(ds):
             yield ds
+
+
+def _is_ct(ds: Dataset) -> bool:
+    """A CT image by its class; by its modality where exports have lost the class."""
+    known = ds.get("SOPClassUID") or ds.file_meta.get("MediaStorageSOPClassUID")
+    return str(known) == CT_IMAGE if known else ds.get("Modality") == "CT"
 
 
 def _has_place(ds: Dataset) -> bool:

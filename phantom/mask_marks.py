@@ -69,16 +69,12 @@ def marks_of_labels(placed: PlacedArray, scheme: str | None = None) -> tuple[Ver
     boxes = find_objects(labels.astype(np.int32))
     along_z = int(np.abs(placed.to_lps_mm[2, :3]).argmax())
     parts = (
-        (names[number], PlacedArray(labels[box] == number, _moved(placed.to_lps_mm, box)))
+        (names[number], PlacedArray(labels[part] == number, _moved(placed.to_lps_mm, part)))
         for number, box in enumerate(boxes, start=1)
-        if box is not None and number in names and _is_whole(box[along_z], labels.shape[along_z])
+        if box is not None and number in names
+        for part in [tuple(slice(0, n) if k == along_z else box[k] for k, n in enumerate(labels.shape))]
     )
     return marks_of_masks(parts)
-
-
-def _is_whole(part: slice, size: int) -> bool:
-    """Whether a mask ends inside the field, not at its upper or lower edge."""
-    return bool(part.start > 0 and part.stop < size)
 
 
 def marks_of_masks(masks: Iterator[tuple[str, PlacedArray]]) -> tuple[VertebraMark, ...]:
@@ -145,7 +141,8 @@ def _mark_of_body(
 ) -> VertebraMark | None:
     heights = body.sum(axis=0)
     rows = np.flatnonzero(heights >= LEAST_HEIGHT_SHARE * np.quantile(heights[heights > 0], 0.75))
-    if len(rows) < 4:
+    is_cut = bool(body[[0, -1]].any())  # by the upper or lower edge of the field
+    if len(rows) < 4 or is_cut:
         return None
     top = body.argmax(axis=0)[rows] - 0.5
     foot = len(body) - body[::-1].argmax(axis=0)[rows] - 0.5

@@ -122,11 +122,13 @@ def _stacked(masks: list[npt.NDArray[np.bool_]], places: list[_Place]) -> Placed
     if not spacing > 0:
         raise RealDataError("the frames of the segmentation have no spacing")
     steps = np.rint((offsets - offsets.min()) / spacing).astype(int)
-    stack = np.zeros((int(steps.max()) + 1, *masks[0].shape), bool)
+    stack = np.zeros(
+        (int(steps.max()) + 3, *masks[0].shape), bool
+    )  # empty frames are not stored: one on each side
     for step, mask in zip(steps, masks, strict=True):
-        stack[step] |= mask
+        stack[step + 1] |= mask
     matrix = np.eye(4)
     matrix[:3, 0] = normal * spacing
     matrix[:3, 1], matrix[:3, 2] = first.down * first.row_mm, first.along * first.column_mm
-    matrix[:3, 3] = places[int(steps.argmin())].position
+    matrix[:3, 3] = places[int(steps.argmin())].position - matrix[:3, 0]
     return PlacedArray(stack, matrix)

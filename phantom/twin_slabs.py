@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import label
+from scipy.ndimage import binary_fill_holes, binary_opening, label
 
 from phantom.acquisition import Acquisition
 from phantom.ct_series import HU_MAX, HU_MIN, RealSeries
@@ -24,6 +24,9 @@ Floats = npt.NDArray[np.floating]
 COVERAGE = "real"
 TISSUE_HU = -300.0  # skin against air, above the lung's edge
 LOOKED_AT = 9  # slices in which the body is looked for
+TABLE_MM = (
+    40.0  # tables, mattresses and their shells are thinner than this from front to back, bodies thicker
+)
 EDGE_MM = 3.0  # skin nearer to the edge of the field of view counts as cut
 MARGIN_MM = 12.0  # air kept in front and behind
 
@@ -44,7 +47,7 @@ def find_outline(series: RealSeries) -> Outline:
     if volume.shape[2] == 1:
         return Outline(float(x[0]), float("nan"), float(y[0]), float(y[-1]))
     slices = np.unique(np.linspace(0, len(volume) - 1, LOOKED_AT + 2).round().astype(int)[1:-1])
-    boxes = np.array([_tissue_box(volume[k]) for k in slices])
+    boxes = np.array([_tissue_box(volume[k], round(TABLE_MM / series.spacing_mm[1])) for k in slices])
     top, bottom = int(boxes[:, 0].min()), int(boxes[:, 1].max())
     left, right = (float(np.median(boxes[:, side])) for side in (2, 3))
     x0, x1 = (float(x[0]) + at * series.spacing_mm[2] for at in (left, right))
@@ -52,9 +55,10 @@ def find_outline(series: RealSeries) -> Outline:
     return Outline(0.5 * (x0 + x1), float("nan") if is_cut else x1 - x0, float(y[top]), float(y[bottom]))
 
 
-def _tissue_box(image: npt.NDArray[np.int16]) -> tuple[int, int, int, int]:
-    """First and last row, first and last column of the largest piece of tissue."""
-    pieces, count = label(image > TISSUE_HU)
+def _tissue_box(image: npt.NDArray[np.int16], thin: int) -> tuple[int, int, int, int]:
+    """First and last row, first and last column of the largest piece of tissue thicker than `thin` pixels."""
+    thick = np.ones((max(1, thin), 1), bool)
+    pieces, count = label(binary_opening(binary_fill_holes(image > TISSUE_HU), thick))
     if not count:
         return 0, image.shape[0] - 1, 0, image.shape[1] - 1
     sizes = np.bincount(pieces.ravel())

@@ -232,7 +232,7 @@ class TwinField:
             share = np.clip((z - places[k]) / (places[k + 1] - places[k]), 0, 1)
             risen = risen + share * (moves[k + 1] - moves[k])
             if k == 2 and self.fold_mm is not None:
-                wave = min(0.5 * self.fold_mm, 0.12 * min(self.heights_mm))
+                wave = min(0.25 * self.fold_mm, 0.06 * min(self.heights_mm))
                 risen = risen + wave * np.sin(np.pi * share) ** 2
         return np.asarray(risen)
 
@@ -298,7 +298,7 @@ def profile(shares: Three, v: Floats) -> Floats:
     anterior, middle, posterior = shares
     at = np.clip(v / RIM, -1, 1)
     rims = 0.5 * (anterior + posterior)
-    return np.asarray(rims + 0.5 * (posterior - anterior) * at + (middle - rims) * (1 - at**2))
+    return np.asarray(rims + 0.5 * (posterior - anterior) * at + (middle - rims) * (1 - at**2) ** 1.5)
 
 
 def _outside_mm(mark: VertebraMark, front_mm: float, back_mm: float, x_mm: Floats, y_mm: Floats) -> Floats:
