@@ -13,6 +13,9 @@ from phantom.scan_ranges import BodySettings
 from phantom.spine import Vertebra
 
 Floats = npt.NDArray[np.float64]
+VISCERAL_FAT_HU = (
+    -101.5
+)  # one value, so that organs find it; the fat under the skin has another in every patient
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from phantom.anatomy import Anatomy
-from phantom.body import BodyShape
+from phantom.body import VISCERAL_FAT_HU, BodyShape
 from phantom.painting import AIR_HU, Float, Grid
 from phantom.table import Table, table_edges
 
@@ -113,8 +113,19 @@ def _body_edges(grid: Grid, patient: Anatomy) -> tuple[list[Float], list[float]]
     for edge in edges[1:-1]:  # beside the body all of them meet
         np.clip(edge, edges[0], edges[-1], out=edge)
     t = patient.tissues
-    inner = [t.lung, t.mediastinum, t.lung, t.fat, t.lung, t.mediastinum, t.lung, COLLAPSED_HU, FLUID_HU]
-    return edges, [AIR_HU, t.skin, t.fat, t.muscle, *inner, t.muscle, t.fat, t.skin]
+    under_skin = t.fat if abs(t.fat - VISCERAL_FAT_HU) > 1 else VISCERAL_FAT_HU - 1
+    inner = [
+        t.lung,
+        t.mediastinum,
+        t.lung,
+        VISCERAL_FAT_HU,
+        t.lung,
+        t.mediastinum,
+        t.lung,
+        COLLAPSED_HU,
+        FLUID_HU,
+    ]
+    return edges, [AIR_HU, t.skin, under_skin, t.muscle, *inner, t.muscle, under_skin, t.skin]
 
 
 def _outline_at(shape: BodyShape, z_mm: Float) -> _Outline:

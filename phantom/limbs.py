@@ -176,8 +176,9 @@ def _pelvis(patient: Anatomy, reach_mm: float) -> list[Rod]:
     shape = patient.body
     y0 = float(np.interp(0.0, shape.z_mm, shape.spine_front_y_mm))
     size = float(np.interp(-60.0, shape.z_mm, shape.half_width_mm)) / 172.0
-    branch = np.array([[70.0, y0 - 30, -132], [36.0, y0 - 52, -142], [8.0, y0 - 58, -150]])
-    left = [Rod(branch, 8.0, FLAT_BONE_HU, FLAT_CORE_HU)]
+    front = float(np.interp(-146.0, shape.z_mm, shape.front_y_mm)) + shape.front_fat_mm + 26
+    branch = np.array([[70.0, 0.5 * (y0 - 30 + front), -132], [36.0, front + 3, -140], [5.0, front, -146]])
+    left = [Rod(branch, 8.0, FLAT_BONE_HU, FLAT_CORE_HU, tall=1.6)]
     if reach_mm > WING_INNER_MM:
         hip = np.array([92.0 * min(size, 1.1), y0 - 12, -128.0])
         socket = hip + np.array([[-16.0, 14, 14], [-22.0, -2, 0], [-14.0, -16, 10]])

@@ -7,73 +7,24 @@ were compared by eye with the real mid-sagittal slices in the data, not measured
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from phantom.body import BodyShape, at_level, to_tuple
+from phantom.body import VISCERAL_FAT_HU, BodyShape, to_tuple
+from phantom.bowel import draw_bowel, draw_fat_in_muscle
+from phantom.parts import Blob, Places, Tube, blobs_at
 from phantom.scan_ranges import BodySettings
-from phantom.spine import Vertebra
+from phantom.vertebra import Vertebra
 
 Floats = npt.NDArray[np.float64]
-FAT_ONLY = (-140.0, -50.0)
-MUSCLE_ONLY = (20.0, 85.0)
-CONTRAST_FROM_HU = 75.0  # above it an organ that took up contrast is marked so
-
-
-@dataclass(frozen=True)
-class Blob:
-    """An ellipsoid; `core_hu` makes it a shell of `hu`, `over` limits it to tissues of that HU."""
-
-    centre_xyz_mm: tuple[float, float, float]
-    radii_xyz_mm: tuple[float, float, float]
-    hu: float
-    core_hu: float | None = None
-    shell_mm: float = 1.2
-    over: tuple[float, float] | None = None
-    is_boxy: bool = False
-    has_iodine: bool = False
-
-
-@dataclass(frozen=True)
-class Tube:
-    """A tube along z: centre (x, y), radius in mm at rising z; `aspect` is its x radius over its y radius."""
-
-    z_mm: tuple[float, ...]
-    x_mm: tuple[float, ...]
-    y_mm: tuple[float, ...]
-    radius_mm: tuple[float, ...]
-    hu: float
-    core_hu: float | None = None
-    shell_mm: float = 1.2
-    aspect: float = 1.0
-    has_iodine: bool = False
-
-
 Part = TypeVar("Part", Blob, Tube)
-
-
-class _Places:
-    """Where organs hang: the spine's front, the skin's front, and heights by level."""
-
-    def __init__(self, shape: BodyShape, bodies: list[Vertebra]) -> None:
-        self.shape, self.bodies = shape, bodies
-
-    def z(self, level: str) -> float:
-        return at_level(self.bodies, level).centre_xyz_mm[2]
-
-    def spine_front(self, z: float) -> float:
-        return float(np.interp(z, self.shape.z_mm, self.shape.spine_front_y_mm))
-
-    def spine_x(self, z: float) -> float:
-        return float(np.interp(z, self.shape.z_mm, self.shape.spine_x_mm))
-
-    def wall(self, z: float) -> float:
-        """Inner side of the front wall."""
-        skin = float(np.interp(z, self.shape.z_mm, self.shape.front_y_mm))
-        return skin + self.shape.front_fat_mm + 12
+FAT_ONLY = (VISCERAL_FAT_HU - 0.2, VISCERAL_FAT_HU + 0.2)  # organs lie in the fat inside the wall only
+LUNG_ONLY = (-990.0, -600.0)
+LUNG_VESSELS = 90
+CONTRAST_FROM_HU = 75.0  # above it an organ that took up contrast is marked so
 
 
 def draw_organs(
@@ -88,22 +39,22 @@ def draw_organs(
 ) -> tuple[tuple[Blob, ...], tuple[Tube, ...]]:
     """Blobs are painted before tubes, each in order: later ones cover earlier ones."""
     settings = settings or BodySettings()
-    places = _Places(shape, bodies)
+    places = Places(shape, bodies)
     blood = float(rng.uniform(130, 330)) if has_contrast else float(rng.uniform(32, 52))
     vein = float(rng.uniform(90, 160)) if has_contrast else blood
-    blobs = _chest(rng, places, blood) + _abdomen(rng, places, vein, has_contrast) + _bowel(rng, places)
+    blobs = _chest(rng, places, blood) + _abdomen(rng, places, vein, has_contrast) + draw_bowel(rng, places)
     blobs += _pelvis(rng, places, is_female)
     tubes = _vessels(rng, places, blood, vein)
     if has_contrast:
         blobs, tubes = [_marked(b) for b in blobs], [_marked(t) for t in tubes]
-    blobs += _fat_in_muscle(rng, places, _fat_share(rng, settings, age_years))
+    blobs += draw_fat_in_muscle(rng, places, _fat_share(rng, settings, age_years))
     blobs += _plaques(rng, places, tubes[-1], age_years)
     return tuple(blobs), (*_airways(rng, places), *tubes, _sternum(rng, places))
 
 
 def _marked(part: Part) -> Part:
     """The same part, known to hold contrast when it is bright."""
-    return replace(part, has_iodine=part.hu > CONTRAST_FROM_HU)
+    return replace(part, has_iodine=True) if part.hu > CONTRAST_FROM_HU else part
 
 
 def _fat_share(rng: np.random.Generator, settings: BodySettings, age_years: float) -> float:
@@ -113,7 +64,7 @@ def _fat_share(rng: np.random.Generator, settings: BodySettings, age_years: floa
     return float(usual * rng.uniform(0.3, 1.7))
 
 
-def _chest(rng: np.random.Generator, at: _Places, blood: float) -> list[Blob]:
+def _chest(rng: np.random.Generator, at: Places, blood: float) -> list[Blob]:
     z = at.z("T8") + float(rng.uniform(-12, 12))
     room = at.spine_front(z) - at.wall(z)
     ry = float(np.clip(rng.uniform(0.4, 0.47) * room, 25, 72))
@@ -138,21 +89,18 @@ def _chest(rng: np.random.Generator, at: _Places, blood: float) -> list[Blob]:
     return blobs + _lung_vessels(rng, at, blood)
 
 
-def _lung_vessels(rng: np.random.Generator, at: _Places, blood: float) -> list[Blob]:
-    blobs = []
-    lung_only = (-990.0, -600.0)
-    low, high = at.shape.dome_z_mm, at.shape.apex_z_mm
-    for _ in range(90):
-        z = float(rng.uniform(low, high))
-        r = float(rng.uniform(0.8, 3.2))
-        x = float(rng.choice([-1, 1]) * rng.uniform(14, 120))
-        y = float(rng.uniform(at.wall(z), at.spine_front(z) + 35))
-        radii = (r * float(rng.uniform(1, 4)), r, r * float(rng.uniform(1, 4)))
-        blobs.append(Blob((x, y, z), radii, min(blood, 150.0), over=lung_only))
-    return blobs
+def _lung_vessels(rng: np.random.Generator, at: Places, blood: float) -> list[Blob]:
+    """Short pieces of the small vessels; the large ones are rods (`thorax.py`)."""
+    z = rng.uniform(at.shape.dome_z_mm, at.shape.apex_z_mm, LUNG_VESSELS)
+    wall, front, _, _ = at.lines(z)
+    r, aside = rng.uniform(0.8, 2.6, LUNG_VESSELS), rng.uniform(1, 4, (2, LUNG_VESSELS))
+    x = rng.choice([-1.0, 1.0], LUNG_VESSELS) * rng.uniform(14, 125, LUNG_VESSELS)
+    y = wall + rng.uniform(0, 1, LUNG_VESSELS) * (front + 35 - wall)
+    radii = np.stack([r * aside[0], r, r * aside[1]], axis=1)
+    return blobs_at(np.stack([x, y, z], axis=1), radii, min(blood, 150.0), over=LUNG_ONLY)
 
 
-def _abdomen(rng: np.random.Generator, at: _Places, vein: float, has_contrast: bool) -> list[Blob]:
+def _abdomen(rng: np.random.Generator, at: Places, vein: float, has_contrast: bool) -> list[Blob]:
     lift = float(rng.uniform(35, 60)) * has_contrast
     liver = float(rng.normal(56, 9)) + lift
     zl = at.shape.dome_z_mm - 62
@@ -160,7 +108,7 @@ def _abdomen(rng: np.random.Generator, at: _Places, vein: float, has_contrast: b
     depth = 0.5 * (at.spine_front(zl) - at.wall(zl))
     left_lobe, lobe = float(rng.uniform(55, 110)), float(rng.uniform(0.55, 0.95))
     blobs = [
-        Blob((-72.0, y_mid + 8, zl), (88.0, 1.2 * depth, 88.0), liver, over=FAT_ONLY, is_boxy=True),
+        Blob((-82.0, y_mid + 8, zl), (104.0, 1.35 * depth, 96.0), liver, over=FAT_ONLY),
         Blob(
             (0.0, y_mid - 0.3 * depth, zl + 22),
             (left_lobe, lobe * depth, 52.0),
@@ -185,40 +133,7 @@ def _abdomen(rng: np.random.Generator, at: _Places, vein: float, has_contrast: b
     return blobs
 
 
-def _bowel(rng: np.random.Generator, at: _Places) -> list[Blob]:
-    """Loops with a wall: gas, fluid, stool or oral contrast; more of them in front."""
-    blobs = []
-    contents = ((-950.0, 0.36), (18.0, 0.4), (-120.0, 0.14), (240.0, 0.1))
-    values, odds = zip(*contents, strict=True)
-    count = int(rng.integers(70, 150))
-    cores = rng.choice(values, count, p=odds) + rng.normal(0, 12, count)
-    columns = (
-        rng.uniform(-120, at.z("L1"), count),
-        rng.beta(1.2, 2.2, count),
-        rng.uniform(5, 16, count),
-        rng.uniform(1, 2.2, count),
-        rng.uniform(0.8, 1.8, count),
-        rng.normal(0, 55, count),
-        cores,
-    )
-    drawn = np.stack(columns)
-    for z, share, r, wide, tall, x, core in drawn.T.tolist():
-        front, back = at.wall(z) + 6, at.spine_front(z) - 18
-        y = front + (back - front) * share
-        blobs.append(Blob((x, y, z), (r * wide, r, r * tall), 42.0, core_hu=core, shell_mm=2.2))
-    size = 110  # vessels and nodes of the mesentery
-    places = np.stack(
-        [rng.uniform(-60, at.z("L1") + 10, size), rng.uniform(0, 1, size), rng.uniform(-45, 45, size)]
-    )
-    for (z, share, x), (a, b, c) in zip(
-        places.T.tolist(), rng.uniform(1, 5.5, (size, 3)).tolist(), strict=True
-    ):
-        front, back = at.wall(z) + 15, at.spine_front(z) - 6
-        blobs.append(Blob((x, front + (back - front) * share, z), (a, b, c), 45.0))
-    return blobs
-
-
-def _pelvis(rng: np.random.Generator, at: _Places, is_female: bool) -> list[Blob]:
+def _pelvis(rng: np.random.Generator, at: Places, is_female: bool) -> list[Blob]:
     z = float(rng.uniform(-118, -95))
     front = at.wall(z)
     r = float(rng.uniform(22, 40))
@@ -227,15 +142,13 @@ def _pelvis(rng: np.random.Generator, at: _Places, is_female: bool) -> list[Blob
     womb = Blob((float(rng.uniform(-8, 8)), behind, z + 16), (28.0, 20.0, 26.0), 58.0)
     rectum_hu = float(rng.choice([-900.0, -150.0, 35.0]))
     rectum = Blob((0.0, at.spine_front(-95.0) - 20, -95.0), (18.0, 14.0, 34.0), 45.0, rectum_hu, 4.0)
-    pubis_z = float(rng.uniform(-152, -138))
-    pubis = Blob((0.0, at.wall(pubis_z) + 14, pubis_z), (32.0, 9.0, 18.0), 420.0, 170.0, 1.6)
     loose = [
         Blob((0.0, float(bladder.centre_xyz_mm[1]) + 40, z - 36), (48.0, 60.0, 24.0), 48.0, over=FAT_ONLY)
     ]
-    return _pelvic_muscles(at) + loose + ([womb] if is_female else []) + [rectum, bladder, pubis]
+    return _pelvic_muscles(at) + loose + ([womb] if is_female else []) + [rectum, bladder]
 
 
-def _pelvic_muscles(at: _Places) -> list[Blob]:
+def _pelvic_muscles(at: Places) -> list[Blob]:
     """Buttocks behind the iliac wings and the muscle before them."""
     y0 = at.spine_front(0.0)
     blobs = []
@@ -245,26 +158,11 @@ def _pelvic_muscles(at: _Places) -> list[Blob]:
     return blobs
 
 
-def _fat_in_muscle(rng: np.random.Generator, at: _Places, share: float) -> list[Blob]:
-    """Streaks of fat between the fibres of the back's muscles and the psoas, along the body's axis."""
-    blobs = []
-    for _ in range(round(240 * share)):
-        z = float(rng.uniform(-40, at.z("T4")))
-        back = float(np.interp(z, at.shape.z_mm, at.shape.spine_back_y_mm))
-        side = float(rng.choice([-1, 1]))
-        x, y = at.spine_x(z) + side * float(rng.uniform(6, 52)), back + float(rng.uniform(14, 48))
-        if rng.random() < 0.2:  # in the psoas
-            x, y = at.spine_x(z) + side * float(rng.uniform(26, 55)), back + float(rng.uniform(-25, 2))
-        radii = (float(rng.uniform(0.8, 5)), float(rng.uniform(0.8, 3)), float(rng.uniform(12, 45)))
-        blobs.append(Blob((x, y, z), radii, -70.0, over=MUSCLE_ONLY))
-    return blobs
-
-
-def _line(at: _Places, top: str, bottom: str, steps: int) -> Floats:
+def _line(at: Places, top: str, bottom: str, steps: int) -> Floats:
     return np.linspace(at.z(bottom), at.z(top), steps)
 
 
-def _airways(rng: np.random.Generator, at: _Places) -> list[Tube]:
+def _airways(rng: np.random.Generator, at: Places) -> list[Tube]:
     z = _line(at, "C5", "T5", 10)
     radius = float(rng.uniform(7, 10))
     gap = np.linspace(radius + 10, radius + 7, len(z)) + float(rng.uniform(-2, 5))
@@ -274,7 +172,7 @@ def _airways(rng: np.random.Generator, at: _Places) -> list[Tube]:
     return [Tube(*args, hu=40.0, core_hu=-1000.0, shell_mm=1.6)]
 
 
-def _vessels(rng: np.random.Generator, at: _Places, blood: float, vein: float) -> list[Tube]:
+def _vessels(rng: np.random.Generator, at: Places, blood: float, vein: float) -> list[Tube]:
     z = _line(at, "T4", "L4", 24)
     radius = np.linspace(rng.uniform(7, 10), rng.uniform(11, 15), len(z))
     down = (z - z[0]) / (z[-1] - z[0])
@@ -301,7 +199,7 @@ def _vessels(rng: np.random.Generator, at: _Places, blood: float, vein: float) -
     return [*_psoas(rng, at), rising, gullet, cava, aorta]
 
 
-def _psoas(rng: np.random.Generator, at: _Places) -> list[Tube]:
+def _psoas(rng: np.random.Generator, at: Places) -> list[Tube]:
     z = np.linspace(-90.0, at.z("T12"), 12)
     radius = np.interp(z, [-90, -20, at.z("L2"), z[-1]], [11, 17, 12, 3]) * rng.uniform(0.7, 1.1)
     apart = np.interp(z, [-90, 0, z[-1]], [58, 40, 26])
@@ -315,7 +213,7 @@ def _psoas(rng: np.random.Generator, at: _Places) -> list[Tube]:
     ]
 
 
-def _plaques(rng: np.random.Generator, at: _Places, aorta: Tube, age_years: float) -> list[Blob]:
+def _plaques(rng: np.random.Generator, at: Places, aorta: Tube, age_years: float) -> list[Blob]:
     """Calcified plates in the wall of the descending aorta, more of them with age."""
     blobs = []
     for _ in range(int(rng.poisson(max(0.0, age_years - 50) / 2.5)) * int(rng.random() < 0.75)):
@@ -329,9 +227,12 @@ def _plaques(rng: np.random.Generator, at: _Places, aorta: Tube, age_years: floa
     return blobs
 
 
-def _sternum(rng: np.random.Generator, at: _Places) -> Tube:
+def _sternum(rng: np.random.Generator, at: Places) -> Tube:
     top, bottom = at.z("T3") + float(rng.uniform(-6, 12)), at.z("T9") + float(rng.uniform(-5, 12))
     z = np.linspace(bottom, top, 16)
     y = np.array([at.wall(float(v)) for v in z]) - 2
     thick = np.linspace(4.2, 6.0, 16) * float(rng.uniform(0.85, 1.2))
     return Tube(to_tuple(z), (0.0,) * 16, to_tuple(y), to_tuple(thick), 420.0, 110.0, 1.3, aspect=3.4)
+
+
+__all__ = ["Blob", "Tube", "draw_organs"]
