@@ -40,12 +40,18 @@ def label_file(source: Path, target: Path, labeller: Labeller, *, encoding: str 
     columns = columns_of(source, encoding)
     if "text" not in columns:
         raise MissingColumn(f"{source.name} has no column text; its columns are: {', '.join(columns)}")
-    names = {name: f"ovf_{name}" if name in columns else name for name in ADDED}
+    names = {name: _free_name(name, columns) for name in ADDED}
     counts: Counter[str] = Counter()
     rows = _labelled_rows(source, encoding, labeller, names, counts)
     n_rows = write_rows(target, [*columns, *names.values()], rows, [names[name] for name in GUARDED])
     renamed = tuple(new for old, new in names.items() if old != new)
     return Labelled(n_rows, counts, encoding, renamed)
+
+
+def _free_name(name: str, taken: list[str]) -> str:
+    while name in taken:
+        name = f"ovf_{name}"
+    return name
 
 
 def _labelled_rows(

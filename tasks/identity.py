@@ -59,6 +59,10 @@ class Pseudonymizer:
         """Pseudonym of an archive's location."""
         return self._digest("archive", uri)
 
+    def report_key(self, *content: str) -> str:
+        """Pseudonym of a report's content, the same at every site: accession number, patient, date, status, text."""
+        return self._digest("report", *content)
+
     def _digest(self, kind: str, *parts: str) -> str:
         """Parts are preceded by their length, so that no two lists of parts give the same text."""
         text = b"".join(b"%d:%s" % (len(part), part) for part in _encoded((kind, *parts)))

@@ -25,7 +25,7 @@ _CHUNK_BYTES = 1024 * 1024
 _ROWS_PER_BATCH = 2000
 _SAMPLE_CHARACTERS = 2_000_000
 _FOREIGN_RUN = re.compile(r"[^\x00-\x7f]+")
-# Chinese stands in words and sentences: nine runs in ten of real GB18030 reports are longer than one sign.
+# Chinese stands in words and sentences; accents and degree signs, read as GB18030, stand alone.
 _LONG_RUN_SHARE = 0.5
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 # A spreadsheet takes a cell that begins so for a formula.
@@ -67,7 +67,8 @@ def _decodes(path: Path, encoding: str) -> bool:
 def _looks_chinese(path: Path) -> bool:
     with path.open(encoding="gb18030") as stream:
         runs = _FOREIGN_RUN.findall(stream.read(_SAMPLE_CHARACTERS))
-    return not runs or sum(len(run) > 1 for run in runs) >= _LONG_RUN_SHARE * len(runs)
+    n_side_by_side = sum(len(run) for run in runs if len(run) > 1)
+    return n_side_by_side >= _LONG_RUN_SHARE * sum(len(run) for run in runs)
 
 
 def columns_of(path: Path, encoding: str | None = None) -> list[str]:

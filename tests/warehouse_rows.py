@@ -231,6 +231,52 @@ def operating_point(
     return records.OperatingPointRecord(key.model_digest, name, 2.0, -1.0, threshold, "rule", is_current)
 
 
+def report(
+    report_key: str,
+    study_key: str | None,
+    *,
+    status: str = "final",
+    days: int = 0,
+    sequence: int = 1,
+    reason: str = "link_no_study",
+) -> records.ReportRecord:
+    """A version of a report, linked to a study or not."""
+    return records.ReportRecord(
+        report_key=report_key,
+        study_key=study_key,
+        status=status,
+        reported_at=START + dt.timedelta(days=days),
+        sequence=sequence,
+        n_characters=100,
+        outcome="linked" if study_key else reason_of(reason).outcome.value,
+        reason=None if study_key else reason,
+        message=None if study_key else message_for(reason),
+    )
+
+
+def report_statement(
+    report_key: str, statement: str = "present", *, lexicon_digest: str = "lexicon-1"
+) -> records.ReportStatementRecord:
+    """What a lexicon reads in a report."""
+    is_stated = statement in ("present", "possible", "absent")
+    return records.ReportStatementRecord(
+        report_key=report_key,
+        lexicon_digest=lexicon_digest,
+        statement=statement,
+        wording="fracture" if is_stated else "none",
+        levels=["L1"] if statement == "present" else [],
+        acuity=None,
+        treatment=None,
+        cause=None,
+        n_statements=int(is_stated),
+    )
+
+
+def lexicon(lexicon_digest: str = "lexicon-1", *, position: int = 1) -> records.LexiconRecord:
+    """A lexicon that has labelled."""
+    return records.LexiconRecord(lexicon_digest, "english.toml, chinese.toml", position)
+
+
 def fp32(value: float) -> float:
     """The value as fp32 holds it."""
     return float(struct.unpack("f", struct.pack("f", value))[0])

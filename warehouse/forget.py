@@ -52,14 +52,16 @@ def forget(
     a PatientID that is not in the identity file.
     """
     patients = _patients(store, patient_id, patient_key, issuer)
+    reports = _reports(store, patients)
     with store.write() as connection:
         gone = _tombstones(connection, patients)
+        _erase_reports(connection, reports, _REPORT_TABLES)
         slabs = _erase(connection, gone)
         add_tombstones(connection, gone)
         everyone_gone = read_tombstones(connection)
     # Behind the warehouse: killed in between, the identity file still knows whom to forget when this runs again.
     with writer_lock(store.paths.lock, wait_s=store.wait_s):
-        uids = _erase_identities(store, everyone_gone)
+        uids = _erase_identities(store, everyone_gone, reports)
         rewrite(store.paths.identity, schema.IDENTITY, wait_s=store.wait_s)
         rewrite(store.paths.warehouse, schema.WAREHOUSE, wait_s=store.wait_s)
     if store.paths.published.exists():
@@ -87,6 +89,34 @@ def _patients(store: Store, patient_id: str | None, patient_key: str | None, iss
     if not rows:
         raise UnknownPatient
     return {row[0] for row in rows}
+
+
+_REPORT_TABLES = ("report_statement", "report")
+_REPORT_IDENTITY_TABLES = ("report_evidence", "report_text")
+
+
+def _reports(store: Store, patients: set[str]) -> set[str]:
+    """Reports of the patients' studies, and those that name one of the patients."""
+    with (
+        writer_lock(store.paths.lock, wait_s=store.wait_s),
+        connecting(store.paths.identity, is_read_only=True, wait_s=store.wait_s) as identity,
+    ):
+        _keys_into(identity, "asked_patient", patients)
+        rows = identity.execute(
+            "SELECT report_key FROM report_text WHERE accession_number IN ("
+            "SELECT trim(accession_number) FROM study_identity SEMI JOIN asked_patient ON key = patient_key) "
+            "OR patient_id IN ("
+            "SELECT trim(patient_id) FROM patient_identity SEMI JOIN asked_patient ON key = patient_key)"
+        ).fetchall()
+    return {row[0] for row in rows}
+
+
+def _erase_reports(connection: Connection, reports: set[str], tables: tuple[str, ...]) -> None:
+    _keys_into(connection, "gone_report", reports)
+    for table in tables:
+        connection.execute(
+            f"DELETE FROM {table} WHERE report_key IN (SELECT key FROM gone_report)"
+        ).fetchall()
 
 
 def _tombstones(connection: Connection, patients: set[str]) -> Tombstones:
@@ -127,9 +157,10 @@ def _erase(connection: Connection, gone: Tombstones) -> tuple[SlabKey, ...]:
     return tuple(SlabKey(*row) for row in kept)
 
 
-def _erase_identities(store: Store, gone: Tombstones) -> tuple[str, ...]:
+def _erase_identities(store: Store, gone: Tombstones, reports: set[str]) -> tuple[str, ...]:
     """Erase from the identity file; returns the StudyInstanceUIDs that the index still holds."""
     with transaction(store.paths.identity, wait_s=store.wait_s) as connection:
+        _erase_reports(connection, reports, _REPORT_IDENTITY_TABLES)
         _keys_into(connection, "gone_patient", gone.patients)
         _keys_into(connection, "gone_study", gone.studies)
         _keys_into(connection, "gone_series", gone.series)

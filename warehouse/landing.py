@@ -40,9 +40,14 @@ class LandingBatch:
     models: list[records.ModelRecord] = field(default_factory=list)
     operating_points: list[records.OperatingPointRecord] = field(default_factory=list)
     scores: list[records.ScoreRecord] = field(default_factory=list)
+    reports: list[records.ReportRecord] = field(default_factory=list)
+    report_statements: list[records.ReportStatementRecord] = field(default_factory=list)
+    lexica: list[records.LexiconRecord] = field(default_factory=list)
     patient_identities: list[records.PatientIdentity] = field(default_factory=list)
     study_identities: list[records.StudyIdentity] = field(default_factory=list)
     series_identities: list[records.SeriesIdentity] = field(default_factory=list)
+    report_texts: list[records.ReportText] = field(default_factory=list)
+    report_evidences: list[records.ReportEvidence] = field(default_factory=list)
 
     @classmethod
     def of(cls, rows: Iterable[object]) -> LandingBatch:
@@ -92,6 +97,11 @@ _LIST_OF_TABLE = {
     "patient_identity": "patient_identities",
     "study_identity": "study_identities",
     "series_identity": "series_identities",
+    "report": "reports",
+    "report_statement": "report_statements",
+    "lexicon": "lexica",
+    "report_text": "report_texts",
+    "report_evidence": "report_evidences",
 }
 
 

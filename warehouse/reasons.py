@@ -140,6 +140,22 @@ _ALL = (
     ),
     Reason("not_evaluable", _X, "the scan cannot be judged", "nothing"),
     Reason("not_chosen", _X, "another series of the study was scored", "nothing"),
+    # reports
+    Reason("link_no_accession", _Q, "the report has no accession number", "export it again with one"),
+    Reason(
+        "link_no_study",
+        _P,
+        "no study with the report's accession number is known",
+        "sweep the archive that holds it, then import again",
+    ),
+    Reason("link_patient", _Q, "the report names another patient than its study", "look at it by hand"),
+    Reason(
+        "link_ambiguous",
+        _Q,
+        "{measured:.0f} studies have the report's accession number",
+        "import it again with the patient's ID",
+    ),
+    Reason("report_cancelled", _X, "the report was cancelled", "nothing"),
     # infrastructure
     Reason(
         "worker_died", _F, "the worker died on this shard", "sweep again; if it repeats, use fewer workers"

@@ -214,6 +214,45 @@ class ScoreRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportRecord:
+    """One version of one radiology report, and where it belongs. Its text is in the identity file."""
+
+    report_key: str
+    study_key: str | None  # None: not linked
+    status: str  # preliminary | final | addendum | corrected | cancelled
+    reported_at: dt.datetime | None  # as written in the report, its zone unknown; None: no date
+    sequence: int  # order of import: breaks ties of date and status
+    n_characters: int
+    outcome: str  # linked | excluded | quarantined | pending
+    reason: str | None
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportStatementRecord:
+    """What one lexicon reads in a report, with the addenda that stood by then."""
+
+    report_key: str
+    lexicon_digest: str
+    statement: str  # present | possible | absent | unmentioned | unread
+    wording: str  # fracture | ambiguous | none
+    levels: list[str]
+    acuity: str | None  # new | old | unchanged
+    treatment: str | None
+    cause: str | None  # traumatic | pathological
+    n_statements: int
+
+
+@dataclass(frozen=True, slots=True)
+class LexiconRecord:
+    """A lexicon that has labelled reports here; the highest position counts."""
+
+    lexicon_digest: str
+    names: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
 class PatientIdentity:
     """Identity file: who a pseudonym is."""
 
@@ -242,6 +281,29 @@ class SeriesIdentity:
     series_instance_uid: str
 
 
+@dataclass(frozen=True, slots=True)
+class ReportText:
+    """Identity file: a report as it came."""
+
+    report_key: str
+    accession_number: str | None
+    patient_id: str | None
+    report_id: str | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportEvidence:
+    """Identity file: the words behind one statement."""
+
+    report_key: str
+    lexicon_digest: str
+    number: int
+    statement: str
+    evidence: str
+    trigger: str | None
+
+
 WAREHOUSE_RECORDS = (
     RunRecord,
     ArchiveRecord,
@@ -254,5 +316,8 @@ WAREHOUSE_RECORDS = (
     ModelRecord,
     OperatingPointRecord,
     ScoreRecord,
+    ReportRecord,
+    ReportStatementRecord,
+    LexiconRecord,
 )
-IDENTITY_RECORDS = (PatientIdentity, StudyIdentity, SeriesIdentity)
+IDENTITY_RECORDS = (PatientIdentity, StudyIdentity, SeriesIdentity, ReportText, ReportEvidence)

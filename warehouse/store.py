@@ -104,6 +104,14 @@ class Store:
             connection.execute(f"ATTACH '{path}' AS identity (READ_ONLY)")
             yield connection
 
+    @contextmanager
+    def read_live_identified(self) -> Iterator[Connection]:
+        """The live warehouse with the identity file attached as `identity`, read-only. No writer gets in: be quick."""
+        with self.read_live() as connection:
+            path = str(self.paths.identity).replace("'", "''")
+            connection.execute(f"ATTACH '{path}' AS identity (READ_ONLY)")
+            yield connection
+
     def land(self, batch: LandingBatch) -> LandingCounts:
         """Insert what is absent by key, identities first. Safe to repeat; a killed landing is simply run again."""
         return self._land_rows(to_arrow(batch))

@@ -87,11 +87,23 @@ WAREHOUSE_TABLES = (
         ("series_key", "series_revision", *DECISION_KEY),
         Meeting.UNLESS_FINAL,
     ),
+    Table(records.ReportRecord, "report", ("report_key",), Meeting.REPLACE),
+    Table(
+        records.ReportStatementRecord, "report_statement", ("report_key", "lexicon_digest"), Meeting.REPLACE
+    ),
+    Table(records.LexiconRecord, "lexicon", ("lexicon_digest",), Meeting.REPLACE),
 )
 IDENTITY_TABLES = (
     Table(records.PatientIdentity, "patient_identity", ("patient_key",), Meeting.REPLACE),
     Table(records.StudyIdentity, "study_identity", ("study_key",), Meeting.REPLACE),
     Table(records.SeriesIdentity, "series_identity", ("series_key",), Meeting.REPLACE),
+    Table(records.ReportText, "report_text", ("report_key",), Meeting.REPLACE),
+    Table(
+        records.ReportEvidence,
+        "report_evidence",
+        ("report_key", "lexicon_digest", "number"),
+        Meeting.REPLACE,
+    ),
 )
 ALL_TABLES = WAREHOUSE_TABLES + IDENTITY_TABLES
 # Tables of the store itself; they have no record.

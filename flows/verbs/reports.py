@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from flows.errors import SettingsError
+from flows.verbs.options import DEFAULT, WarehouseOption
 from tasks.lexicon import Lexicon, LexiconError
 from tasks.report_files import FORMATS, ReportFileError
+from warehouse.store import Store
 
 app = typer.Typer(help="Radiology reports: read what they state.", no_args_is_help=True)
 
@@ -49,6 +51,64 @@ def label(
     print(f"{labelled.n_rows:,} reports ({labelled.encoding}) → {out}: {counts or 'none'}")
     if labelled.renamed:
         print(f"the file has columns of these names already, so ours are {', '.join(labelled.renamed)}")
+
+
+@app.command("import")
+def import_file(
+    source: Annotated[Path, typer.Argument(help=".csv or .parquet with accession_number, report_date, text")],
+    warehouse: WarehouseOption = DEFAULT,
+    lexicon: LexiconOption = None,
+    encoding: EncodingOption = None,
+) -> None:
+    """Store reports, link them to the studies by accession number, and label what they state.
+
+    Optional columns: patient_id, report_id, status. Works during a sweep; a second import of the same file changes
+    nothing. Texts lie in the identity file only.
+
+    Example: ovf reports import reports.csv --warehouse north/warehouse.duckdb
+    """
+    from flows.report_import import import_reports
+    from flows.report_summary import import_lines
+    from tasks.report_files import columns_of, encoding_of, read_rows
+    from tasks.report_rows import REQUIRED
+    from tasks.statements import Labeller
+
+    _check_formats(source)
+    labeller = Labeller(_lexicon(lexicon))
+    store = Store.open(warehouse, create=False)
+    try:
+        encoding = encoding or ("parquet" if source.suffix == ".parquet" else encoding_of(source))
+        columns = columns_of(source, encoding)
+        missing = [name for name in REQUIRED if name not in columns]
+        if missing:
+            raise typer.BadParameter(
+                f"{source.name} has no column {', '.join(missing)}; its columns are: {', '.join(columns)}"
+            )
+        counts = import_reports(store, read_rows(source, encoding), labeller)
+    except ReportFileError as error:
+        raise typer.BadParameter(str(error)) from error
+    print("\n".join(import_lines(counts, encoding)))
+
+
+@app.command()
+def diff(
+    warehouse: WarehouseOption = DEFAULT,
+    lexicon: LexiconOption = None,
+    identified: Annotated[
+        bool, typer.Option("--identified", help="list accession numbers and the words behind each change")
+    ] = False,
+) -> None:
+    """Show which reports another lexicon would label otherwise. Writes nothing; the next import with it does.
+
+    Example: ovf reports diff --lexicon our-words.toml
+    """
+    from flows.report_relabel import differences
+    from flows.report_summary import diff_lines
+    from tasks.statements import Labeller
+
+    labeller = Labeller(_lexicon(lexicon))
+    changes = list(differences(Store.open(warehouse, create=False), labeller))
+    print("\n".join(diff_lines(changes, identified=identified)))
 
 
 def _check_formats(source: Path, out: Path | None = None) -> None:

@@ -36,6 +36,12 @@ FAULTS = {
     "duplicate_keys_study": "INSERT INTO study FROM study",
     "erased_person": "INSERT INTO forgotten VALUES ('patient', 'patient-a', DATE '2026-01-01')",
     "operating_point_values": "UPDATE operating_point SET threshold = 'nan'::DOUBLE",
+    "duplicate_keys_lexicon": "INSERT INTO lexicon SELECT * REPLACE (9 AS position) FROM lexicon",
+    "duplicate_keys_report": "INSERT INTO report SELECT * REPLACE ('addendum' AS status) FROM report",
+    "duplicate_keys_report_statement": "INSERT INTO report_statement FROM report_statement",
+    "orphan_report_statement": "UPDATE report_statement SET report_key = 'lost'",
+    "report_link": "UPDATE report SET study_key = NULL WHERE outcome = 'linked'",
+    "report_statement_values": "UPDATE report_statement SET wording = 'none'",
     "orphan_rejection": "UPDATE rejection SET series_revision = 'lost'",
     "orphan_selection": "UPDATE selection SET series_revision = 'lost' WHERE reason = 'too_short'",
     "orphan_series": (
@@ -75,6 +81,8 @@ MORE_FAULTS = [
     ("score_lists", "UPDATE score SET n_slices = 0"),
     ("operating_point_values", "UPDATE operating_point SET calibration_slope = -1"),
     ("decided_without_reason", "UPDATE selection SET rank = NULL"),
+    ("unknown_reason", "UPDATE report SET reason = 'odd' WHERE reason IS NOT NULL"),
+    ("report_statement_values", "UPDATE report_statement SET statement = 'perhaps'"),
     ("study_values", "UPDATE study SET sex = 'X'"),
 ]
 
@@ -91,6 +99,9 @@ def sound_batch() -> LandingBatch:
     batch.selections.append(rows.selection("series-a-1", "study-a", rank=2, flags=["lossy"]))
     batch.selections.append(rows.selection("series-a-2", "study-a", reason="too_short"))
     batch.rejections.append(rows.rejection("series-a-1", "decode"))
+    batch.reports += [rows.report("report-a", "study-a"), rows.report("report-b", None)]
+    batch.report_statements += [rows.report_statement("report-a"), rows.report_statement("report-b")]
+    batch.lexica.append(rows.lexicon())
     return batch
 
 

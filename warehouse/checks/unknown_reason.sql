@@ -5,6 +5,8 @@ WITH given AS (
     SELECT 'rejection', outcome, reason FROM rejection
     UNION
     SELECT 'file_count', outcome, reason FROM file_count
+    UNION
+    SELECT 'report', outcome, reason FROM report WHERE reason IS NOT NULL
 )
 SELECT origin, outcome, reason
 FROM given

@@ -1,7 +1,7 @@
 -- Grain: one row per study found, whatever number of archives hold it (the best outcome counts). wanted_model: a
 -- model_id, or null for the newest answer of each series. Under a named model a study that this model has not scored is
 -- pending. What has no score has no probability and no flag: never a negative.
--- report_statement is null until reports are imported.
+-- report_statement is null without a report that counts, and for a report without text: nothing was read.
 
 CREATE OR REPLACE MACRO export_scores(wanted_model) AS TABLE
 WITH wanted AS (
@@ -59,8 +59,9 @@ SELECT
     answered.probability,
     answered.is_flagged AS flagged,
     answered.n_slices,
-    CAST(NULL AS VARCHAR) AS report_statement
+    nullif(reported.statement, 'unread') AS report_statement
 FROM answered
 JOIN study ON study.archive_key = answered.archive_key AND study.study_key = answered.study_key
 LEFT JOIN series
-    ON series.series_key = answered.series_key AND series.series_revision = answered.series_revision;
+    ON series.series_key = answered.series_key AND series.series_revision = answered.series_revision
+LEFT JOIN current_statement AS reported ON reported.study_key = answered.study_key;
