@@ -66,8 +66,8 @@ def _fixed_statement(plan: StudyPlan, shown: Shown) -> str | None:
     """Of two accessions of one exam one report leaves the spine out, the other says what there is."""
     if plan.exam_role == "silent":
         return "unmentioned"
-    if plan.exam_role == "saying" and fractured(shown):
-        return "present"
+    if plan.exam_role == "saying":
+        return "present" if fractured(shown) else "absent"
     return None
 
 

@@ -218,6 +218,8 @@ def _two_accessions(first: StudyPlan, how: str, seed: int) -> list[StudyPlan]:
         exam_role="saying",
         files=replace(files, flaws=()),
     )
+    if one.planned_grade > two.planned_grade:  # who sees the fracture says so
+        one, two = replace(one, exam_role="saying"), replace(two, exam_role="silent")
     return [one, two]
 
 

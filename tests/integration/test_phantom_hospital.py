@@ -15,12 +15,13 @@ import pytest
 from phantom.hospital import HospitalSummary, make_hospital
 
 PATIENTS = 7
+COLUMNS = 96  # coarse, so that the test stays fast
 DOCUMENT = Path(__file__).parents[2] / "docs" / "phantom-truth.md"
 
 
 @pytest.fixture(scope="module")
 def hospital(tmp_path_factory: pytest.TempPathFactory) -> HospitalSummary:
-    return make_hospital(tmp_path_factory.mktemp("hospital"), patients=PATIENTS, seed=5)
+    return make_hospital(tmp_path_factory.mktemp("hospital"), patients=PATIENTS, seed=5, columns=COLUMNS)
 
 
 def _digests(root: Path) -> dict[str, str]:
@@ -52,9 +53,11 @@ def _headers(archive: Path) -> Iterator[pydicom.Dataset]:
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
-    first, again = (make_hospital(tmp_path / n, patients=2, seed=31) for n in ("a", "b"))
+    first, again = (make_hospital(tmp_path / n, patients=2, seed=31, columns=COLUMNS) for n in ("a", "b"))
     assert _digests(first.directory) == _digests(again.directory)
-    assert _digests(make_hospital(tmp_path / "c", patients=2, seed=32).directory) != _digests(first.directory)
+    assert _digests(
+        make_hospital(tmp_path / "c", patients=2, seed=32, columns=COLUMNS).directory
+    ) != _digests(first.directory)
 
 
 def test_truth_names_what_the_archive_holds(hospital: HospitalSummary) -> None:
@@ -108,7 +111,7 @@ def test_reports_belong_to_studies(hospital: HospitalSummary) -> None:
 
 def test_every_column_is_documented(hospital: HospitalSummary) -> None:
     described = DOCUMENT.read_text(encoding="utf-8")
-    for name in ("truth.csv", "truth_vertebrae.csv"):
+    for name in ("truth.csv", "truth_vertebrae.csv", "truth_reports.csv"):
         columns = list(_rows(hospital.directory / name)[0])
         assert [column for column in columns if f"| `{column}` |" not in described] == []
 
@@ -131,6 +134,17 @@ def test_series_of_a_study_are_those_of_the_truth(hospital: HospitalSummary) -> 
         series.setdefault(ds.StudyInstanceUID, set()).add(ds.SeriesInstanceUID)
     for truth in _rows(hospital.directory / "truth.csv"):
         assert len(series[truth["study_instance_uid"]]) == len(truth["series"].split())
+
+
+def test_truth_of_reports_stands_beside_each_text(hospital: HospitalSummary) -> None:
+    truths = {t["accession_number"]: t for t in _rows(hospital.directory / "truth.csv")}
+    reports = _rows(hospital.directory / "reports.csv")
+    said = _rows(hospital.directory / "truth_reports.csv")
+    assert [r["report_id"] for r in reports] == [s["report_id"] for s in said]
+    last = {s["accession_number"]: s["study_statement"] for s in said}
+    assert last == {
+        a: t["report_statement"] for a, t in truths.items() if t["report_statement"] != "no_report"
+    }
 
 
 def test_an_archive_is_never_overwritten(hospital: HospitalSummary) -> None:
