@@ -113,6 +113,8 @@ def checked_marks(marks: Iterable[VertebraMark], series: RealSeries) -> tuple[Ve
         raise RealDataError("the marks hold no vertebra of this series")
     for mark in ordered:
         _check(mark, series)
+        if sum(other.level == mark.level for other in ordered) > 1:
+            raise RealDataError(f"{mark.level} is marked more than once")
     for above, below in pairwise(ordered):
         if above.z_mm - below.z_mm < LEAST_HEIGHT_MM:
             raise RealDataError(f"{above.level} and {below.level} are marked at one place")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from phantom.acquisition import Acquisition
 from phantom.anatomy import draw_patient
 from phantom.ct_series import RealSeries
 from phantom.vertebra_marks import VertebraMark, half_width_of
@@ -88,7 +89,8 @@ def _share_inside(mark: VertebraMark, z: np.ndarray, y: np.ndarray, thickness_mm
 def scanned_patient(seed: int = 5, columns: int = 128) -> tuple[RealSeries, tuple[VertebraMark, ...]]:
     """A simulated patient without fractures as an axial series, and the marks of the bodies that it shows whole."""
     patient = draw_patient(seed, has_fracture=False)
-    volume = render_volume(patient, columns=columns)
+    scan = Acquisition(thickness_mm=2.0, spacing_mm=2.0, noise_hu=12.0, field_of_view_mm=420.0)
+    volume = render_volume(patient, columns=columns, acquisition=scan)
     series = RealSeries(
         volume.volume_zyx_hu, volume.spacing_mm, volume.origin_xyz_mm, volume.acquisition.thickness_mm
     )

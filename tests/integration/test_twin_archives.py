@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from archive_slab import slab_of
 from pydicom import dcmread
+from scipy.interpolate import RegularGridInterpolator
 from twin_cases import scanned_patient
 
 from flows.errors import SettingsError
@@ -16,7 +18,7 @@ from flows.verbs.twins import twins
 from phantom.ct_series import RealSeries, read_ct_series
 from phantom.dicom import write_ct_series
 from phantom.from_real import make_twins
-from phantom.twin_archives import MADE_FROM, write_twins
+from phantom.twin_archives import MADE_FROM, write_dicom, write_twins
 from phantom.vertebra_marks import COLUMNS, VertebraMark, line_z
 
 SECRETS = {
@@ -78,6 +80,30 @@ def test_slabs_alone(tmp_path: Path, patient: tuple[RealSeries, tuple[VertebraMa
             assert len(slab["slab_xzy_hu"]) == 21
             assert set(np.unique(slab["vertebra_label_xzy"])) <= labels[path.stem] | {0}
             assert float(slab["lateral_extent_mm"]) > 200
+
+
+def test_a_sweep_cuts_the_same_slab(
+    tmp_path: Path, patient: tuple[RealSeries, tuple[VertebraMark, ...]]
+) -> None:
+    """The slab of a twin agrees, where its bodies are, with the one that a sweep cuts from its DICOM files."""
+    twin = next(make_twins(*patient, 1, 8, losses=(0.3, 0.5)))
+    write_dicom(tmp_path, 1, twin)
+    swept, own = slab_of(tmp_path), twin.slab()
+    record = swept.record
+    assert abs(record.middle_x_mm - float(own.x_mm.mean())) < 5
+    at = own.x_mm[8:13] - record.middle_x_mm
+    axes = (
+        (np.arange(len(swept.slab_xzy_hu)) - 10) * 3.0,
+        -(record.top_z_mm - np.arange(record.rows) * record.pixel_mm),
+        record.anterior_y_mm + np.arange(record.columns) * record.pixel_mm,
+    )
+    read = RegularGridInterpolator(axes, swept.slab_xzy_hu.astype(float), bounds_error=False)
+    expected = read(np.stack(np.meshgrid(at, -own.z_mm, own.y_mm, indexing="ij"), axis=-1))
+    near = np.isfinite(expected) & (own.vertebra_label_xzy[8:13] > 0)
+    assert near.sum() > 20_000
+    difference = (own.slab_xzy_hu[8:13] - expected)[near]
+    assert np.sqrt(np.mean(difference**2)) < 15
+    assert abs(float(np.median(difference))) < 2
 
 
 def write_source(folder: Path, series: RealSeries, **tags: str) -> None:

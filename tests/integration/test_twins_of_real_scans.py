@@ -45,7 +45,7 @@ def area(twins: list[float], shams: list[float]) -> float:
 
 
 def roughness(twin: Twin) -> float:
-    """Local gradient power: the mean square of differences along z and x within the body and its discs."""
+    """Local gradient power along z, where the body moves: half of all steps between slices are smaller than this."""
     box = box_of(twin.series, twin.field, 0)
     part = twin.series.volume_zyx_hu[box.part].astype(np.float32)
     inside = twin.field.own_weight(*np.broadcast_arrays(box.x_mm, box.y_mm)) > 0.9

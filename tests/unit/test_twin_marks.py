@@ -60,6 +60,7 @@ def test_levels_in_words() -> None:
         ([ROW.replace("60", "160")], HEAD, "T7 is marked outside the volume"),
         ([ROW.replace("19.5", "79")], HEAD, "T7 is marked outside the volume"),
         ([ROW.replace("60", "34")], HEAD, "T7 is marked 4 mm deep"),
+        ([ROW, ROW.replace("10,9,20,19.5", "30,29,40,39.5")], HEAD, "T7 is marked more than once"),
         ([ROW, ROW.replace("T7", "T8")], HEAD, "marked at one place"),
         (["b/series-1,T7,41,30,60,20,20,10,10"], HEAD, "mm high"),
     ],
