@@ -24,8 +24,8 @@ from phantom.slabs import PhantomSlab, coverage_limits_mm, render_slab
 from phantom.truth import VertebraTruth, has_hardware, vertebra_truth, worst_osteoporotic_grade
 from phantom.vertebra import OSTEOPOROTIC, PATHOLOGICAL, TRAUMATIC
 
-# Studies of each kind in each family; rare kinds only as far as SEEDS_PER_FAMILY patients hold them.
-QUOTA = {"positive": 30, "negative": 45, "traumatic": 3, "pathological": 3, "treated": 3}
+# Studies of each family that count in AUC; those of the other kinds come along as patients happen to be drawn.
+QUOTA = {"positive": 30, "negative": 45}
 SEEDS_PER_FAMILY = 1000
 N_WITNESSES = 8  # studies of which the manifest keeps mean and spread of HU
 # The truth must be the same in slabs of these pixel sizes, so that it does not hang on a rounded row.
@@ -68,29 +68,24 @@ def freeze(
 
 
 def draw_studies(family: Family, first_seed: int, quota: Mapping[str, int]) -> list[ProtocolStudy]:
-    """Studies of one family, in order of their seeds, until every kind has its number or the seeds end."""
+    """Studies of one family, in order of their seeds, until positives and negatives have their number.
+
+    Raises ProtocolError when the seeds of a family do not suffice.
+    """
     left = dict(quota)
     found: list[ProtocolStudy] = []
     for seed in range(first_seed, first_seed + SEEDS_PER_FAMILY):
-        wanted = {kind for kind, count in left.items() if count > 0}
-        if not wanted:
-            break
-        patient = draw_patient(seed, has_fracture=seed % 2 == 0, family=family)
-        if not wanted & _possible_kinds(patient):
+        if not any(left.values()):
+            return found
+        is_fractured = left["negative"] == 0 or (seed % 2 == 0 and left["positive"] > 0)
+        patient = draw_patient(seed, has_fracture=is_fractured, family=family)
+        study = _study(patient, is_drawn_fractured=is_fractured)
+        if study is None or left.get(study.kind) == 0:
             continue
-        study = _study(patient, is_drawn_fractured=seed % 2 == 0)
-        if study is not None and study.kind in wanted:
+        found.append(study)
+        if study.kind in left:
             left[study.kind] -= 1
-            found.append(study)
-    return found
-
-
-def _possible_kinds(patient: Anatomy) -> set[str]:
-    """What a scan of the patient may turn out to be, before any is made."""
-    kinds = {body.cause for body in patient.thoracolumbar} & {TRAUMATIC, PATHOLOGICAL}
-    if any(has_hardware(body) for body in patient.thoracolumbar):
-        kinds.add("treated")
-    return kinds or {"positive", "negative"}
+    raise ProtocolError(f"{SEEDS_PER_FAMILY} patients of {family.name} do not fill its share")
 
 
 def _study(patient: Anatomy, *, is_drawn_fractured: bool) -> ProtocolStudy | None:
