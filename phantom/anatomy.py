@@ -47,7 +47,8 @@ class Person:
 class Anatomy:
     """One patient. `vertebrae` run from C4 to L5; z = 0 is the upper endplate of S1.
 
-    `has_fracture` counts osteoporotic fractures; `has_imitator` says that a body at T1-L5 only looks like one.
+    `has_fracture` counts osteoporotic fractures; `has_imitator` says that a body at T1-L5 only looks like one
+    (a dense band alone does not).
     `metal` are straight pieces of metal in patient coordinates (see `hardware.MetalPart`): the bone painter
     draws them, the scanner may draw the streaks that they throw.
     """
@@ -218,7 +219,7 @@ def assemble(person: Person, unplaced: list[Vertebra]) -> Anatomy:
         sex=person.sex,
         coverage=person.coverage,
         has_fracture=person.has_fracture,
-        has_imitator=any(b.imitators for b in bodies if b.label),
+        has_imitator=any(set(b.imitators) - {"dense_band"} for b in bodies if b.label),
         has_contrast=person.has_contrast,
         vertebrae=tuple(bodies),
         sacrum=tuple(sacrum),

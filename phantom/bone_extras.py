@@ -98,7 +98,7 @@ def _bridge(patient: Anatomy, body: Vertebra, below: Vertebra) -> list[Blob]:
         top = np.array(body.to_patient(0, -0.98 * body.half_depth_mm, body.upper_mm[0] - 2))
         points += [top + t * (start - top) + forward * 0.4 * body.bridge_mm for t in np.linspace(0, 1, 12)]
     wide = 0.5 * body.half_width_mm
-    thick = 1.4 + 0.22 * body.bridge_mm
+    thick = 1.3 + 0.36 * body.bridge_mm
     step = float(np.linalg.norm(end - start)) / BRIDGE_POINTS
     return [_shell(patient, body, p, (wide, thick, max(2.0, 1.4 * step))) for p in points]
 

@@ -200,7 +200,7 @@ def _bridges(rng: np.random.Generator, bodies: list[Vertebra]) -> list[Vertebra]
     names = _rows(rng, 4, 15, (1, 4))
 
     def change(body: Vertebra) -> Vertebra:
-        size = float(rng.uniform(2.5, 8.0))
+        size = float(rng.uniform(1.8, 5.5))
         return named(
             replace(body, bridge_mm=size, lip_mm=max(body.lip_mm, 0.5 * size)), "bridging_osteophyte"
         )
