@@ -14,6 +14,7 @@ GAS_HU = -950.0
 SMALL_HU, SMALL_SHARES = (18.0, GAS_HU, 240.0), (0.78, 0.14, 0.08)
 # The colon: stool with gas in it (an HU of its own in each pouch), gas, fluid.
 STOOL_HU = (-220.0, 60.0)
+SIDE_MM = 42.0  # from the fat of the side to the middle of the colon
 NODES = 110  # vessels and nodes of the mesentery
 MUSCLE_ONLY = (20.0, 85.0)
 STREAKS = 240  # of fat, in muscle that is all fat
@@ -66,6 +67,9 @@ def _colon_line(rng: np.random.Generator, at: Places) -> Floats:
     across_z = top + 25 * share - sag * np.sin(np.pi * share)
     x = np.concatenate([np.full(8, side[0]), side[0] + (side[1] - side[0]) * share, np.full(9, side[1])])
     z = np.concatenate([up, across_z, down])
+    shape = at.shape
+    inner = np.interp(z, shape.z_mm, shape.half_width_mm) - 0.5 * (shape.front_fat_mm + shape.back_fat_mm)
+    x = np.clip(x, -(inner - SIDE_MM), inner - SIDE_MM)
     wall, front, _, _ = at.lines(z)
     depth = np.concatenate([np.full(8, 0.62), np.full(7, 0.12), np.full(9, 0.72)])
     y = wall + 14 + depth * (front - wall)

@@ -55,15 +55,17 @@ def _paint_turned(grid: Grid, patient: Anatomy, table: Table | None) -> Float:
     own_x, own_y = cx + dx * cos + dy * sin, cy - dx * sin + dy * cos
     straight = replace(grid, x_mm=_axis(own_x, grid.x_mm), y_mm=_axis(own_y, grid.y_mm))
     edges, values = _body_edges(straight, patient)
-    flat = _fill(straight, edges, [*values, AIR_HU]).transpose(1, 0, 2)
-    nearest_x, nearest_y = (
-        np.rint((own - axis[0]) / (axis[1] - axis[0])).astype(np.int32)
+    flat = _fill(straight, edges, [*values, AIR_HU]).ravel()
+    _, rows, columns = straight.shape
+    first, last = (
+        np.rint((own - axis[0]) / (axis[1] - axis[0])).astype(np.int64)
         for own, axis in ((own_x, straight.x_mm), (own_y, straight.y_mm))
     )
-    at = (nearest_x * len(straight.y_mm) + nearest_y).ravel()
+    at = first * (rows * columns) + last
+    down = np.arange(rows)[:, None] * columns
     canvas = np.empty(grid.shape, np.float32)
-    for k, plane in enumerate(flat):
-        canvas[:, k] = np.ascontiguousarray(plane).ravel()[at].reshape(canvas[:, k].shape)
+    for plane, start in zip(canvas, at, strict=True):
+        np.take(flat, down + start, out=plane)
     if table is not None:
         _put_table(canvas, grid, table)
     return canvas

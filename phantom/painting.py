@@ -20,7 +20,7 @@ Float = npt.NDArray[np.float32]
 Box = tuple[slice, slice, slice]
 Point = tuple[float, float, float]
 AIR_HU = -1024.0
-TUBE_CHUNK_MM = 24.0
+TUBE_CHUNK_MM = 40.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,9 @@ class Grid:
 
     def box(self, low: Point, high: Point) -> Box | None:
         """Index ranges of the samples between two corners (x, y, z); None when there are none."""
-        x, y, z = (self.span(k, low[k], high[k]) for k in range(3))
+        x = self.span(0, low[0], high[0])
+        y = self.span(1, low[1], high[1]) if x is not None else None
+        z = self.span(2, low[2], high[2]) if y is not None else None
         return None if x is None or y is None or z is None else (x, z, y)
 
     def reaches(self, low: npt.NDArray[np.floating], high: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
@@ -83,7 +85,9 @@ def soft(distance: Float, width: float) -> Float:
 
 def blend(target: Float, share: Float, value: float | Float) -> None:
     """Replace that share of what is there, in place."""
-    target += share * (np.asarray(value, np.float32) - target)
+    change = np.asarray(value, np.float32) - target
+    change *= share
+    target += change
 
 
 def paint_blobs(canvas: Float, grid: Grid, blobs: Sequence[Blob]) -> None:
