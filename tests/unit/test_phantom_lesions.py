@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from phantom import imitators
 from phantom.acquisition import Acquisition
 from phantom.anatomy import Anatomy, draw_patient
 from phantom.families import BASE
-from phantom.fractures import grade_of
+from phantom.fractures import VERSE19_FRACTURED, VERSE19_READ, grade_of
 from phantom.hardware import draw_cement
 from phantom.lesions import draw_lesions
 from phantom.slabs import PhantomSlab, render_slab
@@ -147,3 +149,16 @@ def test_other_causes_do_not_count_as_osteoporotic() -> None:
     assert not slab.has_fracture
     assert set(other_causes(slab.vertebrae)) <= {"pathological", "traumatic"}
     assert other_causes(slab.vertebrae)
+
+
+def test_levels_of_fractures_are_those_of_verse19(real_data: Path) -> None:
+    grades = json.loads((real_data / "labels" / "verse19_genant_healthivert.json").read_text())
+    read, broken = np.zeros(17, int), np.zeros(17, int)
+    for subset in grades.values():
+        for name, grade in subset.items():
+            place = int(name.rsplit("_", 1)[1]) - 8  # VerSe numbers T1 as 8 and L5 as 24
+            if 0 <= place < 17:
+                read[place] += 1
+                broken[place] += grade > 0
+    assert tuple(read.tolist()) == VERSE19_READ
+    assert tuple(broken.tolist()) == VERSE19_FRACTURED
