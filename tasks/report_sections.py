@@ -73,7 +73,7 @@ _ABBREVIATIONS = frozenset(
 )
 _LIST_MARK = re.compile(r"\s*(?:[-*#>]|\(?\d{1,2}[.、):]|[a-h][.)]\s|[一二三四五六七八九十]、|[①-⑳])")
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
-_QUESTION_END = re.compile(r"\n|[.。](?=\s|$|[\u3400-\u9fff])")
+_QUESTION_END = re.compile(r"[\n。]|\.(?=\s|$|[a-z\u3400-\u9fff])|\?(?=\s|$|[\u3400-\u9fff])")
 _LAST_WORD = re.compile(r"[a-z.]+$")
 
 
@@ -128,6 +128,14 @@ class Headings:
         words = " ".join(label.translate(_MARKS).split())
         return self._roles.get(words) or self._roles.get(words.removesuffix("s"))
 
+    def _role_before_colon(self, label: str) -> tuple[Role, bool] | None:
+        """As `_role`; an addendum may say more about itself: "Addendum to report by the consultant:"."""
+        known = self._role(label)
+        if known is None and not label.startswith("["):
+            first = self._roles.get(label.split(" ", 1)[0])
+            return first if first and first[0] is Role.HEADING_ADDENDUM else None
+        return known
+
     def _alone(self, folded: str) -> Iterator[Heading]:
         start = 0
         while start < len(folded):
@@ -158,7 +166,7 @@ class Headings:
         window = _ASIDE.sub("", folded[low:colon])
         edge = max(window.rfind(sign) for sign in _EDGES) + 1
         for match in _WORD_START.finditer(window, edge):
-            role = self._role(window[match.start() :])
+            role = self._role_before_colon(window[match.start() :])
             if role is not None:
                 is_first = not window[edge : match.start()].translate(_MARKS).strip()
                 sign = original[low + match.start()]
