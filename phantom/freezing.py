@@ -15,11 +15,20 @@ from typing import Any
 import numpy as np
 
 from phantom.acquisition import Acquisition, draw_acquisition
-from phantom.anatomy import Anatomy, draw_patient
+from phantom.anatomy import Anatomy
 from phantom.families import Family
 from phantom.painting import Grid
 from phantom.posing import posed
-from phantom.protocol import KINDS, SEEN, TEST_SEEDS, UNSEEN, ProtocolError, ProtocolStudy, fingerprint_of
+from phantom.protocol import (
+    KINDS,
+    SEEN,
+    TEST_SEEDS,
+    UNSEEN,
+    ProtocolError,
+    ProtocolStudy,
+    fingerprint_of,
+    patient_of,
+)
 from phantom.slabs import PhantomSlab, coverage_limits_mm, render_slab
 from phantom.truth import VertebraTruth, has_hardware, vertebra_truth, worst_osteoporotic_grade
 from phantom.vertebra import OSTEOPOROTIC, PATHOLOGICAL, TRAUMATIC
@@ -78,7 +87,7 @@ def draw_studies(family: Family, first_seed: int, quota: Mapping[str, int]) -> l
         if not any(left.values()):
             return found
         is_fractured = left["negative"] == 0 or (seed % 2 == 0 and left["positive"] > 0)
-        patient = draw_patient(seed, has_fracture=is_fractured, family=family)
+        patient = patient_of(family, seed, is_fractured)
         study = _study(patient, is_drawn_fractured=is_fractured)
         if study is None or left.get(study.kind) == 0:
             continue
@@ -171,9 +180,7 @@ def _witnesses(studies: list[ProtocolStudy], families: Mapping[str, Family]) -> 
     """
     for index in np.linspace(0, len(studies) - 1, N_WITNESSES).astype(int).tolist():
         study = studies[index]
-        patient = draw_patient(
-            study.patient_seed, has_fracture=study.is_drawn_fractured, family=families[study.family]
-        )
+        patient = patient_of(families[study.family], study.patient_seed, study.is_drawn_fractured)
         slab = render_slab(
             patient,
             pixel_mm=PIXELS_MM[0],

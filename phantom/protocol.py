@@ -98,9 +98,12 @@ def test_studies() -> tuple[ProtocolStudy, ...]:
 
 def draw_test_patient(study: ProtocolStudy) -> Anatomy:
     """The patient of a study of the test set."""
-    return draw_patient(
-        study.patient_seed, has_fracture=study.is_drawn_fractured, family=_families()[study.family]
-    )
+    return patient_of(_families()[study.family], study.patient_seed, study.is_drawn_fractured)
+
+
+def patient_of(family: Family, seed: int, is_fractured: bool) -> Anatomy:
+    """A patient as test sets draw them: trauma and collapse by metastasis occur in both classes."""
+    return draw_patient(seed, has_fracture=is_fractured, family=family, other_causes=True)
 
 
 def draw_test_scan(

@@ -17,6 +17,7 @@ from phantom.anatomy import LEVELS_OF_COVERAGE, Anatomy, draw_patient
 from phantom.families import BASE, Family
 from phantom.habits import FileHabits, deal_habits
 from phantom.names import Person, draw_person
+from phantom.positions import POSITIONS
 from phantom.progression import later
 from phantom.scan_ranges import COVERAGES
 from phantom.series_words import BONE, THICK
@@ -126,6 +127,7 @@ def _first_study(draw: _Draw, before: Person | None) -> StudyPlan:
         has_fracture=_is_fractured(draw),
         coverage="chest-abdomen-pelvis" if draw.index % _CYCLE in _TWO_ACCESSIONS else None,
         family=draw.family,
+        other_causes=True,  # a hospital has trauma and collapsed metastases too
     )
     person = draw_person(rng, draw.index, seed, patient.sex, before)
     day = FIRST_DAY + dt.timedelta(days=int(rng.integers(DAYS)))
@@ -236,8 +238,7 @@ def _demo_scan(rng: np.random.Generator, family: Family, position: str) -> Acqui
 
     Slices never lie farther apart than what can still be read.
     """
-    lying = "prone" if position == "HFP" else "supine"
-    scan = replace(draw_acquisition(rng, family.scanner), lying=lying)
+    scan = replace(draw_acquisition(rng, family.scanner), lying=POSITIONS[position])
     thickness = float(rng.choice(_SPACINGS_MM[0], p=_SPACINGS_MM[1]))
     overlap = float(rng.choice(_OVERLAP)) if thickness >= OVERLAP_FROM_MM else 1.0
     if family.scanner.thickness_mm != BASE.scanner.thickness_mm:

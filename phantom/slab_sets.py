@@ -95,7 +95,9 @@ def make_slabs(
 def _draw(seed: int, index: int, family: Family) -> tuple[Anatomy, PhantomSlab]:
     rng = np.random.default_rng([seed, index, 0x51AB5])
     patient_seed = int(rng.integers(2**31))
-    patient = draw_patient(patient_seed, has_fracture=bool(rng.random() < FRACTURE_SHARE), family=family)
+    patient = draw_patient(
+        patient_seed, has_fracture=bool(rng.random() < FRACTURE_SHARE), family=family, other_causes=True
+    )
     return patient, render_slab(patient, seed=index)
 
 
