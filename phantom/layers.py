@@ -197,9 +197,10 @@ def _mediastinum(
     limit = np.where(side > 0, shape.mediastinum_left_mm, shape.mediastinum_right_mm) + 26 * (1 - top)
     q = np.abs(side) / limit
     reach = np.sqrt(np.maximum(1 - q * q, 0))
+    pointed = np.sqrt(np.maximum(1 - q, 0)) * np.minimum(1.4 - 0.4 * (1 - q), 1)  # a wedge behind the sternum
     ahead = np.minimum(at.front + shape.front_fat_mm + 10, at.spine_front)
     middle, half = 0.5 * (ahead + at.spine_front), 0.5 * (at.spine_front - ahead) + 6
-    first, last = middle - half * reach, middle + half * reach
+    first, last = middle - half * pointed, middle + half * reach
     joined = np.abs(side) < JUNCTION_MM
     first, last = np.where(joined, front, first), np.where(joined, back, last)
     return np.clip(first, front, back), np.clip(last, front, back)

@@ -58,8 +58,14 @@ def trunk_centre(patient: Anatomy) -> Floats:
     return np.array([0.0, 0.5 * (front + back), z])
 
 
-def posed(patient: Anatomy, scan: Acquisition) -> Anatomy:
-    """The patient in the scanner's frame; contrast as bright as the tube voltage makes it beside bone."""
+def posed(patient: Anatomy, scan: Acquisition, reach_mm: float = math.inf) -> Anatomy:
+    """The patient in the scanner's frame; contrast as bright as the tube voltage makes it beside bone.
+
+    Ellipsoids that certainly lie further than `reach_mm` beside the patient's middle plane are left out.
+    """
+    if reach_mm < math.inf:
+        near = (b for b in patient.blobs if abs(b.centre_xyz_mm[0]) - b.radii_xyz_mm[0] < reach_mm)
+        patient = replace(patient, blobs=tuple(near))
     extra = iodine_factor(scan.kvp) / bone_factor(scan.kvp)
     if extra != 1.0:
         patient = replace(

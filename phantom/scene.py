@@ -37,12 +37,12 @@ class Scene:
 
 
 def scene_of(patient: Anatomy, scan: Acquisition = CLEAN, reach_mm: float = math.inf) -> Scene:
-    """The scene of one scan of a patient; limbs that lie further beside the middle than `reach_mm` may be left out."""
+    """The scene of one scan of a patient; what lies further beside the middle than `reach_mm` may be left out."""
     turn = turn_of(patient, scan)
     aside = TURNED_REACH_MM[0] * abs(math.sin(turn.yaw_rad)) + TURNED_REACH_MM[1] * abs(
         math.sin(math.radians(scan.lean_deg))
     )
-    laid = posed(patient, scan)
+    laid = posed(patient, scan, reach_mm + aside)
     z, beside = arm_reach(patient, scan.arms)
     return Scene(
         patient=laid,
