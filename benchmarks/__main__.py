@@ -43,6 +43,7 @@ GROUPS = (
     Group(("4",), "benchmarks.scoring_row:scoring_rows", 1),
     Group(("5", "6", "7", "8"), "benchmarks.sweep_rows:sweep_rows", None),
     Group(("9",), "benchmarks.phantom_rows:phantom_rows", 1),
+    Group(("10",), "benchmarks.report_row:report_rows", 1),
 )
 
 
