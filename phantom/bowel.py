@@ -14,7 +14,7 @@ GAS_HU = -950.0
 SMALL_HU, SMALL_SHARES = (18.0, GAS_HU, 240.0), (0.78, 0.14, 0.08)
 # The colon: stool with gas in it (an HU of its own in each pouch), gas, fluid.
 STOOL_HU = (-220.0, 60.0)
-SIDE_MM = 42.0  # from the fat of the side to the middle of the colon
+POUCH_MM = 24.0  # from the wall of the side to the middle of the colon
 NODES = 110  # vessels and nodes of the mesentery
 MUSCLE_ONLY = (20.0, 85.0)
 STREAKS = 240  # of fat, in muscle that is all fat
@@ -28,11 +28,15 @@ def draw_bowel(rng: np.random.Generator, at: Places) -> list[Blob]:
 def _small_bowel(rng: np.random.Generator, at: Places) -> list[Blob]:
     count = int(rng.integers(60, 130))
     z = rng.uniform(-120, at.z("L2"), count)
-    wall, front, _, _ = at.lines(z)
-    y = wall + 6 + (front - 24 - wall) * rng.beta(1.3, 2.0, count)
     r = rng.uniform(6, 13, count)
-    centres = np.stack([rng.normal(0, 48, count), y, z], axis=1)
-    radii = np.stack([r * rng.uniform(1, 2.4, count), r, r * rng.uniform(0.8, 1.8, count)], axis=1)
+    wide = r * rng.uniform(1, 2.4, count)
+    reach = at.inside_x(z) - wide
+    x = np.clip(rng.normal(0, 48, count), -reach, reach)
+    wall = at.wall_beside(np.abs(x) + 0.5 * wide, z) + r
+    _, front, _, _ = at.lines(z)
+    y = wall + np.maximum(front - 18 - wall, 0) * rng.beta(1.3, 2.0, count)
+    centres = np.stack([x, y, z], axis=1)
+    radii = np.stack([wide, r, r * rng.uniform(0.8, 1.8, count)], axis=1)
     cores = rng.choice(SMALL_HU, count, p=SMALL_SHARES) + rng.normal(0, 10, count)
     return [
         Blob((x, y, z), (a, b, c), WALL_HU, core, WALL_MM)
@@ -67,12 +71,12 @@ def _colon_line(rng: np.random.Generator, at: Places) -> Floats:
     across_z = top + 25 * share - sag * np.sin(np.pi * share)
     x = np.concatenate([np.full(8, side[0]), side[0] + (side[1] - side[0]) * share, np.full(9, side[1])])
     z = np.concatenate([up, across_z, down])
-    shape = at.shape
-    inner = np.interp(z, shape.z_mm, shape.half_width_mm) - 0.5 * (shape.front_fat_mm + shape.back_fat_mm)
-    x = np.clip(x, -(inner - SIDE_MM), inner - SIDE_MM)
-    wall, front, _, _ = at.lines(z)
-    depth = np.concatenate([np.full(8, 0.62), np.full(7, 0.12), np.full(9, 0.72)])
-    y = wall + 14 + depth * (front - wall)
+    reach = at.inside_x(z) - POUCH_MM
+    x = np.clip(x, -reach, reach)
+    wall = at.wall_beside(x, z) + 12
+    _, front, _, _ = at.lines(z)
+    depth = np.concatenate([np.full(8, 0.62), np.full(7, 0.08), np.full(9, 0.72)])
+    y = wall + depth * np.maximum(front - wall, 0)
     line = np.stack([x, y, z], axis=1)
     return np.asarray(line + rng.normal(0, 4, line.shape))
 

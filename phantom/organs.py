@@ -136,8 +136,15 @@ def _abdomen(rng: np.random.Generator, at: Places, vein: float, has_contrast: bo
 def _pelvis(rng: np.random.Generator, at: Places, is_female: bool) -> list[Blob]:
     z = float(rng.uniform(-118, -95))
     front = at.wall(z)
-    r = float(rng.uniform(22, 40))
-    bladder = Blob((0.0, front + 22 + r, z), (1.25 * r, r, 0.8 * r), 40.0, float(rng.uniform(2, 16)), 3.0)
+    room = max(at.spine_front(z) - front - 30, 30.0)
+    r = min(float(rng.uniform(22, 40)), 0.45 * room)
+    bladder = Blob(
+        (0.0, front + min(22.0, 0.2 * room) + r, z),
+        (1.25 * r, r, 0.8 * r),
+        40.0,
+        float(rng.uniform(2, 16)),
+        3.0,
+    )
     behind = bladder.centre_xyz_mm[1] + r + 20
     womb = Blob((float(rng.uniform(-8, 8)), behind, z + 16), (28.0, 20.0, 26.0), 58.0)
     rectum_hu = float(rng.choice([-900.0, -150.0, 35.0]))

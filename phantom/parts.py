@@ -12,6 +12,7 @@ from phantom.body import BodyShape, at_level
 from phantom.vertebra import Vertebra
 
 Floats = npt.NDArray[np.float64]
+SIDE_WALL_MM = 18.0  # muscle between the fat of the side and the belly
 WALL_MM = 12.0  # muscle and fat inside of the front skin's fat
 
 
@@ -75,6 +76,22 @@ class Places:
             for v in (shape.front_y_mm, shape.spine_front_y_mm, shape.spine_x_mm, shape.spine_back_y_mm)
         )
         return wall + shape.front_fat_mm + WALL_MM, front, x, back
+
+    def inside_x(self, z: Floats) -> Floats:
+        """How far to the side the inside of the wall reaches, at many heights."""
+        shape = self.shape
+        width = np.interp(z, shape.z_mm, shape.half_width_mm)
+        return np.asarray(width - 0.5 * (shape.front_fat_mm + shape.back_fat_mm) - SIDE_WALL_MM)
+
+    def wall_beside(self, x: Floats, z: Floats) -> Floats:
+        """Inner side of the front wall at places beside the middle: it recedes as the outline does."""
+        shape = self.shape
+        wall, _, _, _ = self.lines(z)
+        middle = 0.5 * (
+            np.interp(z, shape.z_mm, shape.front_y_mm) + np.interp(z, shape.z_mm, shape.back_y_mm)
+        )
+        q = np.minimum(np.abs(x) / np.maximum(self.inside_x(z), 1), 0.95)
+        return np.asarray(middle + (wall - middle) * (1 - q**2.3) ** (1 / 2.1))
 
 
 def blobs_at(centres: Floats, radii: Floats, hu: float, **more: Any) -> list[Blob]:
