@@ -51,7 +51,7 @@ _SYNTAXES = (
     ImplicitVRLittleEndian,
     JPEG2000,
 )
-# 13 of them.
+# 17 of them; most patients lie on their back and go in head first.
 _POSITIONS = (
     "HFS",
     "HFS",
@@ -64,8 +64,12 @@ _POSITIONS = (
     "HFS",
     "FFS-flipped",
     "HFS",
+    "HFDR",
     "HFS",
     "FFS",
+    "HFS-tilt",
+    "FFP",
+    "HFDL",
 )
 # 23 of them. "thick" slices are too thick for any reading, "gap" has lost slices in the middle.
 _KINDS = (

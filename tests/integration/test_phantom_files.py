@@ -24,6 +24,7 @@ from phantom.vendors import Storage
 
 COLUMNS = 64
 SPACING_MM = 8.0
+MOST_LOST_HU = 40.0  # mean; pixels of 6 mm are all edge
 PLANS = draw_plans(24, 1)
 SYNTAXES = sorted({str(plan.files.transfer_syntax) for plan in PLANS if plan.files.kind == "axial"})
 CLASSIC = next(plan for plan in PLANS if plan.files.kind == "axial" and plan.visit == 1)
@@ -55,12 +56,12 @@ def test_T28_every_syntax_of_the_hospital_decodes_to_the_same_pixels(tmp_path: P
     expected = _hu(_read(tmp_path / "plain", plain, words.THIN))
     objects = _read(tmp_path / "other", other, words.THIN)
     assert {str(ds.file_meta.TransferSyntaxUID) for ds in objects} == {syntax}
-    lost = np.abs(_hu(objects) - expected).max()
+    lost = np.abs(_hu(objects) - expected)
     if syntax in LOSSY:
-        assert 0 < lost < 400
+        assert 0 < lost.mean() < MOST_LOST_HU
         assert all(ds.LossyImageCompression == "01" and ds.ImageType[0] == "DERIVED" for ds in objects)
     else:
-        assert lost == 0
+        assert lost.max() == 0
 
 
 def test_T23_the_enhanced_object_holds_the_same_pixels(tmp_path: Path) -> None:
