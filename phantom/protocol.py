@@ -25,7 +25,7 @@ from phantom.families import BASE, Family
 from phantom.slabs import PhantomSlab, render_slab
 
 FOLDER = "protocol-1"
-DIGEST = "not frozen"  # SHA-256 of manifest.json
+DIGEST = "18acfbf637d58c26e55790f006e5e6b9b1755e5ea122ee39150e0a85dae81bd3"  # SHA-256 of manifest.json
 # Test seeds. Hospitals draw patients below 2**31, a training with --seed N below (N + 1) * 10 million, and those that
 # stand in for others (`flows.phantom_scans`) below 5 * 10**12.
 TEST_SEEDS = range(2**44, 2**45)
