@@ -56,6 +56,21 @@ def suppress_two_way(
     return _suppress(table, _margin_equations(*table.shape), smallest_shown, width)
 
 
+def suppress_linked(
+    counts: ArrayLike, equations: ArrayLike, *, smallest_shown: int = SMALLEST_SHOWN, width: int | None = None
+) -> SuppressedTable:
+    """Counts (n,) that hang together by any sums: tables of the same patients with common margins, as one.
+
+    `equations` (m, n): each row is a sum of counts (1) less its total (−1), zero for the counts given, else ValueError.
+    What is hidden is as in `suppress_two_way`, smallest parts before totals.
+    """
+    values = np.asarray(counts, dtype=np.int64)
+    system = np.asarray(equations, dtype=np.float64).reshape(-1, len(values))
+    if (values < 0).any() or (system @ values != 0).any():
+        raise ValueError("counts are not negative, and their sums are their totals")
+    return _suppress(values, system, smallest_shown, width)
+
+
 def pooled_age(age_years: ArrayLike, top: int = TOP_AGE) -> FloatArray:
     """Ages with all from `top` on set to `top`; missing ages (NaN) stay missing."""
     return np.asarray(np.minimum(np.asarray(age_years, dtype=np.float64), top))

@@ -10,7 +10,7 @@ import typer
 
 from flows.errors import Exit, exit_code_of
 from flows.settings import TRACEBACK_VARIABLE
-from flows.verbs import care, demo, export, model, reports, status, sweep, train, twins
+from flows.verbs import audit, care, demo, export, model, reports, status, sweep, train, twins
 
 app = typer.Typer(
     name="ovf",
@@ -34,6 +34,7 @@ app.command()(twins.twins)
 app.command()(train.train)
 app.add_typer(model.app, name="model")
 app.add_typer(reports.app, name="reports")
+app.add_typer(audit.app, name="audit")
 
 
 def main() -> None:

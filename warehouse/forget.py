@@ -149,12 +149,27 @@ def _erase(connection: Connection, gone: Tombstones) -> tuple[SlabKey, ...]:
         "UPDATE study SET patient_key = NULL, study_date = NULL, age_years = NULL, sex = NULL "
         "WHERE study_key IN (SELECT key FROM gone_study)"
     ).fetchall()
+    _erase_audited(connection)
     connection.execute(
         "UPDATE selection SET outcome = 'excluded', reason = ?, message = ?, rank = NULL, rule = NULL "
         "WHERE study_key IN (SELECT key FROM gone_study)",
         [OPTED_OUT, message_for(OPTED_OUT)],
     ).fetchall()
     return tuple(SlabKey(*row) for row in kept)
+
+
+def _erase_audited(connection: Connection) -> None:
+    """Readings go; a drawn unit stays as a bare count of its cell, as if it had never been read."""
+    connection.execute(
+        "DELETE FROM audit_reading WHERE (audit_id, case_id) IN ("
+        "SELECT (audit_id, case_id) FROM audit_unit SEMI JOIN gone_patient ON key = patient_key)"
+    ).fetchall()
+    connection.execute(
+        "UPDATE audit_unit SET unit_key = case_id, patient_key = NULL, study_key = case_id, study_keys = [], "
+        "study_date = NULL, age_years = NULL, sex = NULL, scanner = 'unknown', coverage = 'unknown', "
+        "statement = NULL, is_known_before = false, probability = NULL "
+        "WHERE patient_key IN (SELECT key FROM gone_patient)"
+    ).fetchall()
 
 
 def _erase_identities(store: Store, gone: Tombstones, reports: set[str]) -> tuple[str, ...]:

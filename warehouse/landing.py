@@ -43,6 +43,10 @@ class LandingBatch:
     reports: list[records.ReportRecord] = field(default_factory=list)
     report_statements: list[records.ReportStatementRecord] = field(default_factory=list)
     lexica: list[records.LexiconRecord] = field(default_factory=list)
+    audits: list[records.AuditRecord] = field(default_factory=list)
+    audit_cells: list[records.AuditCellRecord] = field(default_factory=list)
+    audit_units: list[records.AuditUnitRecord] = field(default_factory=list)
+    audit_readings: list[records.AuditReadingRecord] = field(default_factory=list)
     patient_identities: list[records.PatientIdentity] = field(default_factory=list)
     study_identities: list[records.StudyIdentity] = field(default_factory=list)
     series_identities: list[records.SeriesIdentity] = field(default_factory=list)
@@ -100,6 +104,10 @@ _LIST_OF_TABLE = {
     "report": "reports",
     "report_statement": "report_statements",
     "lexicon": "lexica",
+    "audit": "audits",
+    "audit_cell": "audit_cells",
+    "audit_unit": "audit_units",
+    "audit_reading": "audit_readings",
     "report_text": "report_texts",
     "report_evidence": "report_evidences",
 }

@@ -253,6 +253,81 @@ class LexiconRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """One audit sample, as it was drawn."""
+
+    audit_id: str
+    rule: str  # first | last | patient-day | all
+    from_age_years: int
+    seed: int
+    n_units: int
+    n_drawn: int
+    frame_digest: str
+    model_digest: str
+    model_id: str
+    operating_point_id: str
+    threshold: float
+    lexicon_digest: str | None
+    code_version: str
+    drawn_at: dt.datetime  # volatile
+
+
+@dataclass(frozen=True, slots=True)
+class AuditCellRecord:
+    """One cell of an audit and its sampling fraction n_drawn / n_units."""
+
+    audit_id: str
+    cell: int
+    ai: str  # flagged | not_flagged | not_scored
+    report: str  # fracture | ambiguous | not_reported | no_report
+    stratum: int
+    score_from: float | None  # lowest probability of the stratum
+    score_below: float | None
+    n_units: int
+    n_drawn: int
+    planned_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class AuditUnitRecord:
+    """One unit drawn for reading, with what was known of it when it was drawn."""
+
+    audit_id: str
+    case_id: str
+    position: int
+    cell: int
+    unit_key: str
+    patient_key: str | None
+    study_key: str
+    study_keys: list[str]
+    study_date: dt.date | None
+    age_years: int | None
+    sex: str | None
+    site: str
+    scanner: str
+    coverage: str
+    statement: str | None  # present | possible | absent | unmentioned
+    is_known_before: bool
+    probability: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReadingRecord:
+    """What one reader found in one unit, at one level or in all of it."""
+
+    audit_id: str
+    case_id: str
+    reader: str
+    is_adjudication: bool
+    level: str  # T1 to L6, or study
+    is_evaluable: bool
+    grade: int | None  # Genant 0 to 3; None: cannot be judged
+    has_endplate_depression: bool | None
+    cause: str | None  # osteoporotic | traumatic | pathological | treated
+    imported_at: dt.datetime  # volatile
+
+
+@dataclass(frozen=True, slots=True)
 class PatientIdentity:
     """Identity file: who a pseudonym is."""
 
@@ -319,5 +394,9 @@ WAREHOUSE_RECORDS = (
     ReportRecord,
     ReportStatementRecord,
     LexiconRecord,
+    AuditRecord,
+    AuditCellRecord,
+    AuditUnitRecord,
+    AuditReadingRecord,
 )
 IDENTITY_RECORDS = (PatientIdentity, StudyIdentity, SeriesIdentity, ReportText, ReportEvidence)

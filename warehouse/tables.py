@@ -92,6 +92,16 @@ WAREHOUSE_TABLES = (
         records.ReportStatementRecord, "report_statement", ("report_key", "lexicon_digest"), Meeting.REPLACE
     ),
     Table(records.LexiconRecord, "lexicon", ("lexicon_digest",), Meeting.REPLACE),
+    # Drawn once: a sample that is there stays.
+    Table(records.AuditRecord, "audit", ("audit_id",), Meeting.KEEP),
+    Table(records.AuditCellRecord, "audit_cell", ("audit_id", "cell"), Meeting.KEEP),
+    Table(records.AuditUnitRecord, "audit_unit", ("audit_id", "case_id"), Meeting.KEEP),
+    Table(
+        records.AuditReadingRecord,
+        "audit_reading",
+        ("audit_id", "case_id", "reader", "is_adjudication", "level"),
+        Meeting.REPLACE,
+    ),
 )
 IDENTITY_TABLES = (
     Table(records.PatientIdentity, "patient_identity", ("patient_key",), Meeting.REPLACE),

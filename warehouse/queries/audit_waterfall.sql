@@ -1,32 +1,38 @@
--- The way of the studies from found to reported: one row per step (found, ct, eligible, scored, with_report) with how many
--- reach it and reason null, and one per outcome and reason of those lost before it. Lost ones and the next step sum to
--- the step before. A study that nothing decided yet is lost before eligible with outcome pending: never a negative.
--- $model_id: scores of this model; null: the newest answer of each series.
-WITH looked_at AS (
-    SELECT
-        study_key,
-        outcome,
-        reason,
-        NOT coalesce(split_part(reason, ':', 1) IN ('not_ct', 'sop_class', 'unsupported_sop'), false) AS is_ct,
-        outcome = 'scored' OR study_key IN (SELECT study_key FROM current_series WHERE rank IS NOT NULL) AS is_eligible,
-        outcome = 'scored' AS is_scored,
-        report_statement IS NOT NULL AS has_report
-    FROM export_scores($model_id::VARCHAR)
+-- The way of the studies from found to audited: one row per step (found, ct, eligible, scored, with_report, audited) with how
+-- many reach it and reason null, and one per outcome and reason of those lost before it. Lost ones and the next step
+-- sum to the step before. A study that nothing decided yet is lost before eligible with outcome pending: never a negative.
+-- $model_id: scores of this model; null: the newest answer of each series. $audit_id: the audit; null: none yet.
+WITH audited AS (
+    SELECT DISTINCT unnest(study_keys) AS study_key, is_read
+    FROM (
+        SELECT
+            study_keys,
+            (audit_id, case_id) IN (SELECT (audit_id, case_id) FROM audit_reading) AS is_read
+        FROM audit_unit
+        WHERE audit_id = $audit_id::VARCHAR
+    )
 ),
 placed AS (
     SELECT
-        *,
+        studies.study_key,
+        studies.outcome,
+        studies.reason,
+        audited.is_read,
         CASE
             WHEN NOT is_ct THEN 1
             WHEN NOT is_eligible THEN 2
             WHEN NOT is_scored THEN 3
-            WHEN NOT has_report THEN 4
-            ELSE 5
+            WHEN report = 'no_report' THEN 4
+            WHEN NOT coalesce(audited.is_read, false) THEN 5
+            ELSE 6
         END AS last_step
-    FROM looked_at
+    FROM audit_studies($model_id::VARCHAR) AS studies
+    LEFT JOIN audited ON audited.study_key = studies.study_key
 ),
 steps AS (
-    SELECT unnest([1, 2, 3, 4, 5]) AS place, unnest(['found', 'ct', 'eligible', 'scored', 'with_report']) AS step
+    SELECT
+        unnest([1, 2, 3, 4, 5, 6]) AS place,
+        unnest(['found', 'ct', 'eligible', 'scored', 'with_report', 'audited']) AS step
 )
 SELECT step, NULL AS outcome, NULL AS reason, (SELECT count(*) FROM placed WHERE last_step >= place) AS n_studies, place
 FROM steps
@@ -34,7 +40,12 @@ UNION ALL
 SELECT
     step,
     outcome,
-    CASE WHEN place = 5 THEN 'no_report' ELSE coalesce(reason, 'undecided') END AS reason,
+    CASE
+        WHEN place = 5 THEN 'no_report'
+        WHEN place = 6 AND is_read IS NULL THEN 'not_drawn'
+        WHEN place = 6 THEN 'not_read'
+        ELSE coalesce(reason, 'undecided')
+    END AS reason,
     count(*) AS n_studies,
     place
 FROM placed JOIN steps ON place = last_step + 1

@@ -1,0 +1,88 @@
+"""What an audit draws from: the units of a warehouse with their cells, and the model and lexicon that made them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from duckdb import DuckDBPyConnection as Connection
+
+from estimates.audit_cells import Frame, build_frame
+from flows.errors import SettingsError
+from warehouse.queries import query
+
+RULES = ("first", "last", "patient-day", "all")
+# The target condition is defined for adults of 50 or more; younger ones stand in a row of their own.
+FROM_AGE_YEARS = 50
+
+
+class AuditError(SettingsError):
+    """An audit cannot be drawn or told from what the warehouse holds; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditModel:
+    """The model whose flags are audited, its operating point, and the lexicon that reads the reports."""
+
+    model_id: str
+    model_digest: str
+    is_simulated_only: bool
+    operating_point_id: str | None
+    threshold: float | None
+    lexicon_digest: str | None
+    lexicon_names: str | None
+
+
+def audit_model(connection: Connection, model_id: str | None) -> AuditModel:
+    """The model of that id, or the only one that has scored. Raises AuditError when there is none, or several."""
+    found = [
+        AuditModel(*row)
+        for row in connection.execute(query("audit_model"), {"model_id": model_id}).fetchall()
+    ]
+    if not found and model_id is None:
+        raise AuditError("nothing was scored yet: run `ovf sweep` first")
+    if not found:
+        raise AuditError(f"there are no scores of model {model_id}")
+    if len(found) > 1:
+        names = ", ".join(model.model_id for model in found)
+        raise AuditError(f"several models have scored; name one with --model: {names}")
+    return found[0]
+
+
+def read_units(connection: Connection, model_id: str | None, rule: str, from_age_years: int) -> pa.Table:
+    """The units of the frame, sorted by key; columns of `audit_units.sql`."""
+    asked = {"model_id": model_id, "rule": rule, "from_age": from_age_years}
+    return connection.sql(query("audit_units"), params=asked).to_arrow_table()
+
+
+def frame_of(units: pa.Table) -> Frame:
+    """The cells of the units. Raises AuditError when a scored one has no flag, for want of an operating point."""
+    if units["ai"].null_count:
+        raise AuditError(
+            "the model has no current operating point: nothing is flagged, so there are no cells"
+        )
+    return build_frame(units["ai"].to_pylist(), units["report"].to_pylist(), scores_of(units))
+
+
+def scores_of(units: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """(n,) highest calibrated probability of each unit, NaN where it was not scored."""
+    return np.asarray(units["probability"].to_numpy(), dtype=np.float64)
+
+
+def frame_digest(units: pa.Table, frame: Frame) -> str:
+    """SHA-256 over the units and their cells: equal as long as the archive says the same."""
+    cells = [f"{cell.ai}/{cell.report}/{cell.stratum}" for cell in frame.cells]
+    digest = hashlib.sha256()
+    for key, place in zip(units["unit_key"].to_pylist(), frame.cell_of.tolist(), strict=True):
+        digest.update(f"{key}\0{cells[place]}\n".encode())
+    return digest.hexdigest()
+
+
+def unit_row(units: pa.Table, place: int) -> Mapping[str, Any]:
+    """One unit as column name → value."""
+    row: dict[str, Any] = units.slice(place, 1).to_pylist()[0]
+    return row
