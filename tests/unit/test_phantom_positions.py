@@ -28,14 +28,16 @@ def _from_volume(volume: PhantomVolume, points: np.ndarray) -> np.ndarray:
     dz, dy, dx = volume.spacing_mm
     x, y, z = volume.origin_xyz_mm
     index = [(z - points[:, 2]) / dz, (points[:, 1] - y) / dy, (points[:, 0] - x) / dx]
-    return map_coordinates(volume.volume_zyx_hu.astype(np.float32), index, order=1, mode="nearest")
+    return np.asarray(
+        map_coordinates(volume.volume_zyx_hu.astype(np.float32), index, order=1, mode="nearest")
+    )
 
 
 def _places(ds: pydicom.Dataset, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     row, column = (np.array([float(v) for v in ds.ImageOrientationPatient[k : k + 3]]) for k in (0, 3))
     dy, dx = (float(v) for v in ds.PixelSpacing)
     origin = np.array([float(v) for v in ds.ImagePositionPatient])
-    return origin + columns[:, None] * dx * row + rows[:, None] * dy * column
+    return np.asarray(origin + columns[:, None] * dx * row + rows[:, None] * dy * column)
 
 
 @pytest.mark.parametrize(

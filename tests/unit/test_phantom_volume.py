@@ -17,7 +17,7 @@ MAX_RMS_HU = 40.0  # texture and edges at two samplings; half of all pixels diff
 THIN = Acquisition(thickness_mm=1.5, spacing_mm=1.5)
 
 
-def _resample(volume: PhantomVolume, x: np.ndarray, z: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _resample(volume: PhantomVolume, x: float, z: np.ndarray, y: np.ndarray) -> np.ndarray:
     dz, dy, dx = volume.spacing_mm
     x0, y0, z0 = volume.origin_xyz_mm
     rows, columns = np.meshgrid((z0 - z) / dz, (y - y0) / dy, indexing="ij")
