@@ -15,7 +15,7 @@ from phantom.noise import HIP_Z_MM, noise_bank
 from phantom.painting import Float, Grid
 from phantom.scene import Scene
 
-METAL_HU = 330.0  # amplitude of the streaks near a screw at 120 kV, by eye beside published images of screws
+METAL_HU = 330.0  # amplitude of the streaks near a screw at 120 kV, a guess: the data hold no image of screws
 METAL_REACH_MM = 14.0  # they halve at this distance beyond the metal
 METAL_RAYS = 7
 LONG_PART_MM = 12.0  # a piece is cut in parts of this height along z, each with its own middle

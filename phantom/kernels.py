@@ -1,8 +1,8 @@
 """Reconstruction kernels: what they do to edges, as filters made from a modulation transfer function.
 
 The curve is 1 at frequency 0. `blur` is the variance (mm2) of a Gaussian, `sharpen` how far the curve rises above 1.
-Half of the contrast is left at 3.5-5 line pairs per cm in soft kernels; bone kernels rise to 1.2-1.8 at 5-7 and
-fall to nothing near 13 (as scanner makers state for their soft and bone body kernels; rounded, chosen by eye).
+Ranges are guesses at soft and bone body kernels, not measured on a scanner: soft ones keep half of the contrast at some
+4-6 line pairs per cm, sharp ones rise above 1 at 5-8.
 """
 
 from __future__ import annotations

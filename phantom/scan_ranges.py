@@ -48,7 +48,7 @@ class ScannerSettings:
     kvp_weights: tuple[float, ...] = (0.07, 0.23, 0.6, 0.1)
     # Kernels soft, standard, sharp, bone: most axial body series are soft ones.
     kernel_weights: tuple[float, float, float, float] = (0.35, 0.35, 0.18, 0.12)
-    # SD in the middle of the body at the median level; ACR asks for little noise, low-dose chest CT has 40 and more.
+    # SD in the middle of the body at the median level, from quiet scans to low-dose ones; by judgement.
     noise_hu: Range = (6.0, 42.0)
     # Variance of the soft kernels' Gaussian in mm2: `soft` takes the upper half, `standard` the lower one.
     blur: Range = (0.0, 0.24)

@@ -28,7 +28,7 @@ def test_bone_and_contrast_grow_as_the_voltage_falls() -> None:
     assert bone_factor(120) == iodine_factor(120) == 1.0
     factors = [(bone_factor(kv), iodine_factor(kv)) for kv in (140, 120, 100, 80)]
     assert factors == sorted(factors)
-    # Published ratios: iodine 1.2-1.3 at 100 kV and 1.5-1.7 at 80 kV, trabecular bone 1.1-1.2 and 1.3-1.45.
+    # Bounds of plausibility, not measurements: see the caveat in `tube_voltage.py`.
     assert 1.15 <= iodine_factor(100) <= 1.3
     assert 1.5 <= iodine_factor(80) <= 1.7
     assert 1.1 <= bone_factor(100) <= 1.2
