@@ -10,7 +10,7 @@ import datetime as dt
 from dataclasses import dataclass, replace
 
 import numpy as np
-from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless, RLELossless
 
 from phantom.acquisition import Acquisition, draw_acquisition
 from phantom.anatomy import LEVELS_OF_COVERAGE, Anatomy, draw_patient
@@ -30,12 +30,13 @@ FIRST_DAY = dt.date(2017, 1, 9)
 DAYS = 1900
 YEAR_DAYS = 365.25
 # Slice distances of the demo: mostly 2-3 mm, so that an archive stays small; thick ones have a share too.
-_SPACINGS_MM = ((1.0, 1.25, 2.0, 2.5, 3.0, 5.0), (0.04, 0.06, 0.12, 0.30, 0.36, 0.12))
+_SPACINGS_MM = ((1.0, 1.25, 2.0, 2.5, 3.0, 5.0), (0.02, 0.04, 0.10, 0.32, 0.40, 0.12))
 _OVERLAP = (1.0, 1.0, 1.0, 0.8)  # distance of slices as a share of their thickness
 TWICE_FROM_MM = 2.5
 READABLE_MM = 5.0
 OVERLAP_FROM_MM = 2.0  # thinner slices would make an archive large
 THIN_MM = 3.0  # thicker axial slices stand behind a native sagittal reformat
+_BULKY = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless)
 # Visits by the patient's number: a quarter of the patients come again, or have one exam under two accessions.
 _CYCLE = 32
 _VISITS = {3: 2, 10: 3, 14: 2, 19: 2, 26: 4, 30: 2}
@@ -257,7 +258,7 @@ def _fitting(files: FileHabits, scan: Acquisition) -> FileHabits:
     if scan.kernel in ("sharp", "bone"):
         left_out.add(BONE)
     syntax = files.transfer_syntax
-    if scan.spacing_mm < OVERLAP_FROM_MM and syntax == ExplicitVRLittleEndian and files.kind == "axial":
+    if scan.spacing_mm < OVERLAP_FROM_MM and syntax in _BULKY and files.kind == "axial":
         syntax = str(JPEGLSLossless)
     series = tuple(name for name in files.series if name not in left_out)
     return replace(files, series=series, transfer_syntax=syntax)
