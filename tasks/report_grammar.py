@@ -7,8 +7,9 @@ vertebra's? is it denied, doubted, asked for, or only remembered? which levels, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from tasks.lexicon import HEADINGS, Lexicon, Role
 from tasks.lexicon.phrases import Scanner
@@ -24,8 +25,7 @@ GRAMMAR_VERSION = "1"
 _SENTENCES_KEPT = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Mention:
+class Mention(NamedTuple):
     """One finding of a sentence, as the sentence puts it. Positions count from the sentence's start."""
 
     statement: str  # present | possible | absent
@@ -98,7 +98,7 @@ def _governed(mentions: list[Mention], tokens: list[Token]) -> tuple[Mention, ..
     """
     retracted = next((t for t in tokens if t.role is Role.RETRACTED), None)
     if retracted is not None:
-        return tuple(replace(m, statement="absent", trigger=retracted.text) for m in mentions)
+        return tuple(m._replace(statement="absent", trigger=retracted.text) for m in mentions)
     quoted = [t.end for t in tokens if t.role is Role.QUOTED]
     doubts = [m for m in mentions if m.statement == "possible" and m.wording == "fracture"]
     denials = [m for m in mentions if m.statement == "absent" and m.wording == "fracture"]
@@ -114,7 +114,7 @@ def _governed(mentions: list[Mention], tokens: list[Token]) -> tuple[Mention, ..
         read.append(
             mention
             if governor is None
-            else replace(mention, statement=governor.statement, trigger=governor.trigger)
+            else mention._replace(statement=governor.statement, trigger=governor.trigger)
         )
     return tuple(read)
 
@@ -126,7 +126,7 @@ def _is_same_place(left: Mention, right: Mention) -> bool:
 def _artefact(mention: Mention, tokens: list[Token]) -> Mention | None:
     """A quoted finding that the sentence explains: 'the reported fracture represents a Schmorl's node'."""
     mimic = next((t for t in tokens if t.role is Role.MIMIC and t.start >= mention.end), None)
-    return None if mimic is None else replace(mention, statement="absent", trigger=mimic.text)
+    return None if mimic is None else mention._replace(statement="absent", trigger=mimic.text)
 
 
 # A treatment that is proposed, doubted or asked about was not given.
@@ -163,7 +163,7 @@ class _Reader:
         found = self._mention(at, statement, trigger, is_vertebral=site)
         levels = exempted(words, at) if statement == "absent" else ()
         if levels:
-            yield replace(found, statement="present", trigger="", levels=levels, is_vertebral=True)
+            yield found._replace(statement="present", trigger="", levels=levels, is_vertebral=True)
         yield found
 
     def _height_kept(self, at: int) -> Iterator[Mention]:
@@ -172,12 +172,12 @@ class _Reader:
         found = self._mention(at, "present", "", is_vertebral=True)
         levels = exempted(words, at)
         if levels:
-            yield replace(found, levels=levels)
+            yield found._replace(levels=levels)
         if _is_denied_inside(token.text):
             yield found
         elif not (any(t.role is Role.REST for t in words.tokens[low:at]) or _speaks_of_rest(token.text)):
-            yield replace(
-                found, statement="absent", trigger=token.text, levels=levels_of(token.text), acuity=""
+            yield found._replace(
+                statement="absent", trigger=token.text, levels=levels_of(token.text), acuity=""
             )
 
     def _treatment(self, at: int) -> Iterator[Mention]:
@@ -189,9 +189,8 @@ class _Reader:
             return
         if any(t.role in _NOT_DONE for t in words.tokens[low:high]):
             return
-        yield replace(
-            self._mention(at, "present", "", is_vertebral=True), treatment=words.tokens[at].rule.kind
-        )
+        found = self._mention(at, "present", "", is_vertebral=True)
+        yield found._replace(treatment=words.tokens[at].rule.kind)
 
     def _mention(self, at: int, statement: str, trigger: str, *, is_vertebral: bool | None) -> Mention:
         words, token = self._words, self._words.tokens[at]

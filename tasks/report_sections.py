@@ -19,12 +19,13 @@ _HEADING_WINDOW = 60  # characters before a colon in which a heading can stand
 # With more text than this before it, an addendum follows its report.
 _TEXT_BEFORE_ADDENDUM = 80
 
+_LABELS_KEPT = 20_000
 _LONGEST_LINE_HEADING = 48
-_EDGES = "\n.;。!?>])"
+_EDGES_TO_LINE_END = str.maketrans(dict.fromkeys(".;。!?>])", "\n"))
 _MARKS = str.maketrans(dict.fromkeys("[]()*#=-_.、>|0123456789", " "))
 _BRACKETED = re.compile(r"\[[^\[\]\n]{1,24}\]|[*=-]{2,}[^*=\n-]{3,40}[*=-]{2,}")
 # A line that begins with a heading in capitals and goes on in plain letters: "ADDENDUM On review".
-_CAPITALS = re.compile(r"(?:^|\n)[ \t]*([A-Z][A-Z /&]{3,40}?)(?: \d)?\s+(?=[A-Z]?[a-z]|\d{1,2}[.)])")
+_CAPITALS = re.compile(r"[ \t]*([A-Z][A-Z /&]{3,40}?)(?: \d)?\s+(?=[A-Z]?[a-z]|\d{1,2}[.)])")
 _ASIDE = re.compile(r"\([^()]{0,40}\)\s{0,2}$")  # "Findings (chest):"
 _WORD_START = re.compile(r"(?<![a-z\u3400-\u9fff])[a-z\u3400-\u9fff]")
 
@@ -71,6 +72,7 @@ _ABBREVIATIONS = frozenset(
         *("vert", "thor", "lumb", "ext", "int"),
     )
 )
+_STOP_SIGNS = "。;!\n.?"
 _LIST_MARK = re.compile(r"\s*(?:[-*#>]|\(?\d{1,2}[.、):]|[a-h][.)]\s|[一二三四五六七八九十]、|[①-⑳])")
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
 _QUESTION_END = re.compile(r"[\n。]|\.(?=\s|$|[a-z\u3400-\u9fff])|\?(?=\s|$|[\u3400-\u9fff])")
@@ -107,6 +109,8 @@ class Headings:
 
     def __init__(self, lexicon: Lexicon) -> None:
         self._roles: dict[str, tuple[Role, bool]] = {}
+        self._ends: dict[str, tuple[tuple[int, bool, tuple[Role, bool]], ...]] = {}
+        self._looked_up: dict[str, tuple[Role, bool] | None] = {}  # labels repeat from report to report
         for rule in lexicon.of(*HEADINGS):
             known = (rule.role, rule.kind == "description")
             for phrase in rule.phrases:
@@ -114,7 +118,7 @@ class Headings:
 
     def find(self, folded: str, original: str) -> list[Heading]:
         """All headings in order."""
-        found = [*self._alone(folded), *self._in_brackets(folded), *self._in_capitals(original)]
+        found = [*self._in_lines(folded, original), *self._in_brackets(folded)]
         at = folded.find(":")
         while at >= 0:
             heading = self._before_colon(folded, original, at)
@@ -125,6 +129,14 @@ class Headings:
 
     def _role(self, label: str) -> tuple[Role, bool] | None:
         """The role of a label, whatever stands around it: number, brackets, a plural s."""
+        if label in self._looked_up:
+            return self._looked_up[label]
+        role = self._look_up(label)
+        if len(self._looked_up) < _LABELS_KEPT:
+            self._looked_up[label] = role
+        return role
+
+    def _look_up(self, label: str) -> tuple[Role, bool] | None:
         words = " ".join(label.translate(_MARKS).split())
         return self._roles.get(words) or self._roles.get(words.removesuffix("s"))
 
@@ -136,15 +148,20 @@ class Headings:
             return first if first and first[0] is Role.HEADING_ADDENDUM else None
         return known
 
-    def _alone(self, folded: str) -> Iterator[Heading]:
+    def _in_lines(self, folded: str, original: str) -> Iterator[Heading]:
+        """Lines that are a heading, and lines that begin with one in capitals."""
         start = 0
         while start < len(folded):
             end = folded.find("\n", start)
             end = len(folded) if end < 0 else end
             if end - start <= _LONGEST_LINE_HEADING:
-                role = self._role(folded[start:end])
-                if role is not None:
-                    yield Heading(start, end, *role)
+                known = self._role(folded[start:end])
+                if known is not None:
+                    yield Heading(start, end, *known)
+            capitals = _CAPITALS.match(original, start)
+            known = self._role(capitals[1].lower()) if capitals else None
+            if capitals and known is not None:
+                yield Heading(capitals.start(1), capitals.end(1), *known)
             start = end + 1
 
     def _in_brackets(self, folded: str) -> Iterator[Heading]:
@@ -154,25 +171,29 @@ class Headings:
                 if role is not None:
                     yield Heading(match.start(), match.end(), *role)
 
-    def _in_capitals(self, original: str) -> Iterator[Heading]:
-        for match in _CAPITALS.finditer(original):
-            role = self._role(match[1].lower())
-            if role is not None:
-                yield Heading(match.start(1), match.end(1), *role)
-
     def _before_colon(self, folded: str, original: str, colon: int) -> Heading | None:
         """The longest heading that ends at a colon. In the middle of an English line it is written with a capital."""
-        low = max(0, colon - _HEADING_WINDOW)
-        window = _ASIDE.sub("", folded[low:colon])
-        edge = max(window.rfind(sign) for sign in _EDGES) + 1
-        for match in _WORD_START.finditer(window, edge):
-            role = self._role_before_colon(window[match.start() :])
-            if role is not None:
-                is_first = not window[edge : match.start()].translate(_MARKS).strip()
-                sign = original[low + match.start()]
-                if is_first or not sign.isascii() or sign.isupper() or "  " in window[: match.start()][-2:]:
-                    return Heading(low + match.start(), colon + 1, *role)
+        window = _ASIDE.sub("", folded[max(0, colon - _HEADING_WINDOW) : colon])
+        label = window.translate(_EDGES_TO_LINE_END).rpartition("\n")[2]
+        edge = max(0, colon - _HEADING_WINDOW) + len(window) - len(label)
+        found = self._ends.get(label)
+        if found is None:
+            found = tuple(self._headings_ending(window[len(window) - len(label) :]))
+            if len(self._ends) < _LABELS_KEPT:
+                self._ends[label] = found
+        for offset, is_first, known in found:
+            sign = original[edge + offset]
+            if is_first or not sign.isascii() or sign.isupper():
+                return Heading(edge + offset, colon + 1, *known)
         return None
+
+    def _headings_ending(self, label: str) -> Iterator[tuple[int, bool, tuple[Role, bool]]]:
+        """(offset, whether nothing stands before it, role) of each heading that a label ends with, longest first."""
+        for match in _WORD_START.finditer(label):
+            known = self._role_before_colon(label[match.start() :])
+            if known is not None:
+                before = label[: match.start()]
+                yield match.start(), before.endswith("  ") or not before.translate(_MARKS).strip(), known
 
 
 def sections_of(folded: str, headings: Sequence[Heading]) -> list[Section]:
@@ -236,21 +257,38 @@ def sentences_of(
     folded: str, original: str, sections: Sequence[Section], places: Sequence[int]
 ) -> Iterator[Sentence]:
     """The sentences of the sections that hold one of the places (ascending positions of the text)."""
-    stops = list(_stops(folded, original))
     starts = [section.start for section in sections]
     done = 0
     for place in places:
-        if place < done:
-            continue
         at = bisect_right(starts, place) - 1
-        if at < 0 or place >= sections[at].end:
+        if place < done or at < 0 or place >= sections[at].end:
             continue
         section = sections[at]
-        after = bisect_right(stops, place)
-        start = max(section.start, stops[after - 1] if after else 0)
-        done = min(section.end, stops[after] if after < len(stops) else section.end)
+        start = _last_stop(folded, original, max(section.start, done), place)
+        done = min(section.end, _next_stop(folded, original, place))
         for low, high in _pieces(folded, start, done):
             yield Sentence(low, high, section.addendum)
+
+
+def _last_stop(folded: str, original: str, low: int, place: int) -> int:
+    """Where the sentence of a place begins, `low` at the earliest."""
+    at = place
+    while True:
+        at = max(folded.rfind(sign, low, at) for sign in _STOP_SIGNS)
+        if at < low:
+            return low
+        match = _BOUNDARY.match(folded, at)
+        if match and _stop_of(match, folded, original) is not None:
+            return at + 1
+
+
+def _next_stop(folded: str, original: str, place: int) -> int:
+    """Where the sentence of a place ends."""
+    for match in _BOUNDARY.finditer(folded, place):
+        stop = _stop_of(match, folded, original)
+        if stop is not None and stop > place:
+            return stop
+    return len(folded)
 
 
 def _pieces(folded: str, start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -267,23 +305,21 @@ def _cut(folded: str, start: int, end: int) -> int:
     return blank if blank > start else start + LONGEST_SENTENCE
 
 
-def _stops(folded: str, original: str) -> Iterator[int]:
-    """Positions just behind the end of a sentence."""
-    for match in _BOUNDARY.finditer(folded):
-        sign, at = match[0], match.start()
-        if sign == ".":
-            if not _is_abbreviation(folded, at):
-                yield match.end()
-        elif sign == "\n":
-            if not _is_wrapped(folded, original, at):
-                yield match.end()
-        elif sign == "?":
-            if at and not folded[at - 1].isspace():
-                yield match.end()
-        elif sign in "。;!":
-            yield match.end()
-        else:  # a list number inside a line: the next item begins before it
-            yield at
+def _stop_of(match: re.Match[str], folded: str, original: str) -> int | None:
+    """The position just behind the sentence that a boundary ends; None when it ends none."""
+    sign, at = match[0], match.start()
+    if sign == ".":
+        # A long word before the stop is no abbreviation: most sentences end so.
+        is_end = folded[max(0, at - 7) : at].isalpha() or not _is_abbreviation(folded, at)
+    elif sign == "\n":
+        is_end = not _is_wrapped(folded, original, at)
+    elif sign == "?":
+        is_end = at > 0 and not folded[at - 1].isspace()
+    elif sign in "。;!":
+        is_end = True
+    else:  # a list number inside a line: the next item begins before it
+        return at
+    return match.end() if is_end else None
 
 
 def _is_abbreviation(folded: str, at: int) -> bool:

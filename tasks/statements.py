@@ -7,9 +7,9 @@ An empty text is `unread`: nothing was read, so nothing was left unmentioned.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from tasks.lexicon import Lexicon, load_lexicon
 from tasks.report_grammar import GRAMMAR_VERSION, Grammar, Mention, strongest
@@ -45,33 +45,22 @@ _ENGLISH_ROOTS = (
         "flatten",
         "crush",
         "biconc",
-        "vertebr",
         "burst",
-        "spin",
         "cement",
         "plast",
-    ),
-    *(
         "pvp",
         "pkp",
         "pmma",
-        "methac",
-        "genant",
-        "plate",
-        "broken",
-        "chance",
-        "depress",
-        "stature",
-        "buckl",
-        "fish",
     ),
-    *("augment", "seat belt", "flexion"),
+    *("methac", "genant", "endplate", "end plate", "broken", "chance", "depress", "stature", "buckl", "fish"),
+    *("augment", "seat belt", "flexion", "vertebra plana"),
 )
 _ROOTS = (
     *_ENGLISH_ROOTS,
     *(
-        "骨",
+        "折",
         "断裂",
+        "水泥",
         "楔",
         "扁",
         "压",
@@ -85,14 +74,29 @@ _ROOTS = (
         "变低",
         "凹陷",
         "下陷",
-        "椎",
     ),
     *("填充", "前缘"),
 )
+# A sentence that only names the spine says something when it calls it normal, or not.
+_SPINE_ROOTS = ("vertebr", "spin", "椎", "脊柱")
+_JUDGED = (
+    *(
+        "normal",
+        "intact",
+        "remarkable",
+        "limits",
+        "negative",
+        "abnormal",
+        "maintain",
+        "preserv",
+        "injur",
+        "contour",
+    ),
+    *("正常", "异常", "完整", "存在", "可", "良好", "自然", "如常", "规则", "一致", "保持", "变窄", "病变"),
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """One statement of a report. `start` and `end` are positions of its evidence in the text."""
 
     statement: str
@@ -109,8 +113,7 @@ class Statement:
     is_reversed: bool = False  # an addendum took it back
 
 
-@dataclass(frozen=True, slots=True)
-class ReportLabel:
+class ReportLabel(NamedTuple):
     """What a whole report states: the strongest of its statements; all of them are kept."""
 
     statement: str  # one of STATEMENTS
@@ -146,22 +149,28 @@ class Labeller:
         if text is None or not text.strip("\ufeff\u200b\x00 \t\r\n\u3000"):
             return _UNREAD
         folded = fold(text)
-        places = _places(folded)
-        if not places:
+        known = _ENGLISH_ROOTS if folded.isascii() else _ROOTS
+        roots = [root for root in known if root in folded]
+        spine = [root for root in _SPINE_ROOTS if root in folded]
+        if not roots and not (spine and any(word in folded for word in _JUDGED)):
             return _UNMENTIONED
-        statements = _settle_addenda(list(self._statements(text, folded, places)))
+        statements = _settle_addenda(list(self._statements(text, folded, roots, spine)))
         return _sum_up(statements)
 
     def label_all(self, texts: Iterable[str | None]) -> list[ReportLabel]:
         """Labels of many reports, in their order."""
         return [self.label(text) for text in texts]
 
-    def _statements(self, text: str, folded: str, places: Sequence[int]) -> Iterable[Statement]:
+    def _statements(
+        self, text: str, folded: str, roots: Sequence[str], spine: Sequence[str]
+    ) -> Iterable[Statement]:
+        places = _places(folded, [*roots, *spine])
         sections = sections_of(folded, self._headings.find(folded, text))
         previous: tuple[Mention, ...] = ()
         previous_end = -1
         for sentence in sentences_of(folded, text, sections, places):
-            mentions = self._grammar.read(folded[sentence.start : sentence.end])
+            words = folded[sentence.start : sentence.end]
+            mentions = self._grammar.read(words) if _may_state(words, roots) else ()
             for mention in mentions:
                 settled = _in_context(mention, previous if sentence.start == previous_end else ())
                 if settled is not None:
@@ -169,9 +178,12 @@ class Labeller:
             previous, previous_end = mentions, sentence.end
 
 
-def _places(folded: str) -> list[int]:
-    """Where one of the roots stands, ascending; empty for most reports."""
-    roots = _ROOTS if not folded.isascii() else _ENGLISH_ROOTS
+def _may_state(sentence: str, roots: Sequence[str]) -> bool:
+    return any(root in sentence for root in roots) or any(word in sentence for word in _JUDGED)
+
+
+def _places(folded: str, roots: Sequence[str]) -> list[int]:
+    """Where one of the roots stands, ascending."""
     found = []
     for root in roots:
         at = folded.find(root)
@@ -228,7 +240,7 @@ def _settle_addenda(statements: list[Statement]) -> list[Statement]:
                 continue
             is_same = not later.levels or set(earlier.levels) <= set(later.levels)
             if is_same and _RANK[earlier.statement] > _RANK[later.statement]:
-                settled[place] = replace(earlier, is_reversed=True)
+                settled[place] = earlier._replace(is_reversed=True)
     return settled
 
 
