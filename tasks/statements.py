@@ -6,16 +6,19 @@ An empty text is `unread`: nothing was read, so nothing was left unmentioned.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from tasks.lexicon import Lexicon, load_lexicon
+from tasks.lexicon.phrases import readings
 from tasks.report_grammar import GRAMMAR_VERSION, Grammar, Mention, strongest
 from tasks.report_levels import in_order
 from tasks.report_sections import Headings, Sentence, sections_of, sentences_of
 from tasks.report_text import fold
+from tasks.report_words import FINDINGS
 
 STATEMENTS = ("present", "possible", "absent", "unmentioned", "unread")
 LONGEST_EVIDENCE = 400  # characters of evidence kept
@@ -77,6 +80,7 @@ _ROOTS = (
     ),
     *("填充", "前缘"),
 )
+_PIECES = re.compile(r"[\s*.#$-]+")
 # A sentence that only names the spine says something when it calls it normal, or not.
 _SPINE_ROOTS = ("vertebr", "spin", "椎", "脊柱")
 _JUDGED = (
@@ -138,6 +142,8 @@ class Labeller:
         self.lexicon = lexicon or shipped_lexicon()
         self._grammar = Grammar(self.lexicon)
         self._headings = Headings(self.lexicon)
+        own = _roots_of_site(self.lexicon)
+        self._english_roots, self._roots = (*_ENGLISH_ROOTS, *own), (*_ROOTS, *own)
 
     @property
     def digest(self) -> str:
@@ -149,7 +155,7 @@ class Labeller:
         if text is None or not text.strip("\ufeff\u200b\x00 \t\r\n\u3000"):
             return _UNREAD
         folded = fold(text)
-        known = _ENGLISH_ROOTS if folded.isascii() else _ROOTS
+        known = self._english_roots if folded.isascii() else self._roots
         roots = [root for root in known if root in folded]
         spine = [root for root in _SPINE_ROOTS if root in folded]
         if not roots and not (spine and any(word in folded for word in _JUDGED)):
@@ -176,6 +182,18 @@ class Labeller:
                 if settled is not None:
                     yield _statement(settled, sentence, text)
             previous, previous_end = mentions, sentence.end
+
+
+def _roots_of_site(lexicon: Lexicon) -> tuple[str, ...]:
+    """A word to look for in each phrase of a site's own findings that none of our roots would find."""
+    shipped = set(shipped_lexicon().rules)
+    found: dict[str, None] = {}
+    for rule in lexicon.of(*FINDINGS):
+        if rule not in shipped:
+            for reading in (reading for phrase in rule.phrases for reading in readings(phrase)):
+                if not any(root in reading for root in _ROOTS):
+                    found[max(_PIECES.split(reading), key=len)] = None
+    return tuple(found)
 
 
 def _may_state(sentence: str, roots: Sequence[str]) -> bool:

@@ -83,7 +83,7 @@ class Rule:
     is_adverb: bool = False  # a hedge that, right before an age or cause, doubts only that
     kind: str = ""  # of a treatment
     cause: str = ""  # traumatic | pathological, said by the words of the finding itself
-    examples: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
+    examples: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

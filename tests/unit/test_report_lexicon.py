@@ -55,6 +55,18 @@ def test_a_site_adds_its_own_words(tmp_path: Path) -> None:
     assert Labeller(lexicon).label(text).statement == "present"
 
 
+def test_words_of_a_site_need_not_look_like_ours(tmp_path: Path) -> None:
+    path = tmp_path / "site.toml"
+    path.write_text(
+        '[[rule]]\nid = "a"\nrole = "fracture"\nis_vertebral = true\nphrases = ["{bent|broken} .. backbones", "折腰"]\n',
+        encoding="utf-8",
+    )
+    labeller = Labeller(lexicon_with(path))
+    assert labeller.label("Bent old backbones.").statement == "present"
+    assert labeller.label("No bent backbones.").statement == "absent"
+    assert labeller.label("可见折腰。").statement == "present"
+
+
 def test_a_site_takes_a_rule_out_and_replaces_another(tmp_path: Path) -> None:
     path = tmp_path / "site.toml"
     path.write_text(
