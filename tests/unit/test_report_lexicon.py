@@ -58,7 +58,8 @@ def test_a_site_adds_its_own_words(tmp_path: Path) -> None:
 def test_words_of_a_site_need_not_look_like_ours(tmp_path: Path) -> None:
     path = tmp_path / "site.toml"
     path.write_text(
-        '[[rule]]\nid = "a"\nrole = "fracture"\nis_vertebral = true\nphrases = ["{bent|broken} .. backbones", "折腰"]\n',
+        '[[rule]]\nid = "a"\nrole = "fracture"\nis_vertebral = true\n'
+        'phrases = ["{bent|broken} .. backbones", "折腰"]\n',
         encoding="utf-8",
     )
     labeller = Labeller(lexicon_with(path))
