@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -107,4 +107,13 @@ QUICK = TrainingRecipe(
     has_image_truth=True,
 )
 
-RECIPES: dict[str, TrainingRecipe] = {recipe.name: recipe for recipe in (PUBLISHED, QUICK)}
+# From a model that already knows what fractures look like in an earlier simulator (`ovf train --start`): gentler
+# steps, so that what it knows is bent and not rubbed out.
+REFINE = replace(
+    QUICK,
+    name="refine",
+    pretrain=replace(QUICK.pretrain, epochs=1.6, learning_rate=4e-4),
+    features=replace(QUICK.features, learning_rate=3e-4),
+)
+
+RECIPES: dict[str, TrainingRecipe] = {recipe.name: recipe for recipe in (PUBLISHED, QUICK, REFINE)}

@@ -12,7 +12,7 @@ from flows.console import make_console
 
 def train(
     out: Annotated[Path, typer.Option(help="folder for checkpoints and, at the end, the model")],
-    recipe: Annotated[str, typer.Option(help="quick | published")] = "quick",
+    recipe: Annotated[str, typer.Option(help="quick | refine (with --start) | published")] = "quick",
     patients: Annotated[
         int | None, typer.Option(min=40, help="simulated patients; the recipe's own number unless told")
     ] = None,
