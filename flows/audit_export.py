@@ -74,7 +74,7 @@ def beside_columns(basis: AuditBasis) -> dict[str, object]:
         "unit": basis.unit,
         "reference": basis.reference,
         "n_readers": basis.n_readers,
-        "n_read": basis.n_read,
+        "n_cases_read": basis.n_read,
         "audit_id": basis.audit_id,
         "seed": basis.seed,
         "model_id": basis.model_id,

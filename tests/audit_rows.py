@@ -41,9 +41,7 @@ def report_rows(
     report_key = f"report-{study_key}-{number}"
     words = {"present": "fracture", "possible": "fracture", "absent": "fracture"}
     return (
-        records.ReportRecord(
-            report_key, study_key, "final", rows.START, number, 100, "linked", None, None
-        ),
+        records.ReportRecord(report_key, study_key, "final", rows.START, number, 100, "linked", None, None),
         records.ReportStatementRecord(
             report_key,
             LEXICON,
@@ -104,7 +102,9 @@ def _add_study(batch: LandingBatch, hospital: Hospital, name: str, is_case: bool
         batch.rejections.append(rows.rejection(series_key, "decode"))
     else:
         is_flagged = chance.random() < (hospital.ai_sensitivity if is_case else 1 - hospital.ai_specificity)
-        logit = THRESHOLD_LOGIT + (1 if is_flagged else -1) * abs(chance.gauss(0, 1.5)) - (not is_flagged) * 1e-6
+        logit = (
+            THRESHOLD_LOGIT + (1 if is_flagged else -1) * abs(chance.gauss(0, 1.5)) - (not is_flagged) * 1e-6
+        )
         batch.scores.append(rows.score(series_key, logit=logit))
     if chance.random() >= hospital.no_report:
         says = chance.random() < (hospital.report_sensitivity if is_case else 1 - hospital.report_specificity)
