@@ -49,7 +49,7 @@ def begg_greenes(
     cases = np.array([[g.positive_cases, g.negative_cases] for g in groups], dtype=np.float64).T.ravel()
     positive = np.arange(2 * len(groups)) < len(groups)
     there = n > 0  # a group may lie on one side only; a side without units has no share to draw
-    n, read, cases, positive = (values[there] for values in (n, read, cases, positive))
+    n, read, cases, positive = n[there], read[there], cases[there], positive[there]
     found = given + "; Begg-Greenes: reading depends on the answer and the group only"
     return (
         ratio_estimate(_split(n, read, cases, positive), "sensitivity", found, how),
