@@ -32,6 +32,7 @@ from flows.audit_frame import (
     frame_digest,
     frame_of,
     read_units,
+    studies_at_hand,
 )
 from flows.audit_prevalence import prevalence_numbers
 from flows.audit_reads import ReadSample, is_case, read_sample
@@ -69,7 +70,21 @@ def audit_numbers(connection: Connection, request: AuditRequest | None = None) -
     if asked.audit_id is not None and sample is None:
         raise AuditError("there is no audit of that name: leave --audit out for the newest")
     model = audit_model(connection, asked.model_id or (sample.audit.model_id if sample else None))
-    rule, from_age = _population(asked, sample, model)
+    population = _population(asked, sample, model)
+    with studies_at_hand(connection, model.model_id):
+        whole = _whole(connection, asked, model, sample, population)
+    return whole if asked.is_showing_small else suppressed(whole)
+
+
+def _whole(
+    connection: Connection,
+    asked: AuditRequest,
+    model: AuditModel,
+    sample: ReadSample | None,
+    population: tuple[str, int],
+) -> AuditNumbers:
+    """All numbers, small ones too."""
+    rule, from_age = population
     units = read_units(connection, model.model_id, rule, from_age)
     current = _current_frame(units, sample)
     strata = _strata(connection, model, rule, from_age)
@@ -77,7 +92,7 @@ def audit_numbers(connection: Connection, request: AuditRequest | None = None) -
         asked,
         model,
         sample,
-        population=(rule, from_age),
+        population=population,
         n_units=units.num_rows,
         is_unchanged=current is not None,
     )
@@ -87,7 +102,7 @@ def audit_numbers(connection: Connection, request: AuditRequest | None = None) -
         numbers += numbers_beside(sample, current, basis, asked.how)
     else:
         numbers += _nothing_read()
-    whole = AuditNumbers(
+    return AuditNumbers(
         basis,
         _waterfall(connection, model, basis.audit_id),
         tuple(strata),
@@ -96,7 +111,6 @@ def audit_numbers(connection: Connection, request: AuditRequest | None = None) -
         _follow_up(connection, model, from_age, sample),
         worklist_rows(connection, basis, sample, asked.worklist_length, is_identified=asked.is_identified),
     )
-    return whole if asked.is_showing_small else suppressed(whole)
 
 
 def _population(asked: AuditRequest, sample: ReadSample | None, model: AuditModel) -> tuple[str, int]:
