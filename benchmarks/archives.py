@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.scans import LONG_AGO_NS, trunk
 from phantom.dicom import write_ct_series
-from phantom.dicom_bytes import make_uid
+from phantom.files.dicom_bytes import make_uid
 
 SERIES_A_STUDY = 10
 N_SLICES = 80  # of 3 mm: 240 mm, the lower thoracic and lumbar spine

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from benchmarks.measure import Row, seconds
 from flows.phantom_scans import HALF_WIDTH_MM
-from phantom.acquisition import Acquisition
 from phantom.anatomy import draw_patient
 from phantom.dicom import write_ct_series
+from phantom.scanner.acquisition import Acquisition
 from phantom.slabs import render_slab
 from phantom.volume import PhantomVolume, render_volume
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from benchmarks.measure import Row
-from phantom.report_corpus import draw_corpus
+from phantom.language.report_corpus import draw_corpus
 from tasks.statements import Labeller
 
 N_WARM, N_MEASURED, TURNS = 2000, 6000, 3

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLosslessSV1
 
-from phantom.acquisition import Acquisition
 from phantom.anatomy import draw_patient
 from phantom.dicom import write_ct_series
+from phantom.scanner.acquisition import Acquisition
 from phantom.volume import PhantomVolume, render_volume
 
 N_SLICES, COLUMNS = 300, 512

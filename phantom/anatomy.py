@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from phantom import body, fractures, hardware, imitators, lesions, organs, spine
-from phantom.body import BodyShape, Tissues
 from phantom.families import BASE, Family
-from phantom.hardware import MetalPart
-from phantom.organs import Blob, Tube
-from phantom.scan_ranges import COVERAGES
-from phantom.spine import ALL_LEVELS, LEVELS
-from phantom.vertebra import OSTEOPOROTIC, Vertebra
+from phantom.scanner.scan_ranges import COVERAGES
+from phantom.torso import body, organs
+from phantom.torso.body import BodyShape, Tissues
+from phantom.torso.organs import Blob, Tube
+from phantom.vertebrae import fractures, hardware, imitators, lesions, spine
+from phantom.vertebrae.hardware import MetalPart
+from phantom.vertebrae.spine import ALL_LEVELS, LEVELS
+from phantom.vertebrae.vertebra import OSTEOPOROTIC, Vertebra
 
 # Levels whose whole body lies in the coverage (chest to the upper abdomen, abdomen from the lung bases).
 LEVELS_OF_COVERAGE = {

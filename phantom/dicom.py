@@ -16,7 +16,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from phantom.dicom_bytes import (
+from phantom.files.dicom_bytes import (
     Pixels,
     element,
     encode_dataset,
@@ -26,7 +26,7 @@ from phantom.dicom_bytes import (
     make_uid,
     pixel_element,
 )
-from phantom.private_tags import PrivateElement, add_private
+from phantom.files.private_tags import PrivateElement, add_private
 
 Point = tuple[float, float, float]
 HEAD_FIRST_SUPINE = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from phantom.scan_ranges import BodySettings, ScannerSettings
-from phantom.spine_ranges import BoneSettings, FractureSettings, SpineSettings
+from phantom.scanner.scan_ranges import BodySettings, ScannerSettings
+from phantom.vertebrae.spine_ranges import BoneSettings, FractureSettings, SpineSettings
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from phantom.acquisition import Acquisition, draw_acquisition
 from phantom.anatomy import Anatomy
 from phantom.families import Family
-from phantom.painting import Grid
-from phantom.posing import posed
+from phantom.picture.painting import Grid
 from phantom.protocol import (
     KINDS,
     SEEN,
@@ -29,9 +27,11 @@ from phantom.protocol import (
     fingerprint_of,
     patient_of,
 )
+from phantom.scanner.acquisition import Acquisition, draw_acquisition
 from phantom.slabs import PhantomSlab, coverage_limits_mm, render_slab
+from phantom.torso.posing import posed
 from phantom.truth import VertebraTruth, has_hardware, vertebra_truth, worst_osteoporotic_grade
-from phantom.vertebra import OSTEOPOROTIC, PATHOLOGICAL, TRAUMATIC
+from phantom.vertebrae.vertebra import OSTEOPOROTIC, PATHOLOGICAL, TRAUMATIC
 
 # Studies of each family that count in AUC; those of the other kinds come along as patients happen to be drawn.
 QUOTA = {"positive": 30, "negative": 45}

@@ -17,15 +17,22 @@ from functools import cached_property
 
 import numpy as np
 
-from phantom import twin_tissue
-from phantom.ct_series import RealSeries
-from phantom.fractures import SHAPES
+from phantom.real import twin_tissue
+from phantom.real.ct_series import RealSeries
+from phantom.real.twin_slabs import (
+    Outline,
+    find_outline,
+    marks_after,
+    near_middle,
+    render_real_slab,
+    truth_of,
+)
+from phantom.real.twin_tissue import Noise
+from phantom.real.twins import Lowering, Site, Three, TwinField, sham_field, site_of, twin_field
+from phantom.real.vertebra_marks import VertebraMark
 from phantom.slabs import PhantomSlab
 from phantom.truth import VertebraTruth
-from phantom.twin_slabs import Outline, find_outline, marks_after, near_middle, render_real_slab, truth_of
-from phantom.twin_tissue import Noise
-from phantom.twins import Lowering, Site, Three, TwinField, sham_field, site_of, twin_field
-from phantom.vertebra_marks import VertebraMark
+from phantom.vertebrae.fractures import SHAPES
 
 LOSSES = (0.0, 0.60)
 MOST_GAIN_HU = 45.0  # of impacted bone; real ones span from none (old) to a white band (recent)

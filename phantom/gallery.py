@@ -20,7 +20,7 @@ from PIL import Image
 
 from phantom.slabs import PhantomSlab
 from phantom.truth import VertebraTruth, has_hardware
-from phantom.vertebra import OSTEOPOROTIC, PATHOLOGICAL, TRAUMATIC, Vertebra
+from phantom.vertebrae.vertebra import OSTEOPOROTIC, PATHOLOGICAL, TRAUMATIC, Vertebra
 
 # What a scan can be an example of, the rarest first: a full gallery drops pictures of the most frequent.
 KINDS = ("hardware", "pathological", "traumatic", "fracture", "imitator", "sound")

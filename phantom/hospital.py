@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from phantom.families import BASE, Family
-from phantom.packaging import file_away, litter
-from phantom.reporting import ReportingRoom, report_columns, report_rows, report_truth_rows
+from phantom.files.packaging import file_away, litter
+from phantom.files.reporting import ReportingRoom, report_columns, report_rows, report_truth_rows
+from phantom.files.schedule import draw_plans
+from phantom.files.studies import COLUMNS, write_study
+from phantom.files.truth_tables import study_row, vertebra_rows, write_table
 from phantom.reports import write_reports
-from phantom.schedule import draw_plans
-from phantom.studies import COLUMNS, write_study
-from phantom.truth_tables import study_row, vertebra_rows, write_table
 
 
 @dataclass(frozen=True)

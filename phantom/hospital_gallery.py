@@ -7,8 +7,8 @@ from pathlib import Path
 
 from phantom.anatomy import LEVELS_OF_COVERAGE
 from phantom.families import BASE, Family
+from phantom.files.schedule import StudyPlan, draw_plans
 from phantom.gallery import MOST_PICTURES, Picture, Selection, facts_of, kinds_of, picture_of, write_gallery
-from phantom.schedule import StudyPlan, draw_plans
 from phantom.slabs import render_slab
 
 

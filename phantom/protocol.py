@@ -19,9 +19,9 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
-from phantom.acquisition import Acquisition
 from phantom.anatomy import Anatomy, draw_patient
 from phantom.families import BASE, Family
+from phantom.scanner.acquisition import Acquisition
 from phantom.slabs import PhantomSlab, render_slab
 
 FOLDER = "protocol-1"

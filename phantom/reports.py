@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from phantom.report_claims import draw_statement
-from phantom.report_rates import PUBLISHED, ReportRates
-from phantom.report_truth import STATEMENTS, Report, ReportCase, SpineFinding
-from phantom.report_versions import draw_kind, open_desk, write_versions
+from phantom.language.report_claims import draw_statement
+from phantom.language.report_rates import PUBLISHED, ReportRates
+from phantom.language.report_truth import STATEMENTS, Report, ReportCase, SpineFinding
+from phantom.language.report_versions import draw_kind, open_desk, write_versions
 
 __all__ = [
     "COLUMNS",

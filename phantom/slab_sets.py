@@ -29,7 +29,7 @@ from phantom.gallery import (
 )
 from phantom.slabs import PhantomSlab, render_slab
 from phantom.truth import has_hardware
-from phantom.vertebra import OSTEOPOROTIC, PATHOLOGICAL, TRAUMATIC
+from phantom.vertebrae.vertebra import OSTEOPOROTIC, PATHOLOGICAL, TRAUMATIC
 
 FRACTURE_SHARE = 0.35  # of patients; as in a simulated hospital
 ARRAYS = (

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from phantom import bone
-from phantom.acquisition import Acquisition, draw_acquisition
 from phantom.anatomy import LEVELS_OF_COVERAGE, Anatomy
-from phantom.artefacts import disturb
-from phantom.noise import Noise, levels, radial, slab_share
-from phantom.painting import Float, Grid
-from phantom.reconstruction import HU_MAX, HU_MIN, reconstruct
-from phantom.scene import Scene, paint, paint_scene, scene_of
+from phantom.picture import bone
+from phantom.picture.painting import Float, Grid
+from phantom.picture.scene import Scene, paint, paint_scene, scene_of
+from phantom.scanner.acquisition import Acquisition, draw_acquisition
+from phantom.scanner.artefacts import disturb
+from phantom.scanner.noise import Noise, levels, radial, slab_share
+from phantom.scanner.reconstruction import HU_MAX, HU_MIN, reconstruct
 from phantom.truth import VertebraTruth, other_causes, vertebra_truth, worst_osteoporotic_grade
 
 FEET_LIMIT_MM = -200.0  # no scan of the trunk goes further down

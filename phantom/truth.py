@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from phantom.painting import Grid
-from phantom.vertebra import OSTEOPOROTIC, RIM, Vertebra
+from phantom.picture.painting import Grid
+from phantom.vertebrae.vertebra import OSTEOPOROTIC, RIM, Vertebra
 
 
 @dataclass(frozen=True)

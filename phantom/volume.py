@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from phantom.acquisition import Acquisition, draw_acquisition
 from phantom.anatomy import Anatomy
-from phantom.artefacts import disturb
-from phantom.noise import Noise, levels, radial
-from phantom.painting import Grid
-from phantom.reconstruction import HU_MAX, HU_MIN, reconstruct
-from phantom.scene import Scene, paint_scene, scene_of
+from phantom.picture.painting import Grid
+from phantom.picture.scene import Scene, paint_scene, scene_of
+from phantom.scanner.acquisition import Acquisition, draw_acquisition
+from phantom.scanner.artefacts import disturb
+from phantom.scanner.noise import Noise, levels, radial
+from phantom.scanner.reconstruction import HU_MAX, HU_MIN, reconstruct
 from phantom.slabs import coverage_limits_mm, field_limits_mm, usual_heights_mm
 from phantom.truth import VertebraTruth, other_causes, vertebra_truth, worst_osteoporotic_grade
 

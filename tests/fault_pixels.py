@@ -40,7 +40,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from phantom.dicom_bytes import encode_frame
+from phantom.files.dicom_bytes import encode_frame
 
 ALL = N_SLICES
 Words = np.ndarray[tuple[int, ...], np.dtype[np.uint16]]

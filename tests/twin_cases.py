@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from phantom.acquisition import Acquisition
 from phantom.anatomy import draw_patient
-from phantom.ct_series import RealSeries
-from phantom.vertebra_marks import VertebraMark, half_width_of
+from phantom.real.ct_series import RealSeries
+from phantom.real.vertebra_marks import VertebraMark, half_width_of
+from phantom.scanner.acquisition import Acquisition
 from phantom.volume import render_volume
 
 BONE_HU, DISC_HU, SOFT_HU = 200, 80, 40

@@ -35,9 +35,9 @@ def twins(
 
     Example: ovf twins my-series --marks vertebrae.csv --out my-twins --number 20
     """
-    from phantom.ct_series import RealDataError, read_ct_series
-    from phantom.mark_files import read_marks
-    from phantom.twin_archives import write_twins
+    from phantom.real.ct_series import RealDataError, read_ct_series
+    from phantom.real.mark_files import read_marks
+    from phantom.real.twin_archives import write_twins
 
     if out.exists() and any(out.iterdir()):
         raise SettingsError(f"{out} is not empty: name a new folder")

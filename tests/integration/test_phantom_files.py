@@ -13,14 +13,14 @@ import pydicom
 import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from phantom import series_words as words
-from phantom.dicom_bytes import LOSSY
-from phantom.names import TextHabit
-from phantom.packaging import file_away
-from phantom.schedule import StudyPlan, draw_plans
-from phantom.studies import write_study
-from phantom.study_tags import series_uid
-from phantom.vendors import Storage
+from phantom.files import series_words as words
+from phantom.files.dicom_bytes import LOSSY
+from phantom.files.names import TextHabit
+from phantom.files.packaging import file_away
+from phantom.files.schedule import StudyPlan, draw_plans
+from phantom.files.studies import write_study
+from phantom.files.study_tags import series_uid
+from phantom.files.vendors import Storage
 
 COLUMNS = 64
 SPACING_MM = 8.0

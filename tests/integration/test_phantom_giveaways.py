@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from phantom.acquisition import draw_acquisition
 from phantom.anatomy import Anatomy, draw_patient
 from phantom.families import BASE, FAMILIES, Family
+from phantom.scanner.acquisition import draw_acquisition
 from phantom.slabs import PhantomSlab, render_slab
-from phantom.vertebra import Vertebra
+from phantom.vertebrae.vertebra import Vertebra
 
 MAX_AUC = 0.65
 N_SLABS, N_PATIENTS = 320, 120

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from phantom.flaws import flawed
-from phantom.habits import FileHabits
-from phantom.names import TextHabit
-from phantom.schedule import StudyPlan, draw_plans
-from phantom.series_words import KINDS, describe_series, image_type, series_number
-from phantom.study_tags import main_kind, series_tags, study_uid
-from phantom.vendors import KERNEL_CLASSES, LINES
+from phantom.files.flaws import flawed
+from phantom.files.habits import FileHabits
+from phantom.files.names import TextHabit
+from phantom.files.schedule import StudyPlan, draw_plans
+from phantom.files.series_words import KINDS, describe_series, image_type, series_number
+from phantom.files.study_tags import main_kind, series_tags, study_uid
+from phantom.files.vendors import KERNEL_CLASSES, LINES
 
 STUDIES = 600
 MAX_AUC = 0.65

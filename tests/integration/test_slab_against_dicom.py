@@ -10,9 +10,9 @@ from archive_slab import slab_of
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from phantom.acquisition import Acquisition
 from phantom.anatomy import draw_patient
 from phantom.dicom import write_ct_series
+from phantom.scanner.acquisition import Acquisition
 from phantom.slabs import render_slab
 from phantom.truth import VertebraTruth
 from phantom.volume import render_volume

@@ -15,11 +15,11 @@ from twin_cases import scanned_patient
 
 from flows.errors import SettingsError
 from flows.verbs.twins import twins
-from phantom.ct_series import RealSeries, read_ct_series
 from phantom.dicom import write_ct_series
 from phantom.from_real import make_twins
-from phantom.twin_archives import MADE_FROM, write_dicom, write_twins
-from phantom.vertebra_marks import COLUMNS, VertebraMark, line_z
+from phantom.real.ct_series import RealSeries, read_ct_series
+from phantom.real.twin_archives import MADE_FROM, write_dicom, write_twins
+from phantom.real.vertebra_marks import COLUMNS, VertebraMark, line_z
 
 SECRETS = {
     "PatientName": "ZHANG^SECRET",

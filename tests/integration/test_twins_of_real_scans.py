@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phantom.ct_series import RealSeries, read_ct_series, read_sagittal_image
 from phantom.from_real import Twin, make_twins
-from phantom.mark_files import read_marks
-from phantom.mask_marks import marks_of_labels
-from phantom.nifti import read_nifti
-from phantom.twin_slabs import heights_of
-from phantom.twin_tissue import box_of
+from phantom.real.ct_series import RealSeries, read_ct_series, read_sagittal_image
+from phantom.real.mark_files import read_marks
+from phantom.real.mask_marks import marks_of_labels
+from phantom.real.nifti import read_nifti
+from phantom.real.twin_slabs import heights_of
+from phantom.real.twin_tissue import box_of
 
 VOLUMES = ("ct/acrin_flt_ap_4p25mm", "ct/cmb_crc_chest_2p5mm")
 N_PAIRS = 12

@@ -7,11 +7,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates
 
-from phantom.acquisition import Acquisition
 from phantom.anatomy import Anatomy, draw_patient
-from phantom.fractures import grade_of
+from phantom.scanner.acquisition import Acquisition
 from phantom.slabs import PhantomSlab, render_slab
-from phantom.spine import RIM, Vertebra
+from phantom.vertebrae.fractures import grade_of
+from phantom.vertebrae.spine import RIM, Vertebra
 
 MAX_LOSS_ERROR = 0.03
 STEP_MM = 0.1

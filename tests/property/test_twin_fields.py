@@ -9,10 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twin_cases import BONE_HU, block_series, column
 
-from phantom.ct_series import RealSeries
 from phantom.from_real import draw_lowering
-from phantom.twin_tissue import box_of, deform, fill_discs, head_slices_lost
-from phantom.twins import LEAST_DISC_SHARE, SPREAD_MM, Site, TwinField, fold, sham_field, site_of, twin_field
+from phantom.real.ct_series import RealSeries
+from phantom.real.twin_tissue import box_of, deform, fill_discs, head_slices_lost
+from phantom.real.twins import (
+    LEAST_DISC_SHARE,
+    SPREAD_MM,
+    Site,
+    TwinField,
+    fold,
+    sham_field,
+    site_of,
+    twin_field,
+)
 
 Floats = npt.NDArray[np.floating]
 

@@ -13,7 +13,7 @@ import pytest
 from slab_cases import FolderSource, MemorySource
 
 from phantom.dicom import write_ct_series
-from phantom.dicom_bytes import encode_frame
+from phantom.files.dicom_bytes import encode_frame
 from tasks import compressed, jpeg_lossless
 from tasks.compressed import CodestreamSize, j2k_size, jpeg_size
 from tasks.decode import FrameReader, Window, inflated_pixels, to_hu

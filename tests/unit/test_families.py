@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from phantom.acquisition import draw_acquisition
 from phantom.anatomy import draw_patient
 from phantom.families import AXES, BASE, FAMILIES, UnknownFamily, family_of
+from phantom.scanner.acquisition import draw_acquisition
 
 OTHERS = [name for name in FAMILIES if name != BASE.name]
 PART_OF_AXIS = {

@@ -11,10 +11,10 @@ from scipy.stats import mannwhitneyu
 
 from phantom.anatomy import LEVELS_OF_COVERAGE, Anatomy, draw_patient
 from phantom.families import BASE
-from phantom.fractures import fracture
 from phantom.slabs import render_slab
-from phantom.spine import draw_intact, stack
-from phantom.vertebra import RIM, Vertebra
+from phantom.vertebrae.fractures import fracture
+from phantom.vertebrae.spine import draw_intact, stack
+from phantom.vertebrae.vertebra import RIM, Vertebra
 
 MAX_AUC = 0.65
 

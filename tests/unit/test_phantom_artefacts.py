@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from phantom.acquisition import Acquisition
 from phantom.anatomy import Anatomy, draw_patient
-from phantom.artefacts import disturb, moved_rows
-from phantom.hardware import MetalPart
-from phantom.painting import Float, Grid
-from phantom.scene import paint_scene, scene_of
+from phantom.picture.painting import Float, Grid
+from phantom.picture.scene import paint_scene, scene_of
+from phantom.scanner.acquisition import Acquisition
+from phantom.scanner.artefacts import disturb, moved_rows
 from phantom.slabs import render_slab
+from phantom.vertebrae.hardware import MetalPart
 from phantom.volume import render_volume
 
 STILL = Acquisition(thickness_mm=3.0, spacing_mm=3.0, in_plane_mm=1.5)

@@ -9,15 +9,15 @@ import numpy.typing as npt
 import pytest
 from scipy.ndimage import label
 
-from phantom.acquisition import CLEAN, Acquisition
 from phantom.anatomy import Anatomy, draw_patient
-from phantom.body import VISCERAL_FAT_HU
-from phantom.limbs import limb_rods
-from phantom.painting import Grid
-from phantom.rods import Rod, bundle, paint_bundle
-from phantom.scene import paint_scene, scene_of
+from phantom.picture.painting import Grid
+from phantom.picture.rods import Rod, bundle, paint_bundle
+from phantom.picture.scene import paint_scene, scene_of
+from phantom.scanner.acquisition import CLEAN, Acquisition
 from phantom.slabs import render_slab
-from phantom.thorax import chest_rods
+from phantom.torso.body import VISCERAL_FAT_HU
+from phantom.torso.limbs import limb_rods
+from phantom.torso.thorax import chest_rods
 from phantom.volume import render_volume
 
 THICK = Acquisition(thickness_mm=5.0, spacing_mm=5.0, field_of_view_mm=500.0)

@@ -22,11 +22,11 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from phantom import jpeg_lossless
 from phantom.dicom import outside_circle, write_ct_series
-from phantom.names import Person, TextHabit, patient_name
-from phantom.private_tags import draw_private
-from phantom.vendors import LINES, Storage
+from phantom.files import jpeg_lossless
+from phantom.files.names import Person, TextHabit, patient_name
+from phantom.files.private_tags import draw_private
+from phantom.files.vendors import LINES, Storage
 
 SYNTAXES = (
     ExplicitVRLittleEndian,

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phantom import imitators
-from phantom.acquisition import Acquisition
 from phantom.anatomy import Anatomy, draw_patient
 from phantom.families import BASE
-from phantom.fractures import VERSE19_FRACTURED, VERSE19_READ, grade_of
-from phantom.hardware import draw_cement
-from phantom.lesions import draw_lesions
+from phantom.scanner.acquisition import Acquisition
 from phantom.slabs import PhantomSlab, render_slab
-from phantom.spine import draw_intact
 from phantom.truth import other_causes, worst_osteoporotic_grade
-from phantom.vertebra import Vertebra
+from phantom.vertebrae import imitators
+from phantom.vertebrae.fractures import VERSE19_FRACTURED, VERSE19_READ, grade_of
+from phantom.vertebrae.hardware import draw_cement
+from phantom.vertebrae.lesions import draw_lesions
+from phantom.vertebrae.spine import draw_intact
+from phantom.vertebrae.vertebra import Vertebra
 
 PLAIN = Acquisition(thickness_mm=1.0, spacing_mm=1.0)
 NAMES = {*imitators.KINDS, "vacuum_disc"}

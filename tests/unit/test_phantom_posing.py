@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from phantom.acquisition import Acquisition
 from phantom.anatomy import draw_patient
-from phantom.posing import posed, turn_of
+from phantom.scanner.acquisition import Acquisition
 from phantom.slabs import render_slab
+from phantom.torso.posing import posed, turn_of
 from phantom.volume import PhantomVolume, field_mm, render_volume
 
 STRAIGHT = Acquisition(thickness_mm=2.0, spacing_mm=2.0, in_plane_mm=1.2)

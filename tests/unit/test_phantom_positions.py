@@ -10,11 +10,11 @@ import pydicom
 import pytest
 from scipy.ndimage import map_coordinates
 
-from phantom.acquisition import Acquisition
 from phantom.anatomy import draw_patient
-from phantom.company import write_enhanced
 from phantom.dicom import write_ct_series
-from phantom.positions import POSITIONS, store
+from phantom.files.company import write_enhanced
+from phantom.scanner.acquisition import Acquisition
+from phantom.scanner.positions import POSITIONS, store
 from phantom.volume import PhantomVolume, render_volume
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from phantom.anatomy import LEVELS_OF_COVERAGE, Anatomy, draw_patient
-from phantom.progression import later
+from phantom.vertebrae.progression import later
 
 
 def _fractured(patient: Anatomy) -> set[str]:

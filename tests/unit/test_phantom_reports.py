@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from scipy.stats import binom, chi2_contingency
 
-from phantom.report_corpus import CorpusRow, draw_corpus
-from phantom.report_noise import to_traditional
-from phantom.report_rates import PUBLISHED
-from phantom.report_truth import ACUITIES, LEVELS, STATEMENTS, STATUSES, WORDINGS
+from phantom.language.report_corpus import CorpusRow, draw_corpus
+from phantom.language.report_noise import to_traditional
+from phantom.language.report_rates import PUBLISHED
+from phantom.language.report_truth import ACUITIES, LEVELS, STATEMENTS, STATUSES, WORDINGS
 from phantom.reports import (
     COLUMNS,
     Report,

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from phantom.acquisition import CLEAN, KERNELS, Acquisition, draw_acquisition, with_kernel
 from phantom.anatomy import draw_patient
-from phantom.kernels import apply_taps, taps, transfer
-from phantom.noise import NOISE_KINDS, grain_at, levels, slab_share
-from phantom.reconstruction import reconstruct
-from phantom.scan_ranges import ScannerSettings
-from phantom.scene import scene_of
+from phantom.picture.scene import scene_of
+from phantom.scanner.acquisition import CLEAN, KERNELS, Acquisition, draw_acquisition, with_kernel
+from phantom.scanner.kernels import apply_taps, taps, transfer
+from phantom.scanner.noise import NOISE_KINDS, grain_at, levels, slab_share
+from phantom.scanner.reconstruction import reconstruct
+from phantom.scanner.scan_ranges import ScannerSettings
+from phantom.scanner.tube_voltage import bone_factor, iodine_factor
 from phantom.slabs import PhantomSlab, render_slab
-from phantom.tube_voltage import bone_factor, iodine_factor
 from phantom.volume import render_volume
 
 MAX_NOISE_ERROR = 0.15

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from phantom.acquisition import Acquisition
 from phantom.anatomy import draw_patient
+from phantom.scanner.acquisition import Acquisition
 from phantom.slabs import render_slab
 from phantom.volume import PhantomVolume, average_slices, render_volume
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from twin_cases import block_series, column
 
-from phantom.ct_series import RealDataError, RealSeries
-from phantom.mark_files import read_marks
-from phantom.mark_fitting import fit_marks
-from phantom.vertebra_marks import COLUMNS, line_z, read_box_marks, read_level
+from phantom.real.ct_series import RealDataError, RealSeries
+from phantom.real.mark_files import read_marks
+from phantom.real.mark_fitting import fit_marks
+from phantom.real.vertebra_marks import COLUMNS, line_z, read_box_marks, read_level
 
 SERIES = RealSeries(
     np.zeros((60, 100, 80), np.int16),

@@ -12,11 +12,11 @@ from pydicom.pixels import pack_bits
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from phantom.ct_series import RealDataError, read_ct_series, read_sagittal_image
 from phantom.dicom import SAGITTAL, write_ct_series
-from phantom.mask_marks import TOTALSEGMENTATOR, VERSE, marks_of_labels, marks_of_masks, scheme_of
-from phantom.nifti import _HEADER, PlacedArray, read_nifti
-from phantom.segmentations import SEGMENTATION, is_segmentation, read_segmentation
+from phantom.real.ct_series import RealDataError, read_ct_series, read_sagittal_image
+from phantom.real.mask_marks import TOTALSEGMENTATOR, VERSE, marks_of_labels, marks_of_masks, scheme_of
+from phantom.real.nifti import _HEADER, PlacedArray, read_nifti
+from phantom.real.segmentations import SEGMENTATION, is_segmentation, read_segmentation
 
 RAMP = np.arange(5 * 6 * 7, dtype=np.int16).reshape(5, 6, 7)
 

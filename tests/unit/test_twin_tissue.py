@@ -7,8 +7,8 @@ import pytest
 from twin_cases import BONE_HU, DISC_HU, block_series, column
 
 from phantom.from_real import MOST_GAIN_HU, Twin, make_twins
-from phantom.twin_slabs import find_outline, heights_of
-from phantom.twin_tissue import (
+from phantom.real.twin_slabs import find_outline, heights_of
+from phantom.real.twin_tissue import (
     deform,
     disc_level_hu,
     head_slices_lost,
@@ -17,7 +17,7 @@ from phantom.twin_tissue import (
     noise_left,
     sample_z,
 )
-from phantom.twins import Lowering, site_of, twin_field
+from phantom.real.twins import Lowering, site_of, twin_field
 
 MARKS = column()
 

@@ -1,0 +1,1 @@
+"""How a hospital writes and keeps what it scanned: plans, series, tags, packaging."""

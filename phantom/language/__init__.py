@@ -1,0 +1,1 @@
+"""Radiology reports as sentences, with what is true of them by construction."""

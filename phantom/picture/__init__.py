@@ -1,0 +1,1 @@
+"""Paints a patient on any grid of places, before any scanner effect."""

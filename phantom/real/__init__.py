@@ -1,0 +1,1 @@
+"""Real scans, marks of their vertebrae, and the twins made of them."""

@@ -1,0 +1,1 @@
+"""What a scanner makes of it: voltage, kernel, noise, artefacts, positions."""

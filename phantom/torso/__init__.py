@@ -1,0 +1,1 @@
+"""The body around the column: outline, organs, limbs, table, and how it lies."""

@@ -1,0 +1,1 @@
+"""The column: vertebrae, their fractures, what imitates fractures, what disturbs."""
