@@ -70,18 +70,26 @@ def sample(store: Store, order: SampleOrder, *, fresh_seed: int, is_further: boo
     The newest sample is given back when it is what was asked for. AuditError when it is not: then `is_further`
     draws another beside it. `fresh_seed` is taken when the order names none.
     """
-    with store.write() as connection:
+    with store.read_live() as connection:
         there = latest_sample(connection)
-        if there is not None and not is_further:
-            _check_same(there.audit, order)
-            return there
-        number = 1 + len(connection.execute("SELECT audit_id FROM audit").fetchall())
+        audit_id = f"A{1 + _n_audits(connection)}"
+    if there is not None and not is_further:
+        _check_same(there.audit, order)
+        return there
+    seed = fresh_seed if order.seed is None else order.seed
+    with store.read() as connection:  # the published copy: a large frame takes a while, and a sweep may go on
         model = audit_model(connection, order.model_id)
-        units = read_units(connection, order.model_id, order.rule, order.from_age_years)
-        seed = fresh_seed if order.seed is None else order.seed
-        batch = drawn_batch(units, model, order, seed, f"A{number}")
+        units = read_units(connection, model.model_id, order.rule, order.from_age_years)
+    batch = drawn_batch(units, model, order, seed, audit_id)
+    with store.write() as connection:
+        if f"A{1 + _n_audits(connection)}" != audit_id:
+            raise AuditError("another sample was drawn meanwhile: look at it first")
         insert_all(connection, WAREHOUSE_TABLES, to_arrow(batch))
     return StoredSample(batch.audits[0], tuple(batch.audit_cells), is_new=True)
+
+
+def _n_audits(connection: Connection) -> int:
+    return len(connection.execute("SELECT audit_id FROM audit").fetchall())
 
 
 def latest_sample(connection: Connection) -> StoredSample | None:

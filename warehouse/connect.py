@@ -55,7 +55,11 @@ def transaction(path: Path, *, wait_s: float) -> Iterator[Connection]:
 
 def _try_connect(path: Path, *, is_read_only: bool) -> Connection:
     try:
-        return duckdb.connect(path, read_only=is_read_only, config=_CONFIG)
+        connection = duckdb.connect(path, read_only=is_read_only, config=_CONFIG)
+        connection.execute(
+            "SET enable_progress_bar = false"
+        )  # it would draw one into our output after two seconds
+        return connection
     except duckdb.IOException as error:
         if "lock" not in str(error).lower():
             raise
