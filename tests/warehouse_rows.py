@@ -282,6 +282,53 @@ def fp32(value: float) -> float:
     return float(struct.unpack("f", struct.pack("f", value))[0])
 
 
+def audit(audit_id: str = "A1", *, n_units: int = 5, n_drawn: int = 1) -> records.AuditRecord:
+    """A sample of one cell."""
+    return records.AuditRecord(
+        audit_id, "first", 50, 1, n_units, n_drawn, "digest", "model-1", "name", "op-1", 0.5, None, "0", START
+    )
+
+
+def audit_cell(audit_id: str = "A1", *, n_units: int = 5, n_drawn: int = 1) -> records.AuditCellRecord:
+    """Its cell: flagged, and no report says it."""
+    return records.AuditCellRecord(
+        audit_id, 0, "flagged", "not_reported", 0, None, None, n_units, n_drawn, 0.4
+    )
+
+
+def audit_unit(
+    case_id: str = "A1-0001", *, study_key: str = "study-a", patient_key: str | None = "patient-a"
+) -> records.AuditUnitRecord:
+    """A unit of that cell."""
+    return records.AuditUnitRecord(
+        audit_id=case_id.split("-", maxsplit=1)[0],
+        case_id=case_id,
+        position=1,
+        cell=0,
+        unit_key=f"{patient_key}|2020-02-29",
+        patient_key=patient_key,
+        study_key=study_key,
+        study_keys=[study_key],
+        study_date=dt.date(2020, 2, 29),
+        age_years=70,
+        sex="F",
+        site="north",
+        scanner="MAKER SCANNER",
+        coverage="250 to 399 mm",
+        statement="unmentioned",
+        is_known_before=False,
+        probability=0.9,
+    )
+
+
+def audit_reading(case_id: str = "A1-0001", grade: int | None = 2) -> records.AuditReadingRecord:
+    """A reading of the whole study by one reader."""
+    audit_id = case_id.split("-", maxsplit=1)[0]
+    return records.AuditReadingRecord(
+        audit_id, case_id, "AB", False, "study", grade is not None, grade, None, None, START
+    )
+
+
 def one_scored_study(name: str = "a", *, patient: str | None = None, n_series: int = 2) -> LandingBatch:
     """A study with one scored series and others that are too short, with identities."""
     study_key, patient_key = f"study-{name}", f"patient-{patient or name}"

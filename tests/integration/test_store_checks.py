@@ -17,10 +17,16 @@ from warehouse.tables import WAREHOUSE_TABLES
 
 # Check → a statement that breaks a sound warehouse in just the way it looks for.
 FAULTS = {
+    "audit_cell_counts": "UPDATE audit_cell SET n_drawn = 2",
+    "audit_reading_values": "UPDATE audit_reading SET grade = 4",
     "conservation_file": "UPDATE archive SET n_files_found = 99",
     "conservation_series": "UPDATE archive SET n_series_found = 99",
     "conservation_study": "UPDATE archive SET n_studies_found = 99",
     "decided_without_reason": "UPDATE selection SET message = NULL WHERE reason = 'too_short'",
+    "duplicate_keys_audit": "INSERT INTO audit SELECT * REPLACE (2 AS seed) FROM audit",
+    "duplicate_keys_audit_cell": "INSERT INTO audit_cell FROM audit_cell",
+    "duplicate_keys_audit_reading": "INSERT INTO audit_reading SELECT * REPLACE (3 AS grade) FROM audit_reading",
+    "duplicate_keys_audit_unit": "INSERT INTO audit_unit FROM audit_unit",
     "duplicate_keys_archive": "INSERT INTO archive SELECT * REPLACE (false AS is_crawl_complete) FROM archive",
     "duplicate_keys_file_count": "INSERT INTO file_count FROM file_count",
     "duplicate_keys_model": "INSERT INTO model FROM model",
@@ -39,6 +45,7 @@ FAULTS = {
     "duplicate_keys_lexicon": "INSERT INTO lexicon SELECT * REPLACE (9 AS position) FROM lexicon",
     "duplicate_keys_report": "INSERT INTO report SELECT * REPLACE ('addendum' AS status) FROM report",
     "duplicate_keys_report_statement": "INSERT INTO report_statement FROM report_statement",
+    "orphan_audit_reading": "UPDATE audit_reading SET case_id = 'A1-0002'",
     "orphan_report_statement": "UPDATE report_statement SET report_key = 'lost'",
     "report_link": "UPDATE report SET study_key = NULL WHERE outcome = 'linked'",
     "report_statement_values": "UPDATE report_statement SET wording = 'none'",
@@ -71,6 +78,10 @@ FAULTS = {
 }
 # Further faults of the same checks.
 MORE_FAULTS = [
+    ("audit_cell_counts", "UPDATE audit SET n_units = 6"),
+    ("audit_cell_counts", "DELETE FROM audit_unit"),
+    ("audit_reading_values", "UPDATE audit_reading SET grade = NULL"),
+    ("audit_reading_values", "UPDATE audit_reading SET cause = 'fell'"),
     ("unknown_reason", "UPDATE rejection SET outcome = 'excluded'"),
     ("unknown_outcome", "UPDATE rejection SET outcome = 'scored'"),
     ("unknown_outcome", "UPDATE selection SET outcome = 'scored' WHERE reason = 'too_short'"),
@@ -102,6 +113,10 @@ def sound_batch() -> LandingBatch:
     batch.reports += [rows.report("report-a", "study-a"), rows.report("report-b", None)]
     batch.report_statements += [rows.report_statement("report-a"), rows.report_statement("report-b")]
     batch.lexica.append(rows.lexicon())
+    batch.audits.append(rows.audit())
+    batch.audit_cells.append(rows.audit_cell())
+    batch.audit_units.append(rows.audit_unit())
+    batch.audit_readings.append(rows.audit_reading())
     return batch
 
 
