@@ -28,6 +28,7 @@ from estimates.audit_suppression import (
     suppressed_strata,
     suppressed_waterfall,
 )
+from estimates.suppress import suppress_linked
 
 COUNTS = (*AI_PARTS, *REPORT_PARTS, "n_units")
 
@@ -193,3 +194,9 @@ def test_cells_and_follow_up_hide_few() -> None:
     assert after[0].n_patients is None
     assert after[0].n_later_reports is None
     assert sum(row.n_patients is None for row in after) == 2
+
+
+def test_sums_that_do_not_hold_are_no_system() -> None:
+    with pytest.raises(ValueError, match="sums are their totals"):
+        suppress_linked([3, 4, 8], [[1, 1, -1]])
+    assert suppress_linked([30, 40, 70], [[1, 1, -1]]).is_shown.all()
