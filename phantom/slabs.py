@@ -196,14 +196,10 @@ def _reformat(plane: Float, z_mm: Float, rows_mm: Float, source_y: Float, y_mm: 
 
 def _label(grid: Grid, patient: Anatomy) -> tuple[npt.NDArray[np.uint8], tuple[VertebraTruth, ...]]:
     labels = np.zeros(grid.shape, np.uint8)
-    truth = []
-    for body in patient.thoracolumbar:
-        box = bone.body_box(grid, body)
-        if box is not None:
-            mask = bone.body_mask(grid, box, body)
-            labels[box][mask] = body.label
-        truth.append(vertebra_truth(grid, body))
-    return labels, tuple(truth)
+    for one in bone.shown([bone.placed(grid, body) for body in patient.thoracolumbar]):
+        if one is not None:
+            labels[one.box][bone.body_mask(one)] = one.at.body.label
+    return labels, tuple(vertebra_truth(grid, body) for body in patient.thoracolumbar)
 
 
 __all__ = ["HU_MAX", "HU_MIN", "PhantomSlab", "VertebraTruth", "paint", "render_slab", "vertebra_truth"]

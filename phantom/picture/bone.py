@@ -6,6 +6,7 @@ All bones are given in the frame of their vertebra (u left, v back, w up) and pa
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,15 +15,52 @@ import numpy.typing as npt
 from phantom.anatomy import Anatomy
 from phantom.picture.bone_arch import paint_arch, paint_canal
 from phantom.picture.bone_extras import paint_bridges, paint_contents, paint_metal, paint_vein
-from phantom.picture.bone_frame import Bar, box_around, frame, paint_bar
+from phantom.picture.bone_frame import Bar, Placed, box_around, frame, paint_bars, placed
 from phantom.picture.painting import Box, Float, Grid, blend, soft
 from phantom.picture.texture import bone_texture
-from phantom.vertebrae.relief import plates_over
+from phantom.vertebrae.relief import Plates, plates_over
 from phantom.vertebrae.vertebra import Vertebra
 
 BAND_AT_MM, BAND_SD_MM = 2.5, 4.0  # where bone impacted by a recent fracture lies under its endplate, by eye
 PLATE_UNEVEN = 0.4  # SD of an endplate's thickness over its mean; it has thin places and gaps
 FRONT_SHELL = 0.35  # how much thicker the front wall is than the mean, and the rear wall thinner
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A body that a grid shows: where it lies there, its box, and its endplates over that box."""
+
+    at: Placed
+    box: Box
+    plates: Plates
+
+
+def shown(column: Sequence[Placed], margin_mm: float = 1.5) -> list[Shown | None]:
+    """Bodies on one grid with their boxes and endplates; None for each that the grid misses."""
+    boxes = [body_box(at.grid, at.body, margin_mm) for at in column]
+    seen = [(at, box) for at, box in zip(column, boxes, strict=True) if box is not None]
+    if not seen:
+        return [None] * len(column)
+    grid = column[0].grid
+    centre = np.array([at.body.centre_xyz_mm for at, _ in seen], np.float32)
+    x, y = (_places([box[k] for _, box in seen], places) for k, places in ((0, grid.x_mm), (2, grid.y_mm)))
+    columns = np.array([box[2].stop - box[2].start for _, box in seen])
+    plates = plates_over([at.body for at, _ in seen], x - centre[:, :1], y - centre[:, 1:2], columns)
+    found = (Shown(at, box, _plates_of(plates, k, box)) for k, (at, box) in enumerate(seen))
+    return [None if box is None else next(found) for box in boxes]
+
+
+def _places(spans: list[slice], places: Float) -> Float:
+    """Places of each span, drawn out to the length of the longest: (n, longest)."""
+    longest = max(span.stop - span.start for span in spans)
+    index = np.array([[span.start] for span in spans]) + np.arange(longest)
+    return np.asarray(places[np.minimum(index, len(places) - 1)])
+
+
+def _plates_of(plates: Plates, k: int, box: Box) -> Plates:
+    """The endplates of body k over its own box."""
+    nx, ny = (span.stop - span.start for span in (box[0], box[2]))
+    return Plates(*(v[k, :, :nx, :ny] for v in (plates.dz_mm, plates.steepness, plates.rough)))
 
 
 @dataclass(frozen=True)
@@ -36,31 +74,29 @@ class Solid:
     over_lower: Float
     wall: Float
     rough: Float  # of both endplates above each (x, y): (2, nx, 1, ny)
-
-    @property
-    def cap(self) -> Float:
-        """Distance to the nearer endplate."""
-        return np.asarray(np.minimum(self.under_upper, self.over_lower))
+    cap: Float  # distance to the nearer endplate
 
 
-def solid(grid: Grid, box: Box, body: Vertebra) -> Solid:
-    """A body's distances in one box."""
-    u, v, w = frame(grid, box, body)
-    x, z, y = grid.places(box)
-    cx, cy, cz = body.centre_xyz_mm
-    dx, dy, dz = (x - cx)[:, 0], (y - cy)[0], z - cz
-    wz = body.axes[2][2]
-    plates = plates_over(body, dx, dy)
-    upright = wz / plates.steepness
-    top, foot = plates.dz_mm
+def solid(one: Shown) -> Solid:
+    """A body's distances in its box."""
+    body, plates = one.at.body, one.plates
+    u, v, w = frame(one.at, one.box)
+    _, z, _ = one.at.grid.places(one.box)
+    dz = z - body.centre_xyz_mm[2]
+    top, foot = plates.dz_mm[:, :, None]
+    upright = (body.axes[2][2] / plates.steepness)[:, :, None]
+    under_upper, over_lower = top - dz, dz - foot
+    under_upper *= upright[0]
+    over_lower *= upright[1]
     return Solid(
         u=u,
         v=v,
         w=w,
-        under_upper=(top[:, None] - dz) * upright[0][:, None],
-        over_lower=(dz - foot[:, None]) * upright[1][:, None],
+        under_upper=under_upper,
+        over_lower=over_lower,
         wall=wall_distance(body, u, v, w),
         rough=plates.rough[:, :, None],
+        cap=np.minimum(under_upper, over_lower),
     )
 
 
@@ -107,14 +143,21 @@ def body_box(grid: Grid, body: Vertebra, margin_mm: float = 1.5) -> Box | None:
     return box_around(grid, body, (-a, -b - front, bottom), (a, b + back, top))
 
 
-def body_mask(grid: Grid, box: Box, body: Vertebra) -> npt.NDArray[np.bool_]:
-    """Samples that lie inside the body."""
-    shape = solid(grid, box, body)
-    return np.asarray((shape.under_upper > 0) & (shape.over_lower > 0) & (shape.wall > 0))
+def body_mask(one: Shown) -> npt.NDArray[np.bool_]:
+    """Samples of its box that lie inside the body."""
+    body = one.at.body
+    _, z, _ = one.at.grid.places(one.box)
+    dz = z - body.centre_xyz_mm[2]
+    top, foot = one.plates.dz_mm[:, :, None]
+    inside = wall_distance(body, *frame(one.at, one.box)) > 0
+    inside &= top > dz
+    inside &= dz > foot
+    return inside
 
 
-def paint_disc(canvas: Float, grid: Grid, body: Vertebra, gain: float) -> None:
+def paint_disc(canvas: Float, at: Placed, gain: float) -> None:
     """Disc tissue above and below the body and in what the body has lost."""
+    grid, body = at.grid, at.body
     a, b = 0.98 * body.half_width_mm, 1.0 * body.half_depth_mm
     top, bottom = (
         0.5 * max(body.intact_mm) + 0.6 * body.disc_mm,
@@ -124,7 +167,7 @@ def paint_disc(canvas: Float, grid: Grid, body: Vertebra, gain: float) -> None:
     box = box_around(grid, body, (-a - 1, -b - 1, bottom), (a + 1, b + 1, top))
     if box is None:
         return
-    u, v, w = frame(grid, box, body)
+    u, v, w = frame(at, box)
     qu, qv = u * np.float32(1 / a), v * np.float32(1 / b)
     wall = (1 - (qu * qu + qv * qv)) * np.float32(0.5 * b)
     cap = np.minimum(np.float32(top) - w, w - np.float32(bottom))
@@ -145,12 +188,12 @@ def _widths(grid: Grid, body: Vertebra) -> tuple[float, float]:
     return cap, wall
 
 
-def paint_body(canvas: Float, grid: Grid, patient: Anatomy, body: Vertebra) -> None:
+def paint_body(canvas: Float, patient: Anatomy, one: Shown | None) -> None:
     """One vertebral body: compact shell and endplates around textured trabecular bone."""
-    box = body_box(grid, body, 1.5 + 0.5 * grid.z_width_mm)
-    if box is None:
+    if one is None:
         return
-    shape = solid(grid, box, body)
+    grid, body, box = one.at.grid, one.at.body, one.box
+    shape = solid(one)
     cap, (cap_width, wall_width) = shape.cap, _widths(grid, body)
     x, z, y = (places.ravel() for places in grid.places(box))
     texture = bone_texture(
@@ -177,7 +220,7 @@ def paint_body(canvas: Float, grid: Grid, patient: Anatomy, body: Vertebra) -> N
     if body.spots or body.cuts:
         paint_contents(view, body, (shape.u, shape.v, shape.w), np.minimum(cap, shape.wall), texture)
     if body.vein_mm > 0:
-        paint_vein(canvas, grid, patient, body)
+        paint_vein(canvas, patient, one.at)
 
 
 def _marrow(patient: Anatomy, body: Vertebra, shape: Solid, texture: Float) -> Float:
@@ -195,18 +238,19 @@ def _marrow(patient: Anatomy, body: Vertebra, shape: Solid, texture: Float) -> F
     return np.asarray(core)
 
 
-def paint_sacrum(canvas: Float, grid: Grid, patient: Anatomy) -> None:
+def paint_sacrum(
+    canvas: Float, patient: Anatomy, sacrum: Sequence[Placed], solids: Sequence[Shown | None]
+) -> None:
     """Sacral and coccygeal bodies and the dorsal plate behind them."""
-    for order, body in enumerate(patient.sacrum):
+    for order, at in enumerate(sacrum):
         if order < 3:
-            paint_canal(canvas, grid, patient, body)
-        paint_disc(canvas, grid, body, patient.tissues.disc_gain)
-    for order, body in enumerate(patient.sacrum):
-        paint_body(canvas, grid, patient, body)
+            paint_canal(canvas, patient, at)
+        paint_disc(canvas, at, patient.tissues.disc_gain)
+    for order, (at, one) in enumerate(zip(sacrum, solids, strict=True)):
+        paint_body(canvas, patient, one)
         if order < 4:
-            for bar in _sacral_bars(body, order):
-                core = 0.8 * body.trabecular_hu + 90
-                paint_bar(canvas, grid, body, bar, shell_hu=patient.cortex_hu * 0.95, core_hu=core)
+            shell, core = patient.cortex_hu * 0.95, 0.8 * at.body.trabecular_hu + 90
+            paint_bars(canvas, at, _sacral_bars(at.body, order), shell_hu=shell, core_hu=core)
 
 
 def _sacral_bars(body: Vertebra, order: int) -> list[Bar]:
@@ -221,14 +265,16 @@ def _sacral_bars(body: Vertebra, order: int) -> list[Bar]:
 
 def paint_spine(canvas: Float, grid: Grid, patient: Anatomy) -> None:
     """The whole column; discs and canal first, then bodies, what stands behind and before them, metal."""
-    bodies = [b for b in patient.vertebrae if _may_show(grid, b)]
-    for body in bodies:
-        paint_canal(canvas, grid, patient, body)
-        paint_disc(canvas, grid, body, patient.tissues.disc_gain)
-    paint_sacrum(canvas, grid, patient)
-    for body in bodies:
-        paint_body(canvas, grid, patient, body)
-        paint_arch(canvas, grid, patient, body)
+    spine = [placed(grid, b) for b in patient.vertebrae if _may_show(grid, b)]
+    sacrum = [placed(grid, b) for b in patient.sacrum]
+    solids = shown(spine + sacrum, 1.5 + 0.5 * grid.z_width_mm)
+    for at in spine:
+        paint_canal(canvas, patient, at)
+        paint_disc(canvas, at, patient.tissues.disc_gain)
+    paint_sacrum(canvas, patient, sacrum, solids[len(spine) :])
+    for at, one in zip(spine, solids, strict=False):
+        paint_body(canvas, patient, one)
+        paint_arch(canvas, patient, at)
     paint_bridges(canvas, grid, patient)
     paint_metal(canvas, grid, patient.metal)
 
@@ -238,4 +284,4 @@ def _may_show(grid: Grid, body: Vertebra) -> bool:
     return float(grid.z_mm[-1]) - 70 < z < float(grid.z_mm[0]) + 70
 
 
-__all__ = ["body_box", "body_mask", "paint_spine"]
+__all__ = ["body_mask", "paint_spine", "placed", "shown"]

@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from phantom.anatomy import Anatomy
-from phantom.picture.bone_frame import Bar, box_around, paint_bar, thin_frame
-from phantom.picture.painting import Float, Grid, blend, soft
+from phantom.picture.bone_frame import Bar, Placed, box_around, paint_bars, thin_frame
+from phantom.picture.painting import Float, blend, soft
 from phantom.vertebrae.spine import ALL_LEVELS
 from phantom.vertebrae.vertebra import Vertebra
 
@@ -17,13 +17,14 @@ CANAL_DEPTH_MM = 15.0
 CANAL_HALF_WIDTH_MM = 10.5
 
 
-def paint_canal(canvas: Float, grid: Grid, patient: Anatomy, body: Vertebra) -> None:
+def paint_canal(canvas: Float, patient: Anatomy, at: Placed) -> None:
     """The canal behind one body, its dural sac, and the fat behind it."""
+    grid, body = at.grid, at.body
     back, half = body.half_depth_mm, 0.5 * max(body.intact_mm) + 0.7 * body.disc_mm + 1
     box = box_around(grid, body, (-13, back - 1, -half), (13, back + CANAL_DEPTH_MM + 4, half))
     if box is None:
         return
-    u, v, w = thin_frame(grid, box, body, 0.0)
+    u, v, w = thin_frame(at, box, 0.0)
     middle = np.float32(back + 0.5 * CANAL_DEPTH_MM + 1)
     qv, qu = (v - middle) * np.float32(2 / CANAL_DEPTH_MM), u * np.float32(1 / CANAL_HALF_WIDTH_MM)
     inside = (1 - (qu * qu + qv * qv)) * np.float32(0.25 * CANAL_DEPTH_MM)
@@ -33,16 +34,16 @@ def paint_canal(canvas: Float, grid: Grid, patient: Anatomy, body: Vertebra) -> 
     blend(view, soft(np.minimum(inside - np.float32(0.7), rows), grid.y_width_mm), patient.tissues.canal)
 
 
-def paint_arch(canvas: Float, grid: Grid, patient: Anatomy, body: Vertebra) -> None:
+def paint_arch(canvas: Float, patient: Anatomy, at: Placed) -> None:
     """Pedicles, articular processes, laminae, spinous and transverse processes."""
+    body = at.body
     order = ALL_LEVELS.index(body.level)
     lumbar = float(np.clip((order - ALL_LEVELS.index("T10")) / 4, 0, 1))
     bars = [_spinous(body, lumbar, order)]
     for side in (-1.0, 1.0):
         bars += _side(body, lumbar, side)
     shell, core = patient.cortex_hu * 0.9, 0.8 * body.trabecular_hu + 40
-    for bar in bars:
-        paint_bar(canvas, grid, body, bar, shell_hu=shell, core_hu=core)
+    paint_bars(canvas, at, bars, shell_hu=shell, core_hu=core)
 
 
 def _vary(body: Vertebra, k: int, low: float, high: float) -> float:

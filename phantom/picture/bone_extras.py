@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from phantom.anatomy import Anatomy
-from phantom.picture.bone_frame import box_around, frame
-from phantom.picture.painting import Float, Grid, blend, paint_blob, soft
+from phantom.picture.bone_frame import Placed, box_around, frame
+from phantom.picture.painting import Float, Grid, blend, paint_each, soft
 from phantom.torso.organs import Blob
 from phantom.vertebrae.hardware import MetalPart
 from phantom.vertebrae.vertebra import Cut, Spot, Triple, Vertebra
@@ -60,15 +60,16 @@ def _cut_share(cut: Cut, places: tuple[Float, Float, Float]) -> Float:
     return np.asarray(soft(np.float32(cut.half_mm) * near - np.abs(across), SOFT_MM) * np.sqrt(near))
 
 
-def paint_vein(canvas: Float, grid: Grid, patient: Anatomy, body: Vertebra) -> None:
+def paint_vein(canvas: Float, patient: Anatomy, at: Placed) -> None:
     """The cleft where the basivertebral vein leaves the middle of the rear wall."""
+    body = at.body
     middle = (sum(body.upper_mm) + sum(body.lower_mm)) / 6
     centre, radii = (0.0, 0.97 * body.half_depth_mm, middle), (5.5, body.vein_mm, 1.2 + 0.12 * body.vein_mm)
     low, high = ([c + s * r for c, r in zip(centre, radii, strict=True)] for s in (-1, 1))
-    box = box_around(grid, body, (low[0], low[1], low[2]), (high[0], high[1] - 0.7 * radii[1], high[2]))
+    box = box_around(at.grid, body, (low[0], low[1], low[2]), (high[0], high[1] - 0.7 * radii[1], high[2]))
     if box is None:
         return
-    inside = _ellipsoid(centre, radii, frame(grid, box, body))
+    inside = _ellipsoid(centre, radii, frame(at, box))
     blend(canvas[box], 0.75 * np.clip(2 * inside, 0, 1), patient.tissues.canal)
 
 
@@ -81,8 +82,7 @@ def paint_bridges(canvas: Float, grid: Grid, patient: Anatomy) -> None:
             blobs += _bridge(patient, body, below)
         if body.ossified_mm > 0:
             blobs += _ossified(patient, body, below)
-        for blob in blobs:
-            paint_blob(canvas, grid, blob)
+        paint_each(canvas, grid, blobs)
 
 
 def _bridge(patient: Anatomy, body: Vertebra, below: Vertebra) -> list[Blob]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -38,7 +39,7 @@ def relief_bank() -> Float:
 @dataclass(frozen=True)
 class Plates:
     """Both endplates (upper, lower) over places (nx, ny): dz from the body's centre in mm, how steep they are
-    (>= 1), and their roughness in units of its SD. Axes (2, nx, ny).
+    (>= 1), and their roughness in units of its SD. Axes (2, nx, ny); of several bodies (n, 2, nx, ny).
     """
 
     dz_mm: Float
@@ -46,68 +47,100 @@ class Plates:
     rough: Float
 
 
-def plates_over(body: Vertebra, dx: Float, dy: Float) -> Plates:
-    """Where the endplates lie above or below each place.
+class _Column:
+    """What the search needs of several bodies: arrays (n, 1, 1, 1), or (n, 2, 1, 1) by endplate."""
 
-    `dx` (nx, 1) and `dy` (1, ny) are mm from the body's centre along the patient's axes. Both endplates are
-    found at once, because most of the time goes into calls on small arrays.
+    def __init__(self, bodies: Sequence[Vertebra]) -> None:
+        self.bodies = bodies
+        axes = np.array([body.axes for body in bodies], np.float32)[..., None, None, None]
+        (self.ux, self.uy, self.uz), (self.vx, self.vy, self.vz), (self.wx, self.wy, self.wz) = np.moveaxis(
+            axes, 0, 2
+        )
+        numbers = np.array([_numbers(body) for body in bodies]).astype(np.float32).T[..., None, None, None]
+        self.reach, self.per_reach, self.half_per_reach, self.per_wide, self.lean, self.at_u, self.at_v = (
+            numbers
+        )
+        heights = np.array([(b.upper_mm, b.lower_mm) for b in bodies], np.float32)[..., None, None]
+        self.front, self.middle, self.back = np.moveaxis(heights, 2, 0)
+        self.relief = np.array([b.relief_mm for b in bodies], np.float32)[..., None, None]
+        self.skew = np.array([b.dish_skew for b in bodies], np.float32)[..., None, None]
+        self.bent = [(k, b.dish_power) for k, b in enumerate(bodies) if b.dish_power != 2]
+        self.is_steep = np.array([abs(b.axes[1][2]) > STEEP for b in bodies])[:, None, None, None]
+
+    def power(self, base: Float) -> Float:
+        """`base` to the power of each body's dish; nearly all are parabolas."""
+        out = base * base
+        for k, power in self.bent:
+            out[k] = base[k] ** power
+        return np.asarray(out)
+
+
+def _numbers(body: Vertebra) -> tuple[float, ...]:
+    reach, wide = RIM * body.half_depth_mm, 0.92 * body.half_width_mm
+    return (reach, 1 / reach, 0.5 / reach, 1 / wide, body.lateral_tilt / body.half_width_mm, *body.relief_at)
+
+
+def plates_over(bodies: Sequence[Vertebra], dx: Float, dy: Float, columns: npt.NDArray[np.int64]) -> Plates:
+    """Where the endplates of bodies lie above or below each place.
+
+    `dx` (n, nx) and `dy` (n, ny) are mm from each body's centre along the patient's axes; of the latter
+    `columns` (n) count. All are found at once, because most of the time goes into calls on small arrays.
     """
-    (ux, uy, uz), (vx, vy, vz), (wx, wy, wz) = body.axes
-    aside, across, side = ux * dx + uy * dy, vx * dx + vy * dy, wx * dx + wy * dy
-    heights = np.array([body.upper_mm, body.lower_mm], np.float32)[:, :, None, None]
-    mean = 0.5 * (heights[:, 0] + heights[:, 2])
-    slope = (heights[:, 2] - heights[:, 0]) * np.float32(0.5 / (RIM * body.half_depth_mm))
-    dent = mean - heights[:, 1]
+    of = _Column(bodies)
+    dx, dy = dx[:, None, :, None], dy[:, None, None]
+    aside, across, side = of.ux * dx + of.uy * dy, of.vx * dx + of.vy * dy, of.wx * dx + of.wy * dy
+    mean = 0.5 * (of.front + of.back)
+    slope = (of.back - of.front) * of.half_per_reach
+    dent = mean - of.middle
     # The plane through the front and the back height gives the first guess, exact for a flat endplate.
-    dz = (mean + slope * across - side) / (wz - slope * vz)
-    for _ in range(ROUNDS if abs(vz) > STEEP else 1):
-        v = across + vz * dz
-        dz = (mean + slope * v - dent * _dish(body, v, aside + uz * dz) - side) / wz
+    dz = (mean + slope * across - side) / (of.wz - slope * of.vz)
+    for k in range(ROUNDS if of.is_steep.any() else 1):
+        v = across + of.vz * dz
+        found = (mean + slope * v - dent * _dish(of, v, aside + of.uz * dz) - side) / of.wz
+        dz = np.where(of.is_steep, found, dz) if k else found
     # Steep pits would make the search wander: they are added where the smooth endplate lies.
-    u, v = aside + uz * dz, across + vz * dz
-    rough = roughness(body, u, v)
-    dz = dz + _detail(body, u, v, rough) / wz
-    return Plates(dz, _steepness(side + wz * dz, dy), rough)
+    u, v = aside + of.uz * dz, across + of.vz * dz
+    rough = _roughness(of, u, v)
+    dz = dz + _detail(of, u, v, rough) / of.wz
+    return Plates(dz, _steepness(side + of.wz * dz, dy, columns), rough)
 
 
-def roughness(body: Vertebra, u: Float, v: Float) -> Float:
-    """The bank read at (u, v) mm of the upper and the lower endplate (2, nx, ny)."""
-    at_u, at_v = body.relief_at
-    iu = (u * np.float32(1 / RELIEF_STEP_MM) + (at_u + _SHIFTS)).astype(np.int32) & (RELIEF_SIDE - 1)
-    iv = (v * np.float32(1 / RELIEF_STEP_MM) + (at_v + _SHIFTS)).astype(np.int32) & (RELIEF_SIDE - 1)
-    return np.asarray(relief_bank()[iu, iv])
+def _roughness(of: _Column, u: Float, v: Float) -> Float:
+    """The bank read at (u, v) mm of the upper and the lower endplate (n, 2, nx, ny)."""
+    iu = (u * np.float32(1 / RELIEF_STEP_MM) + (of.at_u + _SHIFTS)).astype(np.int32)
+    iv = (v * np.float32(1 / RELIEF_STEP_MM) + (of.at_v + _SHIFTS)).astype(np.int32)
+    iu &= RELIEF_SIDE - 1
+    iv &= RELIEF_SIDE - 1
+    return np.asarray(relief_bank().take(iu * RELIEF_SIDE + iv))
 
 
-def _dish(body: Vertebra, v: Float, u: Float) -> Float:
+def _dish(of: _Column, v: Float, u: Float) -> Float:
     """1 at the middle, 0 at the rim; `dish_power` flattens its floor, `dish_skew` moves it back or forth.
 
     Along u = 0 it is 1 and 0 exactly at the places of the truth; sideways it may lean (`lateral_tilt`).
     """
-    power, skew = body.dish_power, np.array(body.dish_skew, np.float32)[:, None, None]
-    t = np.minimum(np.maximum(v * np.float32(1 / (RIM * body.half_depth_mm)), -1), 1)
-    t = t - skew * (1 - t * t)
-    qu = np.minimum(np.abs(u * np.float32(1 / (0.92 * body.half_width_mm))), 1)
-    along = (1 - np.abs(t) ** power) / (1 - np.abs(skew) ** power)
-    lean = 1 + np.float32(body.lateral_tilt / body.half_width_mm) * u
-    return np.asarray(along * (1 - qu**power) * lean)
+    t = np.minimum(np.maximum(v * of.per_reach, -1), 1)
+    t = t - of.skew * (1 - t * t)
+    qu = np.minimum(np.abs(u * of.per_wide), 1)
+    along = (1 - of.power(np.abs(t))) / (1 - of.power(np.abs(of.skew)))
+    return np.asarray(along * (1 - of.power(qu)) * (1 + of.lean * u))
 
 
-def _detail(body: Vertebra, u: Float, v: Float, rough: Float) -> Float:
+def _detail(of: _Column, u: Float, v: Float, rough: Float) -> Float:
     """What roughness and pits add to the smooth endplates, mm upwards; nothing at the places of the truth."""
-    amplitude = np.array(body.relief_mm, np.float32)[:, None, None]
-    out = amplitude * (rough - _at_places(body, v))
-    for node in body.nodes:
-        k, depth = (0, node.depth_mm) if node.is_upper else (1, -node.depth_mm)
-        out[k] -= depth * _pit(node.u_mm, node.v_mm, node.radius_mm, u[k], v[k])
+    out = of.relief * (rough - _at_places(of, v))
+    for at, body in enumerate(of.bodies):
+        for node in body.nodes:
+            k, depth = (0, node.depth_mm) if node.is_upper else (1, -node.depth_mm)
+            out[at, k] -= depth * _pit(node.u_mm, node.v_mm, node.radius_mm, u[at, k], v[at, k])
     return np.asarray(out)
 
 
-def _at_places(body: Vertebra, v: Float) -> Float:
+def _at_places(of: _Column, v: Float) -> Float:
     """What roughness has at the three places of the truth, drawn out along v: it is taken away again."""
-    reach = np.float32(RIM * body.half_depth_mm)
-    places = np.array([-reach, 0.0, reach], np.float32)
-    front, middle, back = roughness(body, np.zeros((1, 3), np.float32), places).transpose(2, 0, 1)[..., None]
-    q = np.minimum(np.maximum(v * (1 / reach), -1), 1)
+    places = of.reach * np.array([-1, 0, 1], np.float32)
+    front, middle, back = np.moveaxis(_roughness(of, np.zeros_like(places), places), -1, 0)[..., None]
+    q = np.minimum(np.maximum(v * (1 / of.reach), -1), 1)
     return np.asarray(middle + q * np.where(q < 0, middle - front, back - middle))
 
 
@@ -116,10 +149,16 @@ def _pit(u0: float, v0: float, radius: float, u: Float, v: Float) -> Float:
     return np.asarray(np.clip(1.25 * np.maximum(1 - r2, 0), 0, 1))
 
 
-def _steepness(w: Float, dy: Float) -> Float:
-    """Length of a slanting surface over its length seen from above, so that shells keep their thickness."""
+def _steepness(w: Float, dy: Float, columns: npt.NDArray[np.int64]) -> Float:
+    """Length of a slanting surface over its length seen from above, so that shells keep their thickness.
+
+    The first and the last column of a body, and what follows it, count as level.
+    """
     if w.shape[-1] < 3:
         return np.ones_like(w)
+    count = columns[:, None, None, None]
+    step = np.where(count < 3, np.float32(1), dy[..., 1:2] - dy[..., :1])
     rise = np.zeros_like(w)
-    rise[..., 1:-1] = (w[..., 2:] - w[..., :-2]) * np.float32(0.5 / (dy[0, 1] - dy[0, 0]))
+    rise[..., 1:-1] = (w[..., 2:] - w[..., :-2]) * (np.float32(0.5) / step)
+    rise *= np.arange(w.shape[-1]) < count - 1
     return np.asarray(np.sqrt(1 + np.minimum(rise * rise, 4)))
