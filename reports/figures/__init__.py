@@ -1,0 +1,1 @@
+"""Pictures of the pages: inline SVG, drawn from numbers, without a drawing library."""
