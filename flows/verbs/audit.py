@@ -33,7 +33,9 @@ ModelOption = Annotated[str | None, typer.Option(help="flags of this model; need
 @app.callback(invoke_without_command=True)
 def audit(
     context: typer.Context,
-    out: Annotated[Path | None, typer.Option(help="folder for the tables; made when absent")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="folder for the page and the tables; made when absent")
+    ] = None,
     warehouse: WarehouseOption = DEFAULT,
     model: ModelOption = None,
     rule: RuleOption = None,
@@ -56,7 +58,7 @@ def audit(
         bool, typer.Option("--identified", help="PatientID, accession number and date in the worklist")
     ] = False,
 ) -> None:
-    """Write what the archive, the reports and the readers say as tables: CSV and Parquet.
+    """Write what the archive, the reports and the readers say: a page to read and print, and tables (CSV, Parquet).
 
     Reads the published copy, so it works during a sweep. Without readings there is no prevalence of fractures, only of
     flags and reports. Counts of 1 to 4 are left out, and what would give them away.
@@ -66,10 +68,12 @@ def audit(
     if context.invoked_subcommand is not None:
         return
     if out is None:
-        raise typer.BadParameter("name a folder for the tables: ovf audit --out DIR")
+        raise typer.BadParameter("name a folder for the page and the tables: ovf audit --out DIR")
     from flows.audit import AuditRequest, audit_numbers
     from flows.audit_export import write_tables
     from flows.audit_summary import headline_text
+    from reports.audit_page import render_audit_page
+    from warehouse.paths import replace_file
     from warehouse.store import Store
 
     request = AuditRequest(
@@ -88,9 +92,10 @@ def audit(
     with opened as connection:
         numbers = audit_numbers(connection, request)
     written = write_tables(numbers, out, is_identified=identified)
+    replace_file(out / "index.html", render_audit_page(numbers).encode())
     print(headline_text(numbers))
     kind = "identified: keep it safe" if identified else "pseudonymous"
-    print(f"{len(written)} tables in {out} ({kind})")
+    print(f"{len(written)} tables and the page index.html in {out} ({kind})")
 
 
 @app.command()
