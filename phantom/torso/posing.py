@@ -104,8 +104,7 @@ def _vertebra(body: Vertebra, turn: Turn) -> Vertebra:
     """The same body elsewhere; its three angles follow from its turned axes."""
     u, v, w = (turn.matrix @ np.asarray(axis) for axis in body.axes)
     x, y, z = turn.points([body.centre_xyz_mm])[0].tolist()
-    return replace(
-        body,
+    return body.changed(
         centre_xyz_mm=(x, y, z),
         phi_rad=math.asin(max(-1.0, min(1.0, -float(u[2])))),
         theta_rad=math.atan2(-float(v[2]), float(w[2])),

@@ -189,5 +189,5 @@ def with_density(
         level_gain = 1.18 - 0.012 * i  # denser towards the neck
         hu = gain * patient * level_gain * float(rng.normal(1, 0.05))
         disc = float(rng.normal(82, 12))
-        result.append(replace(body, trabecular_hu=hu, disc_hu=disc))
+        result.append(body.changed(trabecular_hu=hu, disc_hu=disc))
     return result

@@ -64,15 +64,12 @@ class _Column:
         self.front, self.middle, self.back = np.moveaxis(heights, 2, 0)
         self.relief = np.array([b.relief_mm for b in bodies], np.float32)[..., None, None]
         self.skew = np.array([b.dish_skew for b in bodies], np.float32)[..., None, None]
-        self.bent = [(k, b.dish_power) for k, b in enumerate(bodies) if b.dish_power != 2]
+        self.powers = [b.dish_power for b in bodies]
         self.is_steep = np.array([abs(b.axes[1][2]) > STEEP for b in bodies])[:, None, None, None]
 
     def power(self, base: Float) -> Float:
-        """`base` to the power of each body's dish; nearly all are parabolas."""
-        out = base * base
-        for k, power in self.bent:
-            out[k] = base[k] ** power
-        return np.asarray(out)
+        """`base` to the power of each body's dish; NumPy squares for the power 2, which is not the same to the bit."""
+        return np.stack([one**power for one, power in zip(base, self.powers, strict=True)])
 
 
 def _numbers(body: Vertebra) -> tuple[float, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,7 @@ MIN_GAP_MM = 1.7  # between facing endplates wherever they are nearest, whatever
 COLUMN_FOLLOWS_WEDGE = 0.6  # share of a wedge's angle that the column above takes; the discs take the rest
 
 
+@lru_cache(maxsize=len(ALL_LEVELS))
 def level_table(name: str) -> tuple[float, float, float, float, float]:
     """Posterior height, half depth, half width, disc thickness (mm) and tilt (degrees) of a level."""
     knots = [ALL_LEVELS.index(k) for k in _KNOTS]
@@ -93,7 +94,7 @@ def draw_intact(
 def _shifted_middle(body: Vertebra, by_mm: float) -> Vertebra:
     """Both endplates' middle moved upwards: one dish deeper, the other flatter, the height as it was."""
     (ua, um, up), (la, lm, lp) = body.upper_mm, body.lower_mm
-    return replace(body, upper_mm=(ua, um + by_mm, up), lower_mm=(la, lm + by_mm, lp))
+    return body.changed(upper_mm=(ua, um + by_mm, up), lower_mm=(la, lm + by_mm, lp))
 
 
 def _with_surface(
@@ -104,8 +105,7 @@ def _with_surface(
     low, high = settings.dish_skew
     at = rng.integers(0, 512, 2)
     lip = settings.lip_of_wear_mm * wear
-    return replace(
-        body,
+    return body.changed(
         relief_mm=(rough * float(rng.uniform(0.5, 1.5)), rough * float(rng.uniform(0.5, 1.5))),
         relief_at=(int(at[0]), int(at[1])),
         dish_power=float(rng.uniform(*settings.dish_power)),
@@ -175,8 +175,7 @@ def stack(bodies: list[Vertebra], tilts: Floats, sideways_mm: Floats) -> list[Ve
         end = centre + axis * upper
         extra += bend
         placed.append(
-            replace(
-                body,
+            body.changed(
                 centre_xyz_mm=(float(sideways_mm[i]), float(centre[0]), float(centre[1])),
                 theta_rad=theta,
                 phi_rad=0.0,
@@ -200,7 +199,7 @@ def _with_coronal_tilt(bodies: list[Vertebra]) -> list[Vertebra]:
     x = np.array([b.centre_xyz_mm[0] for b in bodies])
     z = np.array([b.centre_xyz_mm[2] for b in bodies])
     slope = np.gradient(x, z)
-    return [replace(b, phi_rad=math.atan(float(s))) for b, s in zip(bodies, slope, strict=True)]
+    return [b.changed(phi_rad=math.atan(float(s))) for b, s in zip(bodies, slope, strict=True)]
 
 
 # Sacrum and coccyx: height, half depth, half width, gap above, tilt (degrees); read from the real slices.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 Triple = tuple[float, float, float]
 RIM = 0.85  # where anterior and posterior heights are measured, as a share of the half depth
@@ -133,6 +134,15 @@ class Vertebra:
     def loss(self) -> float:
         """The largest of the three losses, the one that Genant's grade stands on."""
         return max(0.0, *self.losses)
+
+    def changed(self, **fields: Any) -> Vertebra:
+        """`dataclasses.replace` without its checks of every field: bodies are changed by the hundred."""
+        assert fields.keys() <= self.__dataclass_fields__.keys(), "no such field"
+        other = object.__new__(Vertebra)
+        other.__dict__.update(self.__dict__)
+        other.__dict__.pop("axes", None)  # cached, and perhaps no longer true
+        other.__dict__.update(fields)
+        return other
 
     @cached_property
     def axes(self) -> tuple[Triple, ...]:
