@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from phantom.anatomy import Anatomy
-from phantom.picture.bone_arch import paint_arch, paint_canal
+from phantom.picture.bone_arch import arch, paint_canal
 from phantom.picture.bone_extras import paint_bridges, paint_contents, paint_metal, paint_vein
-from phantom.picture.bone_frame import Bar, Placed, box_around, frame, paint_bars, placed
+from phantom.picture.bone_frame import Bar, Placed, Rack, box_around, frame, paint_bars, placed, rack_boxes
 from phantom.picture.painting import Box, Float, Grid, blend, soft
 from phantom.picture.texture import bone_texture
 from phantom.vertebrae.relief import Plates, plates_over
@@ -109,7 +109,7 @@ def wall_distance(body: Vertebra, u: Float, v: Float, w: Float) -> Float:
     tall = np.float32(6 / (sum(body.upper_mm) - sum(body.lower_mm)))
     qw = (w - middle) * tall
     qw *= qw
-    grow = np.clip(1 - qw, 0, 1) * (1 - np.float32(0.6) * qv)
+    grow = np.minimum(np.maximum(1 - qw, 0), 1) * (1 - np.float32(0.6) * qv)
     grow *= np.float32(3 * body.waist)
     grow += 1
     if body.lip_mm > 0 or body.back_lip_mm > 0:
@@ -188,10 +188,8 @@ def _widths(grid: Grid, body: Vertebra) -> tuple[float, float]:
     return cap, wall
 
 
-def paint_body(canvas: Float, patient: Anatomy, one: Shown | None) -> None:
+def paint_body(canvas: Float, patient: Anatomy, one: Shown) -> None:
     """One vertebral body: compact shell and endplates around textured trabecular bone."""
-    if one is None:
-        return
     grid, body, box = one.at.grid, one.at.body, one.box
     shape = solid(one)
     cap, (cap_width, wall_width) = shape.cap, _widths(grid, body)
@@ -238,45 +236,43 @@ def _marrow(patient: Anatomy, body: Vertebra, shape: Solid, texture: Float) -> F
     return np.asarray(core)
 
 
-def paint_sacrum(
-    canvas: Float, patient: Anatomy, sacrum: Sequence[Placed], solids: Sequence[Shown | None]
-) -> None:
-    """Sacral and coccygeal bodies and the dorsal plate behind them."""
-    for order, at in enumerate(sacrum):
-        if order < 3:
-            paint_canal(canvas, patient, at)
-        paint_disc(canvas, at, patient.tissues.disc_gain)
-    for order, (at, one) in enumerate(zip(sacrum, solids, strict=True)):
-        paint_body(canvas, patient, one)
-        if order < 4:
-            shell, core = patient.cortex_hu * 0.95, 0.8 * at.body.trabecular_hu + 90
-            paint_bars(canvas, at, _sacral_bars(at.body, order), shell_hu=shell, core_hu=core)
-
-
-def _sacral_bars(body: Vertebra, order: int) -> list[Bar]:
-    """The plate behind one sacral body and its wings."""
-    tall = max(body.intact_mm)
-    bars = [Bar((0, body.half_depth_mm + 15 - 2.5 * order, 0), (14.0 - 2 * order, 3.0, 0.55 * tall))]
-    for side in (-1.0, 1.0):
-        wing = (side * (body.half_width_mm + 14 - 2 * order), 2.0, 0.0)
-        bars.append(Bar(wing, (17, 12 - 2 * order, 0.5 * tall)))
-    return bars
+def _sacral(patient: Anatomy, at: Placed, order: int) -> Rack:
+    """The plate behind one sacral body and its wings; the coccyx has none."""
+    body, bars = at.body, []
+    if order < 4:
+        tall = max(body.intact_mm)
+        bars = [Bar((0, body.half_depth_mm + 15 - 2.5 * order, 0), (14.0 - 2 * order, 3.0, 0.55 * tall))]
+        for side in (-1.0, 1.0):
+            wing = (side * (body.half_width_mm + 14 - 2 * order), 2.0, 0.0)
+            bars.append(Bar(wing, (17, 12 - 2 * order, 0.5 * tall)))
+    return Rack(at, bars, shell_hu=patient.cortex_hu * 0.95, core_hu=0.8 * body.trabecular_hu + 90)
 
 
 def paint_spine(canvas: Float, grid: Grid, patient: Anatomy) -> None:
-    """The whole column; discs and canal first, then bodies, what stands behind and before them, metal."""
+    """The whole column; discs and canal first, then sacrum, bodies, what stands behind and before them, metal."""
     spine = [placed(grid, b) for b in patient.vertebrae if _may_show(grid, b)]
     sacrum = [placed(grid, b) for b in patient.sacrum]
-    solids = shown(spine + sacrum, 1.5 + 0.5 * grid.z_width_mm)
-    for at in spine:
-        paint_canal(canvas, patient, at)
-        paint_disc(canvas, at, patient.tissues.disc_gain)
-    paint_sacrum(canvas, patient, sacrum, solids[len(spine) :])
-    for at, one in zip(spine, solids, strict=False):
-        paint_body(canvas, patient, one)
-        paint_arch(canvas, patient, at)
+    _paint_between(canvas, patient, spine, with_canal=len(spine))
+    _paint_between(canvas, patient, sacrum, with_canal=3)
+    column = sacrum + spine
+    racks = [_sacral(patient, at, order) for order, at in enumerate(sacrum)] + [
+        arch(patient, at) for at in spine
+    ]
+    solids = shown(column, 1.5 + 0.5 * grid.z_width_mm)
+    for one, rack, boxes in zip(solids, racks, rack_boxes(racks), strict=True):
+        if one is not None:
+            paint_body(canvas, patient, one)
+        paint_bars(canvas, rack, boxes)
     paint_bridges(canvas, grid, patient)
     paint_metal(canvas, grid, patient.metal)
+
+
+def _paint_between(canvas: Float, patient: Anatomy, column: Sequence[Placed], with_canal: int) -> None:
+    """Discs, and the canal behind the first bodies."""
+    for order, at in enumerate(column):
+        if order < with_canal:
+            paint_canal(canvas, patient, at)
+        paint_disc(canvas, at, patient.tissues.disc_gain)
 
 
 def _may_show(grid: Grid, body: Vertebra) -> bool:

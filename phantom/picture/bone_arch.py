@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from phantom.anatomy import Anatomy
-from phantom.picture.bone_frame import Bar, Placed, box_around, paint_bars, thin_frame
+from phantom.picture.bone_frame import Bar, Placed, Rack, box_around, thin_frame
 from phantom.picture.painting import Float, blend, soft
 from phantom.vertebrae.spine import ALL_LEVELS
 from phantom.vertebrae.vertebra import Vertebra
@@ -34,16 +34,15 @@ def paint_canal(canvas: Float, patient: Anatomy, at: Placed) -> None:
     blend(view, soft(np.minimum(inside - np.float32(0.7), rows), grid.y_width_mm), patient.tissues.canal)
 
 
-def paint_arch(canvas: Float, patient: Anatomy, at: Placed) -> None:
+def arch(patient: Anatomy, at: Placed) -> Rack:
     """Pedicles, articular processes, laminae, spinous and transverse processes."""
     body = at.body
     order = ALL_LEVELS.index(body.level)
-    lumbar = float(np.clip((order - ALL_LEVELS.index("T10")) / 4, 0, 1))
+    lumbar = min(max((order - ALL_LEVELS.index("T10")) / 4, 0.0), 1.0)
     bars = [_spinous(body, lumbar, order)]
     for side in (-1.0, 1.0):
         bars += _side(body, lumbar, side)
-    shell, core = patient.cortex_hu * 0.9, 0.8 * body.trabecular_hu + 40
-    paint_bars(canvas, at, bars, shell_hu=shell, core_hu=core)
+    return Rack(at, bars, shell_hu=patient.cortex_hu * 0.9, core_hu=0.8 * body.trabecular_hu + 40)
 
 
 def _vary(body: Vertebra, k: int, low: float, high: float) -> float:
@@ -56,7 +55,7 @@ def _spinous(body: Vertebra, lumbar: float, order: int) -> Bar:
     """Long, thin and steep in the chest, a low hatchet in the loins."""
     h = max(body.intact_mm)
     behind = body.half_depth_mm + CANAL_DEPTH_MM
-    mid = math.sin(math.pi * float(np.clip((order - 4) / 10, 0, 1)))  # steepest at T5-T8
+    mid = math.sin(math.pi * min(max((order - 4) / 10, 0.0), 1.0))  # steepest at T5-T8
     slope = (30 + 27 * mid) * (1 - lumbar) + 14 * lumbar + _vary(body, 1, -7, 7)
     length = ((16 + 5 * mid) * (1 - lumbar) + 13.5 * lumbar) * _vary(body, 2, 0.85, 1.12)
     tall = (4.0 * (1 - lumbar) + 0.27 * h * lumbar) * _vary(body, 3, 0.8, 1.2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, islice
 
 import numpy as np
 
@@ -37,12 +37,9 @@ def placed(grid: Grid, body: Vertebra) -> Placed:
 
 def frame(at: Placed, box: Box) -> tuple[Float, Float, Float]:
     """u, v, w (mm) of every sample of a box; u of an unturned body is two-dimensional and broadcasts."""
-    (xu, xv, xw), (zu, zv, zw) = at.x[:, box[0], None, None], at.z[:, None, box[1], None]
-    yu, yv, yw = at.y[:, None, None, box[2]]
-    u = xu + zu
-    if at.body.axes[0][1]:  # only a patient who lies turned
-        u = u + yu
-    return u, (xv + zv) + yv, (xw + zw) + yw
+    x, z, y = _lines(at, box)
+    u, (v, w) = x[0] + z[0], (x[1:] + z[1:]) + y[1:]
+    return u + y[0] if at.body.axes[0][1] else u, v, w  # only a patient who lies turned has u change along y
 
 
 def thin_frame(at: Placed, box: Box, u_mm: float) -> tuple[Float, Float, Float]:
@@ -50,14 +47,22 @@ def thin_frame(at: Placed, box: Box, u_mm: float) -> tuple[Float, Float, Float]:
 
     Wrong by the coronal tilt times half its width: tenths of a millimetre but in strong scoliosis.
     """
-    body = at.body
-    if body.psi_rad:
+    if at.body.psi_rad:
         return frame(at, box)
-    zu, zv, zw = at.z[:, None, box[1], None]
-    _, yv, yw = at.y[:, None, None, box[2]]
-    dx = body.to_patient(u_mm, 0.0, 0.0)[0] - body.centre_xyz_mm[0]
-    _, (vx, _, _), (wx, _, _) = body.axes
-    return at.x[0, box[0], None, None] + zu, (vx * dx + zv) + yv, (wx * dx + zw) + yw
+    x, z, y = _lines(at, box)
+    v, w = (_middle(at, u_mm) + z[1:]) + y[1:]
+    return x[0] + z[0], v, w
+
+
+def _lines(at: Placed, box: Box) -> tuple[Float, Float, Float]:
+    """What x, z and y of a box add to u, v and w: (3, nx, 1, 1), (3, 1, nz, 1) and (3, 1, 1, ny)."""
+    return at.x[:, box[0], None, None], at.z[:, None, box[1], None], at.y[:, None, None, box[2]]
+
+
+def _middle(at: Placed, u_mm: float) -> Float:
+    """What x adds to v and w in the plane of one u: (2, 1, 1, 1)."""
+    dx = at.body.to_patient(u_mm, 0.0, 0.0)[0] - at.body.centre_xyz_mm[0]
+    return np.array([axis[0] * dx for axis in at.body.axes[1:]], np.float32)[:, None, None, None]
 
 
 def box_around(grid: Grid, body: Vertebra, low: Triple, high: Triple) -> Box | None:
@@ -89,46 +94,63 @@ class Bar:
     shell_mm: float = 1.0
 
 
-def paint_bars(canvas: Float, at: Placed, bars: Sequence[Bar], *, shell_hu: float, core_hu: float) -> None:
-    """Bars in their order, each with a shell and, when it is thick enough, a core; in place."""
-    grid, boxes = at.grid, _boxes(at.grid, at.body, bars)
-    seen = [(bar, box) for bar, box in zip(bars, boxes, strict=True) if box is not None]
+@dataclass(frozen=True)
+class Rack:
+    """The bars of one body and the HU of their shells and cores."""
+
+    at: Placed
+    bars: list[Bar]
+    shell_hu: float
+    core_hu: float
+
+
+def rack_boxes(racks: Sequence[Rack]) -> list[list[Box | None]]:
+    """Samples around each bar of each rack; like `box_around`, for all of them at once."""
+    pairs = [(rack.at.body, bar) for rack in racks for bar in rack.bars]
+    if not pairs:
+        return [[] for _ in racks]
+    middle, half = np.array([bar.centre for _, bar in pairs]), np.array([_half_size(bar) for _, bar in pairs])
+    low, high = middle - half, middle + half
+    half = 0.5 * (high - low)
+    middle = low + half
+    count = [len(rack.bars) for rack in racks]
+    u, v, w = np.array([rack.at.body.axes for rack in racks]).repeat(count, axis=0).swapaxes(0, 1)
+    centre = np.array([rack.at.body.centre_xyz_mm for rack in racks]).repeat(count, axis=0)
+    centre = centre + middle[:, :1] * u + middle[:, 1:2] * v + middle[:, 2:] * w
+    reach = half[:, :1] * np.abs(u) + half[:, 1:2] * np.abs(v) + half[:, 2:] * np.abs(w)
+    boxes = iter(racks[0].at.grid.boxes(centre - reach, centre + reach))
+    return [list(islice(boxes, n)) for n in count]
+
+
+def paint_bars(canvas: Float, rack: Rack, boxes: Sequence[Box | None]) -> None:
+    """The bars of a rack in their order, each with a shell and, when it is thick enough, a core; in place."""
+    seen = [(bar, box) for bar, box in zip(rack.bars, boxes, strict=True) if box is not None]
     if not seen:
         return
     shapes = [tuple(span.stop - span.start for span in box) for _, box in seen]
-    ends = np.cumsum([0, *(math.prod(shape) for shape in shapes)])
-    cuts = [slice(first, last) for first, last in pairwise(ends.tolist())]
-    places = np.empty((3, ends[-1]), np.float32)
+    sizes = [math.prod(shape) for shape in shapes]
+    cuts = [slice(last - size, last) for last, size in zip(accumulate(sizes), sizes, strict=True)]
+    places = np.empty((3, sum(sizes)), np.float32)
     for (bar, box), shape, cut in zip(seen, shapes, cuts, strict=True):
-        _bar_places(at, bar, box, places[:, cut].reshape(3, *shape))
-    numbers = np.array([_numbers(bar) for bar, _ in seen]).astype(np.float32).T
-    of = np.repeat(numbers, np.diff(ends), axis=1)
-    inside = _bar_depth(places, of)
+        _bar_places(rack.at, bar, box, places[:, cut].reshape(3, *shape))
+    of = np.array([_numbers(bar) for bar, _ in seen]).astype(np.float32).T.repeat(sizes, axis=1)
+    inside, grid = _bar_depth(places, of), rack.at.grid
     width = max(grid.y_width_mm, 0.6 * grid.z_width_mm)
     share, hu = soft(inside, width), soft(inside - of[-1], width)
-    hu *= np.float32(core_hu - shell_hu)
-    hu += np.float32(shell_hu)
+    hu *= np.float32(rack.core_hu - rack.shell_hu)
+    hu += np.float32(rack.shell_hu)
     for (_, box), shape, cut in zip(seen, shapes, cuts, strict=True):
         blend(canvas[box], share[cut].reshape(shape), hu[cut].reshape(shape))
 
 
 def _bar_places(at: Placed, bar: Bar, box: Box, out: Float) -> None:
-    """u, v, w of a bar's box; those of an upright narrow bar come from its middle plane."""
-    found = frame(at, box) if bar.yaw_deg else thin_frame(at, box, bar.centre[0])
-    for target, values in zip(out, found, strict=True):
-        target[...] = values
-
-
-def _boxes(grid: Grid, body: Vertebra, bars: Sequence[Bar]) -> list[Box | None]:
-    """Samples around each bar; like `box_around`, for all of them at once."""
-    middle, half = np.array([bar.centre for bar in bars]), np.array([_half_size(bar) for bar in bars])
-    low, high = middle - half, middle + half
-    half = 0.5 * (high - low)
-    middle = low + half
-    u, v, w = np.array(body.axes)
-    centre = np.array(body.centre_xyz_mm) + middle[:, :1] * u + middle[:, 1:2] * v + middle[:, 2:] * w
-    reach = half[:, :1] * np.abs(u) + half[:, 1:2] * np.abs(v) + half[:, 2:] * np.abs(w)
-    return grid.boxes(centre - reach, centre + reach)
+    """u, v, w of a bar's box, into `out`; those of a narrow bar that is not turned come from its middle plane."""
+    x, z, y = _lines(at, box)
+    is_full = bool(bar.yaw_deg or at.body.psi_rad)
+    np.add(x[0], z[0], out=out[0])
+    if is_full and at.body.axes[0][1]:
+        out[0] += y[0]
+    np.add((x[1:] if is_full else _middle(at, bar.centre[0])) + z[1:], y[1:], out=out[1:])
 
 
 def _half_size(bar: Bar) -> Triple:

@@ -72,11 +72,11 @@ def bone_texture(
     )
     upright = (y_mm[None, :] - np.float32(slant) * z_mm[:, None]) * np.float32(per_mm)
     iy = (np.floor(upright).astype(np.int64) + shift[2]) % BONE_SIZE
-    where = (ix[:, None, None], iz[None, :, None], iy[None])
+    where = (ix[:, None] * BONE_SIZE + iz)[:, :, None] * BONE_SIZE + iy
     if striation <= MIXED_STRIATION[0]:
-        return np.asarray(bone_bank(False)[where])
+        return np.asarray(bone_bank(False).take(where))
     if striation >= MIXED_STRIATION[1]:
-        return np.asarray(bone_bank(True)[where])
+        return np.asarray(bone_bank(True).take(where))
     one, two = np.float32(1 - striation), np.float32(striation)
-    both = one * bone_bank(False)[where] + two * bone_bank(True)[where]
+    both = one * bone_bank(False).take(where) + two * bone_bank(True).take(where)
     return np.asarray(both * np.float32(1 / np.hypot(one, two)))
