@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from estimates.audit_numbers import AuditNumbers, CellRow, FollowRow, Number, WaterfallStep
 from reports.audit_groups import Table, notes_of
-from reports.audit_words import HIDDEN, HIDDEN_NOTE, cell_text, count, endpoint_text, plain, unit_of
+from reports.audit_headlines import endpoints, primary
+from reports.audit_words import (
+    HIDDEN,
+    HIDDEN_NOTE,
+    NBSP,
+    cell_text,
+    count,
+    endpoint_text,
+    is_shown,
+    plain,
+    unit_of,
+)
 from reports.figures.flow import STEP_NAMES
 
 _SECTIONS = (
@@ -14,38 +25,66 @@ _SECTIONS = (
     ("bounds", "Bounds: what could not be scored, read or settled"),
     ("beside", "Other ways to estimate the same"),
     ("agreement", "Agreement of the readers"),
-    ("sensitivity", "If the readers had errors"),
 )
+READERS_ERROR = "readers' error"
 
 
 def further_tables(numbers: AuditNumbers) -> tuple[Table, ...]:
     """One table for each section of numbers that is not shown by group, and the standardised shares."""
-    standardised = [number for number in numbers.numbers if "age-standardised" in number.quantity]
-    found = [_numbers_table("Age-standardised", standardised)] if standardised else []
-    for section, title in _SECTIONS:
-        rows = [number for number in numbers.select(section=section) if _is_of_everybody(number)]
-        if rows:
-            found.append(_numbers_table(title, rows))
-    return tuple(found)
-
-
-def _is_of_everybody(number: Number) -> bool:
-    return number.dimension in ("all", "readers' error", "grade")
-
-
-def _numbers_table(title: str, rows: Sequence[Number]) -> Table:
-    listed = []
-    for number in rows:
-        name = [number.quantity, number.definition]
-        if number.dimension != "all":
-            name.append(number.category)
-        text = f"{cell_text(number)} {unit_of(number) if number.value is not None else ''}".strip()
-        counted = number.conditioned_on if number.value is not None else ""
-        listed.append(
-            (", ".join(part for part in name if part), endpoint_text(number.endpoint), text, counted)
+    named = endpoints(numbers)
+    found = [
+        _numbers_table(
+            "Age-standardised", [n for n in numbers.numbers if "age-standardised" in n.quantity], named
         )
-    columns = ("quantity", "endpoint", "value (95 % interval)", "conditioned on")
-    return Table(title, columns, tuple(listed), notes_of([(n.quantity, (n,)) for n in rows]))
+    ]
+    for section, title in _SECTIONS:
+        rows = [n for n in numbers.select(section=section) if n.dimension in ("all", "grade")]
+        found.append(_numbers_table(title, rows, named))
+    found.append(_readers_error_table(numbers))
+    return tuple(table for table in found if table.rows)
+
+
+def _numbers_table(title: str, rows: Sequence[Number], named: Sequence[str]) -> Table:
+    """One row a quantity; a column for those without endpoint (when there are any) and one for each endpoint."""
+    used = [endpoint for endpoint in ("", *named) if any(row.endpoint == endpoint for row in rows)]
+    listed: dict[str, dict[str, Number]] = {}
+    for row in rows:
+        listed.setdefault(_name(row), {})[row.endpoint] = row
+    heads = [endpoint_text(endpoint) or "value" for endpoint in used]
+    body = [
+        (name, *(_with_unit(by.get(endpoint)) for endpoint in used), _conditions(by.values()))
+        for name, by in listed.items()
+    ]
+    columns = ("quantity (95 % interval)", *heads, "conditioned on")
+    return Table(title, columns, tuple(body), notes_of([(_name(row), (row,)) for row in rows]))
+
+
+def _name(number: Number) -> str:
+    category = "" if number.dimension == "all" else number.category
+    return ", ".join(part for part in (number.quantity, number.definition, category) if part)
+
+
+def _with_unit(number: Number | None) -> str:
+    if number is None:
+        return "-"
+    return f"{cell_text(number)}{NBSP}{unit_of(number)}" if is_shown(number) else cell_text(number)
+
+
+def _conditions(numbers: Iterable[Number]) -> str:
+    return "; or ".join(dict.fromkeys(n.conditioned_on for n in numbers if is_shown(n) and n.conditioned_on))
+
+
+def _readers_error_table(numbers: AuditNumbers) -> Table:
+    """Prevalence and missed rates of the primary endpoint, had the readers erred as assumed."""
+    rows = numbers.select(section="sensitivity", dimension=READERS_ERROR, endpoint=primary(numbers))
+    heads = list(dict.fromkeys((row.quantity, row.definition) for row in rows))
+    listed: dict[str, dict[tuple[str, str], Number]] = {}
+    for row in rows:
+        listed.setdefault(row.category, {})[row.quantity, row.definition] = row
+    body = [(assumed, *(cell_text(by.get(head)) for head in heads)) for assumed, by in listed.items()]
+    columns = ("assumed", *(", ".join(part for part in head if part) + ", %" for head in heads))
+    title = "If the readers had errors: sensitivity (Se) and specificity (Sp) assumed; primary endpoint, no intervals"
+    return Table(title, columns, tuple(body), notes_of([(row.category, (row,)) for row in rows]))
 
 
 def sample_table(cells: Sequence[CellRow]) -> Table | None:

@@ -59,7 +59,7 @@ def cell_text(number: Number | None) -> str:
     if number.low is None or number.high is None:
         return said
     low, high = (_said(number, end).replace(f"{NBSP}%", "") for end in (number.low, number.high))
-    return f"{said} ({low}\N{EN DASH}{high})"
+    return f"{said}{NBSP}({low}\N{EN DASH}{high})"
 
 
 def _said(number: Number, value: float) -> str:
