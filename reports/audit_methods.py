@@ -104,13 +104,13 @@ _SECTIONS = {
 
 
 def _computed(numbers: AuditNumbers) -> list[str]:
-    """The methods that the shown numbers name, section by section."""
-    told = []
+    """The methods that the shown numbers name, and what each was used for."""
+    used: dict[str, list[str]] = {}
     for section, title in _SECTIONS.items():
-        used = [number for number in numbers.select(section=section) if is_shown(number) and number.method]
-        methods_used = dict.fromkeys(number.method for number in used)
-        if methods_used:
-            told.append(f"{title}: {'; '.join(methods_used)}.")
+        for number in numbers.select(section=section):
+            if is_shown(number) and number.method:
+                used.setdefault(number.method, []).append(title)
+    told = [f"{', '.join(dict.fromkeys(titles))}: {method}." for method, titles in used.items()]
     if any("standardised" in number.quantity and is_shown(number) for number in numbers.numbers):
         standard = numbers.basis.standard
         source = SOURCES.get(standard, "")

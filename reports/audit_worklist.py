@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from estimates.audit_numbers import AuditNumbers, WorklistRow
 from estimates.suppress import TOP_AGE
-from reports.audit_groups import SEXES
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 TITLES = {
@@ -103,7 +102,7 @@ def _entry(row: WorklistRow, thumbnail: Thumbnail | None) -> Entry:
         row.site,
         "unknown" if row.study_year is None else str(row.study_year),
         _age(row.age_years),
-        SEXES.get(row.sex, row.sex),
+        row.sex,
         row.statement,
         f"{row.probability:.3f}",
         f"{row.expected_cases:.1f}",
@@ -111,7 +110,7 @@ def _entry(row: WorklistRow, thumbnail: Thumbnail | None) -> Entry:
         "yes" if row.was_read else "no",
     )
     identity = (row.patient_id, row.accession_numbers, row.study_date)
-    told = tuple(each or "" for each in identity) if any(identity) else ()
+    told = tuple(each for each in identity if each)
     return Entry(row.place, _pictures(row, thumbnail), facts, told, row.study_key)
 
 

@@ -22,8 +22,8 @@ _CORNERS: Mapping[str, Sequence[tuple[float, float]]] = {
     "diamond": ((0, -1.3), (1.3, 0), (0, 1.3), (-1.3, 0)),
     "triangle": ((0, -1.2), (1.2, 1), (-1.2, 1)),
 }
-# The mean width of a letter at 12 px; wide signs (Chinese) take two.
-LETTER_PX = 6.3
+# The mean width of a letter at 13.5 px; wide signs (Chinese) take two.
+LETTER_PX = 7.2
 
 
 @dataclass(frozen=True)
