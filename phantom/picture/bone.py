@@ -16,7 +16,7 @@ from phantom.anatomy import Anatomy
 from phantom.picture.bone_arch import arch, paint_canal
 from phantom.picture.bone_extras import paint_bridges, paint_contents, paint_metal, paint_vein
 from phantom.picture.bone_frame import Bar, Placed, Rack, box_around, frame, paint_bars, placed, rack_boxes
-from phantom.picture.painting import Box, Float, Grid, blend, soft
+from phantom.picture.painting import Box, Float, Grid, between, blend, soft
 from phantom.picture.texture import bone_texture
 from phantom.vertebrae.relief import Plates, plates_over
 from phantom.vertebrae.vertebra import Vertebra
@@ -109,13 +109,13 @@ def wall_distance(body: Vertebra, u: Float, v: Float, w: Float) -> Float:
     tall = np.float32(6 / (sum(body.upper_mm) - sum(body.lower_mm)))
     qw = (w - middle) * tall
     qw *= qw
-    grow = np.minimum(np.maximum(1 - qw, 0), 1) * (1 - np.float32(0.6) * qv)
+    grow = between(1 - qw, 0, 1) * (1 - np.float32(0.6) * qv)
     grow *= np.float32(3 * body.waist)
     grow += 1
     if body.lip_mm > 0 or body.back_lip_mm > 0:
         front, back = (np.float32(3 * mm / body.half_depth_mm) for mm in (body.lip_mm, body.back_lip_mm))
-        out = front * np.clip(-qv, 0, 1) + back * np.clip(qv, 0, 1)
-        grow /= 1 + out * np.clip(qw * 2 - 1, 0, 1)
+        out = front * between(-qv, 0, 1) + back * between(qv, 0, 1)
+        grow /= 1 + out * between(qw * 2 - 1, 0, 1)
     np.abs(qv, out=qv)
     wall = (1 - (qu * qu * qu + qv * qv * qv) * grow) * np.float32(body.half_depth_mm / 3)
     if body.step_mm or body.bulge_mm:
@@ -130,8 +130,8 @@ def _buckle(body: Vertebra, u: Float, v: Float, w: Float) -> Float:
     back = np.exp(-(((w - np.float32(body.upper_mm[2] - 6)) * np.float32(1 / 5.0)) ** 2))
     back *= np.exp(-((u * np.float32(1 / 9.0)) ** 2))
     return np.asarray(
-        np.float32(body.step_mm) * front * np.clip(-qv, 0, 1)
-        + np.float32(body.bulge_mm) * back * np.clip(qv, 0, 1)
+        np.float32(body.step_mm) * front * between(-qv, 0, 1)
+        + np.float32(body.bulge_mm) * back * between(qv, 0, 1)
     )
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from phantom.anatomy import Anatomy
 from phantom.picture.bone_frame import Placed, box_around, frame
-from phantom.picture.painting import Float, Grid, blend, paint_each, soft
+from phantom.picture.painting import Float, Grid, between, blend, paint_each, soft
 from phantom.torso.organs import Blob
 from phantom.vertebrae.hardware import MetalPart
 from phantom.vertebrae.vertebra import Cut, Spot, Triple, Vertebra
@@ -48,7 +48,7 @@ def _spot_share(spot: Spot, places: tuple[Float, Float, Float], texture: Float) 
     inside = _ellipsoid(spot.centre_mm, spot.radii_mm, places)
     if spot.ragged:
         inside += np.float32(spot.ragged) * texture
-    return np.asarray(np.clip(inside * np.float32(1 / (0.08 + spot.edge)), 0, 1))
+    return np.asarray(between(inside * np.float32(1 / (0.08 + spot.edge)), 0, 1))
 
 
 def _cut_share(cut: Cut, places: tuple[Float, Float, Float]) -> Float:
@@ -56,7 +56,7 @@ def _cut_share(cut: Cut, places: tuple[Float, Float, Float]) -> Float:
         (place - np.float32(c)) * np.float32(n)
         for place, c, n in zip(places, cut.centre_mm, cut.normal, strict=True)
     )
-    near = np.clip(2 * _ellipsoid(cut.centre_mm, cut.radii_mm, places), 0, 1)
+    near = between(2 * _ellipsoid(cut.centre_mm, cut.radii_mm, places), 0, 1)
     return np.asarray(soft(np.float32(cut.half_mm) * near - np.abs(across), SOFT_MM) * np.sqrt(near))
 
 
@@ -70,7 +70,7 @@ def paint_vein(canvas: Float, patient: Anatomy, at: Placed) -> None:
     if box is None:
         return
     inside = _ellipsoid(centre, radii, frame(at, box))
-    blend(canvas[box], 0.75 * np.clip(2 * inside, 0, 1), patient.tissues.canal)
+    blend(canvas[box], 0.75 * between(2 * inside, 0, 1), patient.tissues.canal)
 
 
 def paint_bridges(canvas: Float, grid: Grid, patient: Anatomy) -> None:
@@ -130,6 +130,6 @@ def paint_metal(canvas: Float, grid: Grid, parts: Iterable[MetalPart]) -> None:
         length2 = max(float(along @ along), 1e-6)
         ax, ay, az = (np.float32(c) for c in a)
         lx, ly, lz = (np.float32(c) for c in along)
-        t = np.clip(((x - ax) * lx + (y - ay) * ly + (z - az) * lz) * np.float32(1 / length2), 0, 1)
+        t = between(((x - ax) * lx + (y - ay) * ly + (z - az) * lz) * np.float32(1 / length2), 0, 1)
         d2 = (x - ax - t * lx) ** 2 + (y - ay - t * ly) ** 2 + (z - az - t * lz) ** 2
         blend(canvas[box], soft(np.float32(part.radius_mm) - np.sqrt(d2), grid.y_width_mm), part.hu)

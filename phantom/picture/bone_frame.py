@@ -12,6 +12,7 @@ import numpy as np
 from phantom.picture.painting import Box, Float, Grid, blend, soft
 from phantom.vertebrae.vertebra import Triple, Vertebra
 
+SAMPLES_TOGETHER = 16_000  # above it calls on several bars at once outgrow the cache
 CORE_FROM_MM = 2.0  # half of a bar's least thickness; thinner ones are compact throughout
 
 
@@ -124,10 +125,26 @@ def rack_boxes(racks: Sequence[Rack]) -> list[list[Box | None]]:
 
 def paint_bars(canvas: Float, rack: Rack, boxes: Sequence[Box | None]) -> None:
     """The bars of a rack in their order, each with a shell and, when it is thick enough, a core; in place."""
-    seen = [(bar, box) for bar, box in zip(rack.bars, boxes, strict=True) if box is not None]
-    if not seen:
-        return
-    shapes = [tuple(span.stop - span.start for span in box) for _, box in seen]
+    together: list[tuple[Bar, Box]] = []
+    samples = 0
+    for bar, box in zip(rack.bars, boxes, strict=True):
+        if box is not None:
+            together.append((bar, box))
+            samples += math.prod(_shape(box))
+        if samples > SAMPLES_TOGETHER:
+            _paint_together(canvas, rack, together)
+            together, samples = [], 0
+    if together:
+        _paint_together(canvas, rack, together)
+
+
+def _shape(box: Box) -> tuple[int, ...]:
+    return tuple(span.stop - span.start for span in box)
+
+
+def _paint_together(canvas: Float, rack: Rack, seen: Sequence[tuple[Bar, Box]]) -> None:
+    """Some bars of a rack: small ones are worked out in one go, because most of the time goes into calls."""
+    shapes = [_shape(box) for _, box in seen]
     sizes = [math.prod(shape) for shape in shapes]
     cuts = [slice(last - size, last) for last, size in zip(accumulate(sizes), sizes, strict=True)]
     places = np.empty((3, sum(sizes)), np.float32)
@@ -174,10 +191,7 @@ def _numbers(bar: Bar) -> tuple[float, ...]:
 
 
 def _bar_depth(places: Float, of: Float) -> Float:
-    """About how deep (mm) each place (3, n) lies inside its bar, whose `_numbers` are `of`; negative outside.
-
-    All the bars of a body at once, because most of the time goes into calls on small arrays.
-    """
+    """About how deep (mm) each place (3, n) lies inside its bar, whose `_numbers` are `of`; negative outside."""
     places -= of[:3]
     (du, dv, dw), (sy, cy, s, c, wide, long, tall, bend, taper, widen, thin) = places, of[3:-1]
     if sy.any():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from phantom.picture.painting import Box, Float, Grid, blend, soft
+from phantom.picture.painting import Box, Float, Grid, between, blend, soft
 
 Floats = npt.NDArray[np.float64]
 SHELL_BAND_HU = 30.0  # a limited rod's core covers its own shell, which has its HU within this
@@ -102,7 +102,7 @@ def _inside(grid: Grid, box: Box, one: Rod, start: Floats, end: Floats) -> Float
     length2 = max(float(along @ along), 1e-6)
     t = (dx * along[0] + dz * along[2]) + dy * along[1]
     squared = (dx * dx + dz * dz) + dy * dy
-    clipped = np.clip(t, 0, np.float32(length2))
+    clipped = between(t, 0, length2)
     t *= 2
     t -= clipped
     t *= clipped
