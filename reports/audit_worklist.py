@@ -55,30 +55,22 @@ class Worklist:
     has_identities: bool
 
 
-COLUMNS = (
-    "site",
-    "year",
-    "age",
-    "sex",
-    "report",
-    "probability",
-    "expected cases so far",
-    "reads per case",
-    "read",
-)
+COLUMNS = ("site", "year", "age", "sex", "report", "probability", "read")
+YIELD_COLUMNS = ("expected cases so far", "reads per case")
 
 
 def worklists(numbers: AuditNumbers, thumbnails: Mapping[str, Thumbnail]) -> tuple[Worklist, ...]:
     """Each list that has rows. `thumbnails`: series key → pictures. ValueError when a picture is no PNG."""
+    has_yield = bool(numbers.basis.n_read) or not numbers.basis.is_simulated_only
     found = []
     for name in dict.fromkeys(row.list for row in numbers.worklist):
         rows = [row for row in numbers.worklist if row.list == name]
-        entries = tuple(_entry(row, thumbnails.get(row.series_key or "")) for row in rows)
+        entries = tuple(_entry(row, thumbnails.get(row.series_key or ""), has_yield) for row in rows)
         found.append(
             Worklist(
                 TITLES.get(name, name),
-                _summary(rows),
-                COLUMNS,
+                _summary(rows, has_yield),
+                COLUMNS + (YIELD_COLUMNS if has_yield else ()),
                 entries,
                 any(entry.pictures for entry in entries),
                 any(entry.identity for entry in entries),
@@ -87,8 +79,13 @@ def worklists(numbers: AuditNumbers, thumbnails: Mapping[str, Thumbnail]) -> tup
     return tuple(found)
 
 
-def _summary(rows: Sequence[WorklistRow]) -> str:
+def _summary(rows: Sequence[WorklistRow], has_yield: bool) -> str:
     last = rows[-1]
+    if not has_yield:
+        return (
+            f"{len(rows)} scans, the likeliest first. How many cases they hold cannot be said: the probabilities were "
+            "learned from simulated scans and nobody has read a sample. They order the list, no more."
+        )
     per_case = f", {last.reads_per_case:.1f} reads per case" if last.reads_per_case is not None else ""
     return (
         f"{len(rows)} scans, the likeliest first. Reading all of them is expected to find "
@@ -97,7 +94,7 @@ def _summary(rows: Sequence[WorklistRow]) -> str:
     )
 
 
-def _entry(row: WorklistRow, thumbnail: Thumbnail | None) -> Entry:
+def _entry(row: WorklistRow, thumbnail: Thumbnail | None, has_yield: bool) -> Entry:
     facts = (
         row.site,
         "unknown" if row.study_year is None else str(row.study_year),
@@ -105,13 +102,13 @@ def _entry(row: WorklistRow, thumbnail: Thumbnail | None) -> Entry:
         row.sex,
         row.statement,
         f"{row.probability:.3f}",
-        f"{row.expected_cases:.1f}",
-        "-" if row.reads_per_case is None else f"{row.reads_per_case:.1f}",
         "yes" if row.was_read else "no",
     )
+    per_case = "-" if row.reads_per_case is None else f"{row.reads_per_case:.1f}"
+    yields = (f"{row.expected_cases:.1f}", per_case) if has_yield else ()
     identity = (row.patient_id, row.accession_numbers, row.study_date)
     told = tuple(each for each in identity if each)
-    return Entry(row.place, _pictures(row, thumbnail), facts, told, row.study_key)
+    return Entry(row.place, _pictures(row, thumbnail), facts + yields, told, row.study_key)
 
 
 def _age(age_years: int | None) -> str:

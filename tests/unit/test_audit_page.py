@@ -189,6 +189,16 @@ def test_identities_appear_only_when_the_rows_carry_them() -> None:
     assert all(each in identified for each in ("PID-1", "ACC-1", "2020-01-02"))
 
 
+def test_probabilities_from_simulated_scans_promise_no_yield_before_people_have_read() -> None:
+    unread = Elements(render_audit_page(made.unread())).text
+    assert "How many cases they hold cannot be said" in unread
+    assert "reads per case" not in unread
+    assert (
+        "2 scans, the likeliest first. Reading all of them is expected to find 2.0 cases, 1.1 reads per case"
+        in (Elements(render_audit_page(made.audited())).text)
+    )
+
+
 def test_old_ages_are_pooled_and_pictures_must_be_png() -> None:
     assert "90 and over" in Elements(render_audit_page(made.audited())).text
     with pytest.raises(ValueError, match="no PNG"):
