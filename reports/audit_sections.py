@@ -87,7 +87,8 @@ def _age_and_sex(numbers: AuditNumbers) -> Section:
         group_table(numbers, dimension, title)
         for dimension, title in (("age", "age in years"), ("sex", "sex"), ("age and sex", "age and sex"))
     ]
-    return Section("age", "Prevalence by age and sex", tuple(pictures), tuple(tables))
+    title = "Prevalence by age and sex" if numbers.basis.n_read else "Flagged and reported, by age and sex"
+    return Section("age", title, tuple(pictures), tuple(tables))
 
 
 def _flagged_by_age_and_sex(numbers: AuditNumbers) -> Figure:

@@ -101,6 +101,7 @@ def test_without_readings_no_corrected_prevalence_and_the_reason() -> None:
     assert "Missed, strict definition: not given." in page.text
     assert "Nobody has read a scan for this audit" in page.text
     assert "Missed diagnoses" not in page.text
+    assert "Prevalence by" not in page.text
     wrong = made.number("prevalence", "corrected prevalence", 0.2)
     numbers = replace(made.unread(), numbers=(*made.shares(), wrong))
     with pytest.raises(ValueError, match="no corrected prevalence may be shown"):
@@ -133,7 +134,7 @@ def test_shown_small_counts_are_marked_as_for_inside() -> None:
     assert "3 were not evaluable" in page.text
 
 
-def test_T56_hostile_names_stay_text() -> None:
+def test_hostile_names_stay_text() -> None:
     numbers = made.audited()
     strata = tuple(replace(r, category=HOSTILE) if r.dimension == "site" else r for r in numbers.strata)
     told = tuple(replace(n, category=HOSTILE) if n.dimension == "site" else n for n in numbers.numbers)
