@@ -100,8 +100,8 @@ def _whole(
     """An estimate over all cells; while some have no verdict it is refused, and its bounds stand beside."""
     if not unread:
         return [tried(place, partial(make, reads))]
-    n = sum(units for _, units in unread)
-    numbers = [refused_number(f"{len(unread)} cells with {n} units have no verdict yet", **asdict(place))]
+    # Not how many units: a note is not suppressed, and the number may be a small one.
+    numbers = [refused_number(f"{len(unread)} cells have no verdict yet", **asdict(place))]
     if not reads.cells:
         return numbers
     low, high = (
