@@ -53,11 +53,15 @@ check: setup  ## format, lint, types, architecture, fast tests (a few minutes)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(PYTEST) tests/unit tests/property -m "not slow and not chaos"
+	$(PYTEST) tests/unit tests/property -m "not slow and not chaos and not long"
 
 .PHONY: test
-test: setup  ## all tests but the long ones of `make chaos`
+test: setup  ## all tests but those of `make long` and `make chaos`
 	$(PYTEST)
+
+.PHONY: long
+long: setup  ## more disturbed sweeps: full disk, a worker that dies late, Prefect away, other order (some minutes)
+	$(BIN)/pytest -m long
 
 .PHONY: chaos
 chaos: setup  ## sweeps killed at random moments, compared with undisturbed ones (long)

@@ -124,6 +124,7 @@ def test_backup_restores(ovf, small_warehouse: Path, tmp_path: Path) -> None:
     ovf("check", "--warehouse", restored)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a tiny file system for the slabs")
 def test_T39_full_disk_fails_cleanly_and_is_made_good(
     ovf, small_hospital: Path, small_warehouse: Path, tmp_path: Path

@@ -13,6 +13,7 @@ from support import warehouse_under_the_key_of
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.long
 def test_T53_workers_shards_names_and_order_of_files_change_no_score(
     ovf, hospital: Path, undisturbed: Path, tmp_path: Path
 ) -> None:

@@ -44,6 +44,7 @@ def test_T40_killed_worker_costs_nothing(ovf, hospital: Path, undisturbed: Path,
     assert differences(undisturbed, disturbed) == []
 
 
+@pytest.mark.long
 def test_T55_worker_that_dies_late_has_no_finished_shard_done_again(
     ovf, hospital: Path, undisturbed: Path, tmp_path: Path
 ) -> None:

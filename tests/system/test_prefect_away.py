@@ -24,6 +24,7 @@ def test_T54_no_prefect_server_at_start_ends_with_10(ovf, hospital: Path, tmp_pa
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_T54_prefect_server_killed_in_the_middle_costs_nothing(
     ovf, hospital: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
