@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -32,6 +32,11 @@ PUBLISH_EVERY_S = 900.0  # design: at the end of a run and at most every 15 minu
 SHARDS_PER_WORKER = 2  # one at work, one waiting, so that no worker idles while the driver lands
 
 
+def never() -> bool:
+    """A sweep without a window."""
+    return False
+
+
 @dataclass(slots=True)
 class Dispatcher:
     """Takes tickets, decides, dispatches, lands. One thread; Prefect's own threads wait for the workers."""
@@ -42,6 +47,8 @@ class Dispatcher:
     cluster: Cluster
     board: Board
     forgotten_patients: frozenset[str] = frozenset()
+    is_window_over: Callable[[], bool] = never  # from then on nothing is sent; what is at work is waited for
+    n_left: int = 0  # studies that were to be scored and were not sent
     _shard: list[StudySelection] = field(default_factory=list)
     _shard_bytes: int = 0
     _shard_limit: int = 1
@@ -129,13 +136,22 @@ class Dispatcher:
     def _send(self) -> None:
         if not self._shard:
             return
-        job = self._job(tuple(self._shard))
-        self._shard, self._shard_bytes = [], 0
-        run = ShardRun(job, self.cluster.client(), self.cluster.score_resources)
-        while len(self._open) >= SHARDS_PER_WORKER * self.cluster.n_workers:
+        studies, self._shard, self._shard_bytes = tuple(self._shard), [], 0
+        while len(self._open) >= SHARDS_PER_WORKER * self.cluster.n_workers and not self.is_window_over():
             self._finish_oldest()
+        if self.is_window_over():
+            self._leave(studies)
+            return
+        job = self._job(studies)
+        run = ShardRun(job, self.cluster.client(), self.cluster.score_resources)
         self._open.append(run_shard.submit(job.name, run))
         self.board.counts.shards_open = len(self._open)
+
+    def _leave(self, studies: Iterable[StudySelection]) -> None:
+        """Land what selection says, so that these studies stand as pending; the next run takes them up."""
+        left = list(studies)
+        self.n_left += len(left)
+        self.store.land(LandingBatch.of(record for study in left for record in study.records))
 
     def _job(self, studies: tuple[StudySelection, ...]) -> ShardJob:
         parts = sorted(f"{s.study.study_key}:{s.study.study_revision}" for s in studies)

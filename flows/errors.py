@@ -2,13 +2,16 @@
 
 OvfError            base of what flows itself raises; the message says what to do next
 ├── SettingsError   10  a setting is wrong
-└── PreflightError  10  the cluster cannot do the work
+├── PreflightError  10  the cluster cannot do the work
+├── OutsideWindow   10  a night was started outside its window
+└── CanaryChanged   14  the golden set is scored otherwise than when it was enrolled
 
 warehouse.errors, models.registry and tasks.sources have their own; EXIT_CODES below maps every class.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 
@@ -22,6 +25,7 @@ class Exit(IntEnum):
     ARCHIVE = 11
     LOCKED = 12
     MODEL = 13
+    CANARY = 14  # the golden set is scored otherwise: the night stopped before writing
     RETRIABLE = (
         20  # finished, but some series failed for infrastructure reasons: the next run tries them again
     )
@@ -39,6 +43,22 @@ class PreflightError(OvfError):
     """The Dask workers cannot do this sweep; the message lists why, worker by worker."""
 
 
+class OutsideWindow(OvfError):
+    """A night was started outside its window; nothing was done."""
+
+
+class CanaryChanged(OvfError):
+    """The golden set is scored otherwise than when it was enrolled; the night stopped before writing."""
+
+    def __init__(self, findings: Sequence[str], n_more: int = 0) -> None:
+        self.findings = tuple(findings)
+        more = f"; and {n_more} more" if n_more > 0 else ""
+        super().__init__(
+            f"the canary differs, and nothing was written: {'; '.join(findings)}{more}. Find out what changed (model, "
+            "decoders, libraries, code, GPU). If the change is meant, enrol anew: ovf nightly … --renew-canary"
+        )
+
+
 def exit_code_of(error: BaseException) -> Exit:
     """The exit code that stands for an exception; UNEXPECTED where none was agreed."""
     from models.registry import ModelError
@@ -49,6 +69,8 @@ def exit_code_of(error: BaseException) -> Exit:
     codes: tuple[tuple[type[BaseException], Exit], ...] = (
         (SettingsError, Exit.SETTINGS),
         (PreflightError, Exit.SETTINGS),
+        (OutsideWindow, Exit.SETTINGS),
+        (CanaryChanged, Exit.CANARY),
         (KeyFileError, Exit.SETTINGS),
         (ArchiveUnreachable, Exit.ARCHIVE),
         (warehouse_errors.WarehouseMissing, Exit.SETTINGS),

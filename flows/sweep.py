@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from flows.settings import Settings, read_settings
 from flows.sweep_context import SweepContext, make_context
 from flows.sweep_end import finish
 from flows.sweep_summary import SweepSummary
-from tasks.crawl import crawl
+from tasks.crawl import Wave, crawl
 from tasks.header import full_digests, read_headers
 from tasks.index import Index
 from tasks.sources import open_source
@@ -29,6 +29,7 @@ from warehouse.store import Store
 
 # Studies asked about in one query: each question scans the decisions once, and 20,000 tickets are 10 MB.
 KNOWN_STUDIES = 20_000
+Gate = Callable[[SweepContext, Store, Cluster], None]
 
 
 @flow(
@@ -45,14 +46,19 @@ def archive_sweep(archive: str, options: dict[str, Any] | None = None) -> SweepS
     PreflightError, ArchiveUnreachable, ArchiveBusy, WarehouseError, ModelError.
     """
     settings = read_settings(**(options or {}))
-    with _opened(archive, settings) as (context, dispatcher):
+    with opened_sweep(archive, settings) as (context, dispatcher):
         _crawl_and_dispatch(context, dispatcher)
         return finish(context, dispatcher)
 
 
 @contextlib.contextmanager
-def _opened(archive: str, settings: Settings) -> Iterator[tuple[SweepContext, Dispatcher]]:
-    """Everything a sweep holds while it runs: the lease on its archive, the index, the workers, the board."""
+def opened_sweep(
+    archive: str, settings: Settings, before_writing: Gate | None = None
+) -> Iterator[tuple[SweepContext, Dispatcher]]:
+    """Everything a sweep holds while it runs: the lease on its archive, the index, the workers, the board.
+
+    `before_writing` is called with the lease held and nothing landed yet; what it raises ends the sweep there.
+    """
     source = open_source(archive, skip=_folders_of_ours(settings))
     store = Store.open(settings.warehouse)
     context = make_context(archive, settings, source, store)
@@ -71,6 +77,8 @@ def _opened(archive: str, settings: Settings) -> Iterator[tuple[SweepContext, Di
         Board(board_path, context.run_id, settings.progress) as board,
     ):
         cluster.on_start = board.say
+        if before_writing is not None:
+            before_writing(context, store, cluster)
         store.land_staging()  # what an interrupted run had staged
         store.land(LandingBatch.of([context.run, context.model, context.operating_point]))
         forgotten = frozenset(store.forgotten().patients)
@@ -80,17 +88,32 @@ def _opened(archive: str, settings: Settings) -> Iterator[tuple[SweepContext, Di
 def _folders_of_ours(settings: Settings) -> list[Path]:
     """An archive may hold the warehouse: what we write there is no part of it."""
     beside = settings.warehouse.absolute().parent
-    names = ("index", "staging", "published", "leases", "runs", "slabs", "prefect")
+    names = ("index", "staging", "published", "leases", "runs", "slabs", "prefect", "canary", "nights")
     return [beside / name for name in names] + ([settings.slabs] if settings.slabs else [])
 
 
 def _crawl_and_dispatch(context: SweepContext, dispatcher: Dispatcher) -> None:
+    index = dispatcher.index
+    first_wave = None
+    for wave in crawl_waves(context, dispatcher):
+        first_wave = first_wave or wave.number
+        if not wave.is_last:
+            dispatcher.take_settled(index.settled_studies(wave.number))
+    begin_scoring(dispatcher)
+    dispatcher.take_settled(index.settled_studies(None))
+    # What this crawl did not touch may still be undecided: another profile or model, or failed before.
+    take_untouched(dispatcher, first_wave)
+    dispatcher.drain()
+
+
+def crawl_waves(context: SweepContext, dispatcher: Dispatcher) -> Iterator[Wave]:
+    """Bring the index up to date, wave by wave."""
     board, index, settings = dispatcher.board, dispatcher.index, context.settings
     board.counts.phase = "crawling"
     say_disk_need(context, index, board.say)
     submit, source = dispatcher.cluster.submit, context.source
     read = partial(read_headers, accept_no_meta=settings.accept_no_meta)
-    waves = crawl(
+    yield from crawl(
         source,
         index,
         read_batch=lambda refs: submit(read, source, refs),
@@ -100,15 +123,15 @@ def _crawl_and_dispatch(context: SweepContext, dispatcher: Dispatcher) -> None:
         stable_s=settings.stable_s,
         on_progress=dispatcher.on_crawl,
     )
-    first_wave = None
-    for wave in waves:
-        first_wave = first_wave or wave.number
-        if not wave.is_last:
-            dispatcher.take_settled(index.settled_studies(wave.number))
-    board.counts.phase = "scoring"
-    board.counts.is_crawl_done = True
-    dispatcher.take_settled(index.settled_studies(None))
-    # What this crawl did not touch may still be undecided: another profile or model, or failed before.
-    known = index.studies(batch=KNOWN_STUDIES)
+
+
+def begin_scoring(dispatcher: Dispatcher) -> None:
+    """The crawl is done: all studies are known now."""
+    dispatcher.board.counts.phase = "scoring"
+    dispatcher.board.counts.is_crawl_done = True
+
+
+def take_untouched(dispatcher: Dispatcher, first_wave: int | None) -> None:
+    """Studies that the crawl from `first_wave` on did not touch, as far as they are undecided."""
+    known = dispatcher.index.studies(batch=KNOWN_STUDIES)
     dispatcher.take_known([t for t in batch if t.touch < (first_wave or 0)] for batch in known)
-    dispatcher.drain()

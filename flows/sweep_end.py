@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,14 +20,21 @@ from warehouse.landing import LandingBatch
 from warehouse.queries import query
 
 
-def finish(context: SweepContext, dispatcher: Dispatcher) -> SweepSummary:
-    """Land the archive's counts, close the run, check, publish, and sum up."""
+def finish(
+    context: SweepContext, dispatcher: Dispatcher, more: Callable[[], Iterable[object]] = tuple
+) -> SweepSummary:
+    """Land the archive's counts, close the run, check, publish, and sum up.
+
+    `more` makes rows that land with the end of the run, all or none.
+    """
     store, board = dispatcher.store, dispatcher.board
     board.counts.phase = "finishing"
     board.update(force=True)
     _retire_vanished(context, dispatcher)
     finished = replace(context.run, state="finished", finished_at=dt.datetime.now(dt.UTC))
-    store.land(LandingBatch.of([*archive_rows(context, dispatcher.index, dispatcher.store), finished]))
+    store.land(
+        LandingBatch.of([*archive_rows(context, dispatcher.index, dispatcher.store), *more(), finished])
+    )
     published = store.publish()
     with store.read() as connection:  # the copy: its views are tables, and no writer has to wait
         summary = _summary(connection, context, dispatcher, published)

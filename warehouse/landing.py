@@ -17,7 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from warehouse import records
+from warehouse import night_records, records
 from warehouse.paths import private_files, sync_folder
 from warehouse.tables import ALL_TABLES, Table
 
@@ -47,6 +47,11 @@ class LandingBatch:
     audit_cells: list[records.AuditCellRecord] = field(default_factory=list)
     audit_units: list[records.AuditUnitRecord] = field(default_factory=list)
     audit_readings: list[records.AuditReadingRecord] = field(default_factory=list)
+    nights: list[night_records.NightRecord] = field(default_factory=list)
+    watermarks: list[night_records.WatermarkRecord] = field(default_factory=list)
+    night_alerts: list[night_records.NightAlertRecord] = field(default_factory=list)
+    canaries: list[night_records.CanaryRecord] = field(default_factory=list)
+    night_problems: list[night_records.NightProblemRecord] = field(default_factory=list)
     patient_identities: list[records.PatientIdentity] = field(default_factory=list)
     study_identities: list[records.StudyIdentity] = field(default_factory=list)
     series_identities: list[records.SeriesIdentity] = field(default_factory=list)
@@ -108,6 +113,11 @@ _LIST_OF_TABLE = {
     "audit_cell": "audit_cells",
     "audit_unit": "audit_units",
     "audit_reading": "audit_readings",
+    "night": "nights",
+    "watermark": "watermarks",
+    "night_alert": "night_alerts",
+    "canary": "canaries",
+    "night_problem": "night_problems",
     "report_text": "report_texts",
     "report_evidence": "report_evidences",
 }

@@ -9,6 +9,8 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, field
 
+from warehouse.night_records import NIGHT_RECORDS
+
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
@@ -398,5 +400,6 @@ WAREHOUSE_RECORDS = (
     AuditCellRecord,
     AuditUnitRecord,
     AuditReadingRecord,
+    *NIGHT_RECORDS,
 )
 IDENTITY_RECORDS = (PatientIdentity, StudyIdentity, SeriesIdentity, ReportText, ReportEvidence)

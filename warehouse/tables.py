@@ -11,7 +11,7 @@ from functools import cache
 
 import pyarrow as pa
 
-from warehouse import records
+from warehouse import night_records, records
 
 
 class Meeting(StrEnum):
@@ -100,6 +100,21 @@ WAREHOUSE_TABLES = (
         records.AuditReadingRecord,
         "audit_reading",
         ("audit_id", "case_id", "reader", "is_adjudication", "level"),
+        Meeting.REPLACE,
+    ),
+    Table(night_records.NightRecord, "night", ("run_id",), Meeting.REPLACE),
+    Table(night_records.WatermarkRecord, "watermark", ("archive_key",), Meeting.REPLACE),
+    Table(night_records.NightAlertRecord, "night_alert", ("run_id", "signal", "subject"), Meeting.REPLACE),
+    Table(
+        night_records.CanaryRecord,
+        "canary",
+        ("model_digest", "storage_recipe", "view_recipe", "precision", "golden_case"),
+        Meeting.REPLACE,
+    ),
+    Table(
+        night_records.NightProblemRecord,
+        "night_problem",
+        ("archive_key", "series_key", "series_revision", "reason"),
         Meeting.REPLACE,
     ),
 )
