@@ -63,6 +63,12 @@ class Pseudonymizer:
         """Pseudonym of a report's content, the same at every site: accession number, patient, date, status, text."""
         return self._digest("report", *content)
 
+    def object_uid(self, *parts: str) -> str:
+        """UID of a DICOM object of our own: under 2.25 (PS3.5 B.2), a UUID of version 8 made of a keyed digest."""
+        number = int(self._digest("object", *parts), 16)
+        number = number & ~(0xF << 76) | 8 << 76  # RFC 9562, section 5.8: version, then variant
+        return f"2.25.{number & ~(0b11 << 62) | 0b10 << 62}"
+
     def _digest(self, kind: str, *parts: str) -> str:
         """Parts are preceded by their length, so that no two lists of parts give the same text."""
         text = b"".join(b"%d:%s" % (len(part), part) for part in _encoded((kind, *parts)))

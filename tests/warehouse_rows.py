@@ -8,6 +8,7 @@ import struct
 from warehouse import records
 from warehouse.decisions import DecisionKey
 from warehouse.landing import LandingBatch
+from warehouse.publication_record import PublicationRecord
 from warehouse.reasons import message_for, reason_of
 
 KEY = DecisionKey("profile-1", "reader-1", "storage-1", "view-1", "model-1")
@@ -326,6 +327,32 @@ def audit_reading(case_id: str = "A1-0001", grade: int | None = 2) -> records.Au
     audit_id = case_id.split("-", maxsplit=1)[0]
     return records.AuditReadingRecord(
         audit_id, case_id, "AB", False, "study", grade is not None, grade, None, None, START
+    )
+
+
+def publication(study_key: str, *, state: str = "published") -> PublicationRecord:
+    """A result of the study that stands in a PACS."""
+    return PublicationRecord(
+        target="dicomweb+http://pacs/dicom-web",
+        sop_instance_uid=f"2.25.1.{study_key}",
+        series_instance_uid="2.25.2",
+        kind="sr",
+        study_key=study_key,
+        series_key="series-a-0",
+        series_revision="r1",
+        model_digest=KEY.model_digest,
+        operating_point_id="op-1",
+        probability=0.9,
+        is_flagged=True,
+        facts_digest="facts",
+        content_digest="content",
+        predecessor_uid=None,
+        test_system=None,
+        state=state,
+        reason=None,
+        message=None,
+        n_attempts=1,
+        changed_at=START,
     )
 
 

@@ -145,6 +145,7 @@ def _erase(connection: Connection, gone: Tombstones) -> tuple[SlabKey, ...]:
         connection.execute(
             f"DELETE FROM {table} WHERE series_key IN (SELECT key FROM gone_series)"
         ).fetchall()
+    connection.execute("DELETE FROM publication WHERE study_key IN (SELECT key FROM gone_study)").fetchall()
     connection.execute(
         "UPDATE study SET patient_key = NULL, study_date = NULL, age_years = NULL, sex = NULL "
         "WHERE study_key IN (SELECT key FROM gone_study)"

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from warehouse import night_records, records
 from warehouse.paths import private_files, sync_folder
+from warehouse.publication_record import PublicationRecord
 from warehouse.tables import ALL_TABLES, Table
 
 
@@ -52,6 +53,7 @@ class LandingBatch:
     night_alerts: list[night_records.NightAlertRecord] = field(default_factory=list)
     canaries: list[night_records.CanaryRecord] = field(default_factory=list)
     night_problems: list[night_records.NightProblemRecord] = field(default_factory=list)
+    publications: list[PublicationRecord] = field(default_factory=list)
     patient_identities: list[records.PatientIdentity] = field(default_factory=list)
     study_identities: list[records.StudyIdentity] = field(default_factory=list)
     series_identities: list[records.SeriesIdentity] = field(default_factory=list)
@@ -118,6 +120,7 @@ _LIST_OF_TABLE = {
     "night_alert": "night_alerts",
     "canary": "canaries",
     "night_problem": "night_problems",
+    "publication": "publications",
     "report_text": "report_texts",
     "report_evidence": "report_evidences",
 }

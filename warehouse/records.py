@@ -10,6 +10,7 @@ import datetime as dt
 from dataclasses import dataclass, field
 
 from warehouse.night_records import NIGHT_RECORDS
+from warehouse.publication_record import PublicationRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,5 +402,6 @@ WAREHOUSE_RECORDS = (
     AuditUnitRecord,
     AuditReadingRecord,
     *NIGHT_RECORDS,
+    PublicationRecord,
 )
 IDENTITY_RECORDS = (PatientIdentity, StudyIdentity, SeriesIdentity, ReportText, ReportEvidence)

@@ -12,6 +12,7 @@ from functools import cache
 import pyarrow as pa
 
 from warehouse import night_records, records
+from warehouse.publication_record import PublicationRecord
 
 
 class Meeting(StrEnum):
@@ -117,6 +118,7 @@ WAREHOUSE_TABLES = (
         ("archive_key", "series_key", "series_revision", "reason"),
         Meeting.REPLACE,
     ),
+    Table(PublicationRecord, "publication", ("target", "sop_instance_uid"), Meeting.REPLACE),
 )
 IDENTITY_TABLES = (
     Table(records.PatientIdentity, "patient_identity", ("patient_key",), Meeting.REPLACE),

@@ -65,6 +65,7 @@ def strip(rows: Mapping[str, pa.Table], tombstones: Tombstones) -> dict[str, pa.
         "slab": lambda row: row["series_key"] not in tombstones.series,
         "score": lambda row: row["series_key"] not in tombstones.series,
         "rejection": lambda row: row["series_key"] not in tombstones.series,
+        "publication": lambda row: row["study_key"] not in tombstones.studies,
     }
     change = {
         "study": lambda row: _without_person(row) if row["study_key"] in tombstones.studies else row,

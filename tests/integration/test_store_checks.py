@@ -33,6 +33,7 @@ FAULTS = {
     "duplicate_keys_operating_point": (
         "INSERT INTO operating_point SELECT * REPLACE (false AS is_current) FROM operating_point"
     ),
+    "duplicate_keys_publication": "INSERT INTO publication SELECT * REPLACE ('failed' AS state) FROM publication",
     "duplicate_keys_rejection": "INSERT INTO rejection FROM rejection",
     "duplicate_keys_run": "INSERT INTO run FROM run",
     "duplicate_keys_score": "INSERT INTO score FROM score",
@@ -47,6 +48,7 @@ FAULTS = {
     "duplicate_keys_report_statement": "INSERT INTO report_statement FROM report_statement",
     "orphan_audit_reading": "UPDATE audit_reading SET case_id = 'A1-0002'",
     "orphan_report_statement": "UPDATE report_statement SET report_key = 'lost'",
+    "publication_values": "UPDATE publication SET state = 'failed'",
     "report_link": "UPDATE report SET study_key = NULL WHERE outcome = 'linked'",
     "report_statement_values": "UPDATE report_statement SET wording = 'none'",
     "orphan_rejection": "UPDATE rejection SET series_revision = 'lost'",
@@ -95,6 +97,12 @@ MORE_FAULTS = [
     ("unknown_reason", "UPDATE report SET reason = 'odd' WHERE reason IS NOT NULL"),
     ("report_statement_values", "UPDATE report_statement SET statement = 'perhaps'"),
     ("study_values", "UPDATE study SET sex = 'X'"),
+    ("publication_values", "UPDATE publication SET kind = 'letter'"),
+    (
+        "publication_values",
+        "INSERT INTO publication SELECT * REPLACE ('1.2.4' AS sop_instance_uid) FROM publication",
+    ),
+    ("erased_person", "INSERT INTO forgotten VALUES ('study', 'study-a', DATE '2026-01-01')"),
 ]
 
 
@@ -117,6 +125,7 @@ def sound_batch() -> LandingBatch:
     batch.audit_cells.append(rows.audit_cell())
     batch.audit_units.append(rows.audit_unit())
     batch.audit_readings.append(rows.audit_reading())
+    batch.publications.append(rows.publication("study-a"))
     return batch
 
 

@@ -10,3 +10,6 @@ FROM score SEMI JOIN (SELECT key FROM forgotten WHERE kind = 'series') AS gone O
 UNION ALL
 SELECT 'slab', series_key
 FROM slab SEMI JOIN (SELECT key FROM forgotten WHERE kind = 'series') AS gone ON gone.key = slab.series_key
+UNION ALL
+SELECT 'publication', study_key
+FROM publication SEMI JOIN (SELECT key FROM forgotten WHERE kind = 'study') AS gone ON gone.key = publication.study_key
