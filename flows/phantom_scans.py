@@ -17,7 +17,7 @@ from phantom.families import BASE
 from phantom.protocol import draw_training_patient
 from phantom.slabs import PhantomSlab, render_slab
 from phantom.truth import other_causes
-from tasks.view import make_view
+from tasks.view import View, make_view
 
 # Only what a view can read is rendered: its central slices, with room for the widest central share.
 HALF_WIDTH_MM = 12.0
@@ -93,14 +93,8 @@ def draw_scans(wanted: Sequence[DrawRequest], workers: int = 1) -> Iterator[Phan
 
 def draw_scan(request: DrawRequest) -> PhantomScan:
     """Simulate one patient's scan and cut it; the same request gives the same scan."""
-    slab = _clear_case(request)
-    view = make_view(
-        slab.slab_xzy_hu,
-        pixel_mm=slab.pixel_mm,
-        slice_spacing_mm=slab.slice_spacing_mm,
-        lateral_extent_mm=slab.lateral_extent_mm,
-        recipe=request.view,
-    )
+    slab = clear_case(request)
+    view = view_of(slab, request.view)
     visible = [body for body in slab.vertebrae if body.is_visible]
     name = f"phantom-{request.seed}"
     return PhantomScan(
@@ -118,7 +112,18 @@ def draw_scan(request: DrawRequest) -> PhantomScan:
     )
 
 
-def _clear_case(request: DrawRequest) -> PhantomSlab:
+def view_of(slab: PhantomSlab, recipe: ViewRecipe) -> View:
+    """The images that a model reads of a simulated slab."""
+    return make_view(
+        slab.slab_xzy_hu,
+        pixel_mm=slab.pixel_mm,
+        slice_spacing_mm=slab.slice_spacing_mm,
+        lateral_extent_mm=slab.lateral_extent_mm,
+        recipe=recipe,
+    )
+
+
+def clear_case(request: DrawRequest) -> PhantomSlab:
     """The first patient of this seed, and of those that stand in for it, whose scan has one answer.
 
     Traumatic, pathological and treated bodies are neither a positive nor a negative of this task, and a
