@@ -111,6 +111,8 @@ def _after(words: Words, at: int, high: int) -> Token | None:
         if token.role in (Role.NEGATION, Role.HEDGE) and words.ends_clause(place):
             return token
         if token.role is Role.HEDGE and token.rule.kind == "either":
+            if _is_between_levels(words, place):
+                continue
             return token
         if token.role in FINDINGS and words.tokens[place - 1].role is not Role.JOIN:
             return None
@@ -119,6 +121,11 @@ def _after(words: Words, at: int, high: int) -> Token | None:
         if token.is_comma and not _goes_on(words, place, high):
             return None
     return None
+
+
+def _is_between_levels(words: Words, at: int) -> bool:
+    """'fracture of T11 versus T12': only which vertebra it is stands in doubt."""
+    return words.tokens[at - 1].is_level and any(t.is_level for t in words.tokens[at + 1 : at + 2])
 
 
 def _goes_on(words: Words, comma: int, high: int) -> bool:
@@ -182,13 +189,25 @@ def is_only_asked(words: Words, at: int, low: int) -> bool:
 
 def is_explained_away(words: Words, at: int) -> bool:
     """A deformity that the sentence calls physiological, or a Schmorl's node."""
+    if any(t.role is Role.MIMIC and t.rule.kind == "growth" for t in words.tokens):
+        return True
     before = at - 1
+    if _is_endplate(words.tokens[at]) and before > 0 and words.tokens[before].is_comma:
+        before -= 1  # "Schmorl's node, superior endplate depression"
     while before >= 0 and words.tokens[before].role in ATTRIBUTES:
         if words.tokens[before].role is Role.MIMIC and len(words.gap(before, at)) < 20:
             return True
         before -= 1
     if words.tokens[at].text and any(word in words.tokens[at].text for word in ("schmorl", "许莫")):
         return True
+    return _is_explained_after(words, at)
+
+
+def _is_endplate(finding: Token) -> bool:
+    return any(word in finding.text for word in ("endplate", "end plate", "终板"))
+
+
+def _is_explained_after(words: Words, at: int) -> bool:
     is_linked = is_divided = False
     for place in range(at + 1, len(words.tokens)):
         token = words.tokens[place]

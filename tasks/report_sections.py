@@ -31,7 +31,7 @@ _WORD_START = re.compile(r"(?<![a-z\u3400-\u9fff])[a-z\u3400-\u9fff]")
 
 _CJK = re.compile(r"[\u3400-\u9fff]")
 _BOUNDARY = re.compile(
-    r"[。;!\n]|\.(?=\s|$|[a-z\u3400-\u9fff\[(*-])|\?(?=\s|$|[\u3400-\u9fff])|(?<=[\u3400-\u9fff?),\s])(?<![胸腰颈骶第椎体])\d{1,2}[.)](?=\s?[\u3400-\u9fff])"
+    r"[。;!\n]|\.(?=\s|$|[a-z\u3400-\u9fff\[(*-])|\?(?=\s|$|[\u3400-\u9fff])|(?<=[\u3400-\u9fff])\?|(?<=[\u3400-\u9fff?),\s])(?<![胸腰颈骶第椎体])\d{1,2}[.)](?=\s?[\u3400-\u9fff])"
 )
 _ABBREVIATIONS = frozenset(
     (
@@ -49,6 +49,8 @@ _ABBREVIATIONS = frozenset(
             "eg",
             "i.e",
             "ie",
+            "ht",
+            "hts",
             "incl",
             "resp",
         ),
@@ -75,7 +77,9 @@ _ABBREVIATIONS = frozenset(
 _STOP_SIGNS = "。;!\n.?"
 _LIST_MARK = re.compile(r"\s*(?:[-*#>]|\(?\d{1,2}[.、):]|[a-h][.)]\s|[一二三四五六七八九十]、|[①-⑳])")
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
-_QUESTION_END = re.compile(r"[\n。]|\.(?=\s|$|[a-z\u3400-\u9fff])|\?(?=\s|$|[\u3400-\u9fff])")
+_QUESTION_END = re.compile(
+    r"[\n。]|\.(?=\s|$|[a-z\u3400-\u9fff])|\?(?=\s|$|[\u3400-\u9fff])|(?<=[\u3400-\u9fff])\?"
+)
 _LAST_WORD = re.compile(r"[a-z.]+$")
 
 

@@ -56,7 +56,20 @@ _ENGLISH_ROOTS = (
         "pmma",
     ),
     *("methac", "genant", "endplate", "end plate", "broken", "chance", "depress", "stature", "buckl", "fish"),
-    *("augment", "seat belt", "flexion", "vertebra plana"),
+    *(
+        "impact",
+        "pancake",
+        "spinejack",
+        "body stent",
+        "ht loss",
+        "ht. loss",
+        " ht",
+        "hts",
+        "augment",
+        "seat belt",
+        "flexion",
+        "vertebra plana",
+    ),
 )
 _ROOTS = (
     *_ENGLISH_ROOTS,
@@ -78,7 +91,7 @@ _ROOTS = (
         "凹陷",
         "下陷",
     ),
-    *("填充", "前缘"),
+    *("填充", "前缘", "鱼", "椎体变窄", "椎骨变窄", "锥体变窄", "体增强"),
 )
 _PIECES = re.compile(r"[\s*.#$-]+")
 # A sentence that only names the spine says something when it calls it normal, or not.
@@ -95,8 +108,35 @@ _JUDGED = (
         "preserv",
         "injur",
         "contour",
+        "satisf",
+        "retain",
+        "mainten",
+        "finding",
+        " ht",
+        "show",
+        "demonstrat",
+        "display",
+        "exhibit",
     ),
-    *("正常", "异常", "完整", "存在", "可", "良好", "自然", "如常", "规则", "一致", "保持", "变窄", "病变"),
+    *(
+        "正常",
+        "异常",
+        "完整",
+        "存在",
+        "可",
+        "良好",
+        "自然",
+        "如常",
+        "规则",
+        "一致",
+        "保持",
+        "变窄",
+        "病变",
+        "未见",
+        "无",
+        "连续",
+        "光整",
+    ),
 )
 
 

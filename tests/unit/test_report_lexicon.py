@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
+import phantom.language
 from tasks.lexicon import LexiconError, Role, load_lexicon
 from tasks.lexicon.phrases import PhraseError, Scanner, check_phrase, readings
+from tasks.report_text import fold
 from tasks.statements import Labeller, lexicon_with, shipped_labeller, shipped_lexicon
 
 EXAMPLES = [
@@ -37,6 +40,29 @@ def test_every_finding_rule_has_examples() -> None:
         Role.FRACTURE, Role.DEFORMITY, Role.HEIGHT_KEPT, Role.TREATMENT, Role.NEGATION
     ):
         assert rule.examples or rule.id == "zh-not-used", rule.id
+
+
+FINDING_PHRASES = [
+    pytest.param(phrase, id=f"{rule.id}-{number}")
+    for rule in shipped_lexicon().of(Role.FRACTURE, Role.DEFORMITY, Role.TREATMENT)
+    if rule.is_vertebral
+    for number, phrase in enumerate(rule.phrases)
+]
+
+
+@pytest.mark.parametrize("phrase", FINDING_PHRASES)
+def test_every_phrase_of_a_finding_can_be_found(phrase: str) -> None:
+    spelled = readings(phrase)
+    for reading in spelled[:: max(1, len(spelled) // 12)]:
+        text = reading.replace("*", "").replace("#", "L1").replace(" .. ", " ").replace("..", "")
+        sentence = f"There is {text}." if text.isascii() else text
+        assert shipped_labeller().label(sentence).statement in ("present", "absent"), text
+
+
+def test_traditional_characters_of_other_texts_are_known() -> None:
+    table = Path(phantom.language.__file__).with_name("report_texts") / "traditional.toml"
+    for simplified, traditional in tomllib.loads(table.read_text(encoding="utf-8"))["characters"].items():
+        assert fold(traditional) == fold(simplified), traditional
 
 
 def test_both_languages_are_there() -> None:
