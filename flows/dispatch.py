@@ -15,20 +15,25 @@ from flows.archive_counts import archive_rows
 from flows.cluster import Cluster
 from flows.pending import pending_studies, unanswered_plans
 from flows.progress import Board
+from flows.pull import Puller
 from flows.shard_size import shard_limit
 from flows.sweep_context import SweepContext
 from tasks.crawl import Progress
 from tasks.index import Index
 from tasks.instance import StudyTicket
+from tasks.plan import SeriesPlan
+from tasks.pull import Pull, Pulled
 from tasks.select import StudySelection
-from tasks.shard_work import ShardJob, ShardSummary
+from tasks.shard_work import ShardJob, ShardSummary, rejection
 from tasks.shards import ShardRun, run_shard
 from warehouse.landing import LandingBatch
+from warehouse.reasons import message_for
 from warehouse.store import Store
 
 T = TypeVar("T")
 BATCH_STUDIES = 128  # studies looked up in, and landed in, the warehouse at a time
 PUBLISH_EVERY_S = 900.0  # design: at the end of a run and at most every 15 minutes
+PULL_WAIT_S = 1.0
 SHARDS_PER_WORKER = 2  # one at work, one waiting, so that no worker idles while the driver lands
 
 
@@ -47,6 +52,7 @@ class Dispatcher:
     cluster: Cluster
     board: Board
     forgotten_patients: frozenset[str] = frozenset()
+    pulls: Puller | None = None  # set for a PACS: studies are fetched before they are scored
     is_window_over: Callable[[], bool] = never  # from then on nothing is sent; what is at work is waited for
     n_left: int = 0  # studies that were to be scored and were not sent
     _shard: list[StudySelection] = field(default_factory=list)
@@ -55,7 +61,7 @@ class Dispatcher:
     _n_taken: int = 0  # studies decided, or put into a shard
     _n_studies: int | None = None  # of the archive, once the crawl is done
     _published_at: float = field(default_factory=time.monotonic)
-    _open: deque[PrefectFuture[list[ShardSummary]]] = field(default_factory=deque)
+    _open: deque[tuple[ShardJob, PrefectFuture[list[ShardSummary]]]] = field(default_factory=deque)
 
     def on_crawl(self, progress: Progress) -> None:
         """Called by the crawl as it goes."""
@@ -86,9 +92,13 @@ class Dispatcher:
 
     def drain(self) -> None:
         """Send what is left, wait for every open shard, land it."""
-        self._send()
-        while self._open:
-            self._finish_oldest()
+        while True:
+            self._collect_all()
+            self._send()
+            while self._open:
+                self._finish_oldest()
+            if self.pulls is None or not self.pulls.n_open:  # a study may have come back for its next series
+                break
         self.store.land_staging()
 
     def _select(self, ticket: StudyTicket) -> StudySelection:
@@ -105,13 +115,85 @@ class Dispatcher:
         for selection in selections:
             self._n_taken += 1
             plans = to_try[selection.study.study_key]
-            if plans:
+            if plans and self.pulls is not None:
+                self._pull(selection, plans)
+            elif plans:
                 self._add(replace(selection, plans=plans))
             else:
                 decided += selection.records
                 self.board.counts.studies_decided += 1
         self.store.land(LandingBatch.of(decided))
         self.board.update()
+
+    # ---- a PACS: fetch, then score
+
+    def _pull(self, selection: StudySelection, plans: list[SeriesPlan]) -> None:
+        """Have a study fetched; takes what has come in the meantime."""
+        assert self.pulls is not None
+        if self.is_window_over():
+            self._leave([selection])
+            return
+        open_keys = {plan.series_key for plan in plans}
+        answered = frozenset(plan.series_key for plan in selection.plans if plan.series_key not in open_keys)
+        told = self.index.instances_of(selection.study_identity.study_instance_uid)
+        self.pulls.put(Pull(told, selection, answered))
+        self._collect(0.0)
+        while self.pulls.is_full:
+            self._collect(PULL_WAIT_S)
+
+    def _collect_all(self) -> None:
+        while self.pulls is not None and self.pulls.n_open:
+            if self.is_window_over():
+                self.pulls.source.courtesy.stop("pacs_window")
+            self._collect(PULL_WAIT_S)
+
+    def _collect(self, timeout_s: float) -> None:
+        """Take studies that were fetched. When they fill the spool, have them worked on before more can come."""
+        assert self.pulls is not None
+        n_taken = 0
+        for pulled in self.pulls.finished(timeout_s):
+            self._take_pulled(pulled, self.pulls)
+            n_taken += 1
+        if timeout_s and not n_taken and self.pulls.is_stuck:
+            self._send()
+            if self._open:
+                self._finish_oldest()
+        self.board.update()
+
+    def _take_pulled(self, pulled: Pulled, pulls: Puller) -> None:
+        selection = pulled.selection
+        if selection.plans and not pulled.is_left:
+            pulled.pull.tried.update(plan.series_key for plan in selection.plans)
+            pulls.at_work[pulled.pull.key] = pulled.pull
+            self._add(selection)
+            return
+        pulls.spool.release(pulled.pull.key)
+        if pulled.is_left:
+            self._leave([selection])
+            return
+        rows = list(selection.records)
+        if pulled.failed is not None and pulled.reason is not None:
+            message = message_for(pulled.reason, **pulled.detail)
+            rows.append(rejection(pulled.failed, self.context.keys, "fetch", pulled.reason, message))
+            self.board.counts.studies_failed += 1
+        self.store.land(LandingBatch.of(rows))
+        self.board.counts.studies_decided += 1
+
+    def _after_shard(self, job: ShardJob) -> None:
+        """Free the spool of what has landed; a study whose series could not be read comes back for its next one."""
+        if self.pulls is None:
+            return
+        pulls = [self.pulls.at_work.pop(study.study.study_key) for study in job.studies]
+        left = unanswered_plans(self.store, self.context, [pull.selection for pull in pulls])
+        for pull in pulls:
+            self.pulls.spool.release(pull.key)
+            pull.on_disk.clear()
+            open_keys = {plan.series_key for plan in left[pull.key]}
+            if open_keys and not open_keys & pull.tried:
+                self.board.counts.studies_decided -= 1
+                self.pulls.put(pull)
+
+    # ---- shards
 
     def _add(self, selection: StudySelection) -> None:
         n_bytes = selection.plans[0].n_bytes
@@ -144,7 +226,7 @@ class Dispatcher:
             return
         job = self._job(studies)
         run = ShardRun(job, self.cluster.client(), self.cluster.score_resources)
-        self._open.append(run_shard.submit(job.name, run))
+        self._open.append((job, run_shard.submit(job.name, run)))
         self.board.counts.shards_open = len(self._open)
 
     def _leave(self, studies: Iterable[StudySelection]) -> None:
@@ -154,12 +236,16 @@ class Dispatcher:
         self.store.land(LandingBatch.of(record for study in left for record in study.records))
 
     def _job(self, studies: tuple[StudySelection, ...]) -> ShardJob:
-        parts = sorted(f"{s.study.study_key}:{s.study.study_revision}" for s in studies)
+        # The first series too: a study of a PACS may come twice in one run, for the next of its series.
+        parts = sorted(
+            f"{s.study.study_key}:{s.study.study_revision}:{s.plans[0].series_key}" for s in studies
+        )
         key = "\n".join([*parts, repr(self.context.keys)])
-        return self.context.job(hashlib.sha256(key.encode()).hexdigest()[:24], studies)
+        job = self.context.job(hashlib.sha256(key.encode()).hexdigest()[:24], studies)
+        return job if self.pulls is None else replace(job, source=self.pulls.spool.source)
 
     def _finish_oldest(self) -> None:
-        future = self._open.popleft()
+        job, future = self._open.popleft()
         summaries = future.result()
         counts = self.board.counts
         for summary in summaries:
@@ -168,6 +254,7 @@ class Dispatcher:
             counts.studies_failed += summary.n_failed
         counts.shards_open = len(self._open)
         self.store.land_staging()
+        self._after_shard(job)
         self._publish_now_and_then()
         self.board.update()
 

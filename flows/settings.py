@@ -15,6 +15,8 @@ from flows.errors import SettingsError
 
 ENV_PREFIX = "OVF_"
 TRACEBACK_VARIABLE = "OVF_TRACEBACK"  # show the traceback of an unexpected error; no setting of a sweep
+# How a PACS lets us in. Read where it is asked (flows/pacs.py): no setting, so in no digest and no parameter.
+SECRET_VARIABLES = ("OVF_PACS_USER", "OVF_PACS_PASSWORD", "OVF_PACS_TOKEN")
 DEFAULT_WAREHOUSE = Path("ovf-warehouse/warehouse.duckdb")
 
 # Settings that say where and how fast, not what: they change no result and stay out of the settings digest.
@@ -31,6 +33,7 @@ _OPERATIONAL = frozenset(
         "progress",
     }
 )
+_LATER = ("body_part", "description", "station")
 
 
 class Settings(BaseSettings):
@@ -65,10 +68,38 @@ class Settings(BaseSettings):
     stable_s: float = Field(5.0, ge=0, description="a file younger than this may still be being written")
     progress: Literal["auto", "plain", "none"] = "auto"
 
+    # which series are looked at, by patterns such as *abdomen*, separated by commas; of any kind of archive
+    body_part: str | None = None
+    description: str | None = None
+    station: str | None = None
+
+    # a PACS (docs/pacs.md)
+    pacs_modality: str = Field("CT", pattern=r"^[A-Za-z]{2,16}$", description="of the studies asked for; any")
+    pacs_calling: str = Field("OVF", min_length=1, max_length=16, description="our application entity title")
+    pacs_receiver: str | None = Field(
+        None, description="[HOST:]PORT of our receiver, where only C-MOVE works"
+    )
+    pacs_credentials: Path | None = Field(None, description="file with user:password or a bearer token")
+    pacs_ca: Path | None = Field(None, description="certificates that may have signed the PACS's")
+    pacs_cert: Path | None = Field(None, description="our certificate")
+    pacs_key: Path | None = Field(None, description="the key of our certificate")
+    pacs_parallel: int = Field(2, ge=1, le=32, description="associations or requests at once")
+    pacs_rate: float = Field(5.0, gt=0, le=1000, description="questions a second at most")
+    pacs_window: str | None = Field(None, description="hours in which the PACS is asked, such as 22:00-06:00")
+    pacs_timeout_s: float = Field(60.0, gt=0, description="longest silence of the PACS")
+    pacs_tries: int = Field(4, ge=1, le=20, description="tries of one question that the PACS began to answer")
+    pacs_patience_s: float = Field(900.0, gt=0, description="how long the PACS may not answer at all")
+    pacs_most_answers: int = Field(500, ge=2, description="answers to one query that count as cut short")
+    pacs_recheck_days: int = Field(14, ge=0, description="younger studies are asked about in full each time")
+    pacs_spool_mb: int = Field(8192, ge=1, description="megabytes of fetched files on disk at once")
+
     @property
     def digest(self) -> str:
         """Digest of the settings that can change a result; stands in every score."""
-        values = self.model_dump(mode="json", exclude=set(_OPERATIONAL))
+        values = self.model_dump(mode="json", exclude={*_OPERATIONAL, *_pacs_settings()})
+        for name in _LATER:
+            if values[name] is None:  # so that a digest from before this setting existed stays
+                del values[name]
         for name in ("cohort", "opt_out"):
             path = getattr(self, name)
             if path is not None:  # the content counts, not where it lies
@@ -76,12 +107,18 @@ class Settings(BaseSettings):
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def _pacs_settings() -> set[str]:
+    """How a PACS is asked changes no result."""
+    return {name for name in Settings.model_fields if name.startswith("pacs_")}
+
+
 def read_settings(**given: object) -> Settings:
     """Environment first, what was given on the command line over it (None means: not given).
 
     Raises SettingsError naming the key that is wrong, also for an `OVF_` variable that does not exist.
     """
-    known = {ENV_PREFIX + name.upper() for name in Settings.model_fields} | {TRACEBACK_VARIABLE}
+    known = {ENV_PREFIX + name.upper() for name in Settings.model_fields}
+    known |= {TRACEBACK_VARIABLE, *SECRET_VARIABLES}
     unknown = sorted(name for name in os.environ if name.startswith(ENV_PREFIX) and name.upper() not in known)
     if unknown:
         raise SettingsError(f"unknown setting {unknown[0]} in the environment: see `ovf sweep --help`")

@@ -38,6 +38,10 @@ def print_summary(summary: SweepSummary, settings: Settings, console: Console | 
         out.print(
             f"{summary.n_failed_series:,} series failed for infrastructure reasons: sweep again, they are tried again."
         )
+    if summary.n_failed_queries:
+        out.print(
+            f"{summary.n_failed_queries:,} questions were not answered by the PACS: sweep again, they are asked again."
+        )
     out.print(_next_steps(summary, settings), soft_wrap=True)
 
 

@@ -14,7 +14,9 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.cluster import Cluster
 from flows.disk import say_disk_need
 from flows.dispatch import Dispatcher
+from flows.pacs import is_pacs, open_pacs
 from flows.progress import Board
+from flows.pull import Puller
 from flows.settings import Settings, read_settings
 from flows.sweep_context import SweepContext, make_context
 from flows.sweep_end import finish
@@ -22,13 +24,17 @@ from flows.sweep_summary import SweepSummary
 from tasks.crawl import Wave, crawl
 from tasks.header import full_digests, read_headers
 from tasks.index import Index
+from tasks.pull import Spool
 from tasks.sources import open_source
+from tasks.sources.base import Source
+from tasks.sources.pacs import PacsSource
 from warehouse.landing import LandingBatch
 from warehouse.lease import archive_lease
 from warehouse.store import Store
 
 # Studies asked about in one query: each question scans the decisions once, and 20,000 tickets are 10 MB.
 KNOWN_STUDIES = 20_000
+SERIES_PER_BATCH = 4  # of a PACS, asked about one after the other by one thread
 Gate = Callable[[SweepContext, Store, Cluster], None]
 
 
@@ -59,7 +65,7 @@ def opened_sweep(
 
     `before_writing` is called with the lease held and nothing landed yet; what it raises ends the sweep there.
     """
-    source = open_source(archive, skip=_folders_of_ours(settings))
+    source = _source(archive, settings)
     store = Store.open(settings.warehouse)
     context = make_context(archive, settings, source, store)
     cluster = Cluster(
@@ -73,6 +79,7 @@ def opened_sweep(
     with (
         archive_lease(store.paths.leases, context.archive_key),
         contextlib.closing(cluster),
+        _pulls(context) as pulls,
         Index(store.paths.index / context.archive_key) as index,
         Board(board_path, context.run_id, settings.progress) as board,
     ):
@@ -82,13 +89,49 @@ def opened_sweep(
         store.land_staging()  # what an interrupted run had staged
         store.land(LandingBatch.of([context.run, context.model, context.operating_point]))
         forgotten = frozenset(store.forgotten().patients)
-        yield context, Dispatcher(context, index, store, cluster, board, forgotten)
+        if pulls is not None:
+            pulls.source.courtesy.say = board.say
+        yield context, Dispatcher(context, index, store, cluster, board, forgotten, pulls)
+
+
+def _source(archive: str, settings: Settings) -> Source:
+    if is_pacs(archive):
+        return open_pacs(archive, settings)
+    return open_source(archive, skip=_folders_of_ours(settings))
+
+
+@contextlib.contextmanager
+def _pulls(context: SweepContext) -> Iterator[Puller | None]:
+    """What fetches from a PACS, and the end of all talk with it; None for an archive of files."""
+    if not isinstance(context.source, PacsSource):
+        yield None
+        return
+    settings = context.settings
+    spool = Spool(
+        settings.warehouse.absolute().parent / "spool" / context.archive_key, settings.pacs_spool_mb << 20
+    )
+    with (
+        contextlib.closing(context.source),
+        contextlib.closing(Puller(context.source, spool, context.select)) as puller,
+    ):
+        yield puller
 
 
 def _folders_of_ours(settings: Settings) -> list[Path]:
     """An archive may hold the warehouse: what we write there is no part of it."""
     beside = settings.warehouse.absolute().parent
-    names = ("index", "staging", "published", "leases", "runs", "slabs", "prefect", "canary", "nights")
+    names = (
+        "index",
+        "staging",
+        "published",
+        "leases",
+        "runs",
+        "slabs",
+        "spool",
+        "prefect",
+        "canary",
+        "nights",
+    )
     return [beside / name for name in names] + ([settings.slabs] if settings.slabs else [])
 
 
@@ -111,13 +154,10 @@ def crawl_waves(context: SweepContext, dispatcher: Dispatcher) -> Iterator[Wave]
     board, index, settings = dispatcher.board, dispatcher.index, context.settings
     board.counts.phase = "crawling"
     say_disk_need(context, index, board.say)
-    submit, source = dispatcher.cluster.submit, context.source
-    read = partial(read_headers, accept_no_meta=settings.accept_no_meta)
     yield from crawl(
-        source,
+        context.source,
         index,
-        read_batch=lambda refs: submit(read, source, refs),
-        hash_batch=lambda refs: submit(full_digests, source, refs),
+        **_how_to_read(context, dispatcher),
         retry_reasons=["no_meta"] if settings.accept_no_meta else [],
         wave_files=settings.wave_files,
         stable_s=settings.stable_s,
@@ -135,3 +175,16 @@ def take_untouched(dispatcher: Dispatcher, first_wave: int | None) -> None:
     """Studies that the crawl from `first_wave` on did not touch, as far as they are undecided."""
     known = dispatcher.index.studies(batch=KNOWN_STUDIES)
     dispatcher.take_known([t for t in batch if t.touch < (first_wave or 0)] for batch in known)
+
+
+def _how_to_read(context: SweepContext, dispatcher: Dispatcher) -> dict[str, Any]:
+    """Who reads the crawl's files: the workers; or, for a PACS, the few threads that may talk to it."""
+    source, submit = context.source, dispatcher.cluster.submit
+    if isinstance(source, PacsSource):
+        n_parallel = context.settings.pacs_parallel
+        return {"read_batch": source.read, "batch_files": SERIES_PER_BATCH, "in_flight": 2 * n_parallel}
+    read = partial(read_headers, accept_no_meta=context.settings.accept_no_meta)
+    return {
+        "read_batch": lambda refs: submit(read, source, refs),
+        "hash_batch": lambda refs: submit(full_digests, source, refs),
+    }

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.errors import SettingsError
+from flows.pacs import archive_name
 from flows.settings import Settings
 from flows.staging import stage_rows
 from flows.version import code_version
@@ -109,7 +110,7 @@ def make_context(archive: str, settings: Settings, source: Source, store: Store)
         view_recipe=listing.view.name,
         model_digest=listing.digest,
     )
-    run = _run(settings, pseudonyms.archive_key(str(Path(archive).resolve())), keys)
+    run = _run(settings, pseudonyms.archive_key(archive_name(archive)), keys)
     return SweepContext(
         settings=settings,
         run=run,
@@ -141,6 +142,9 @@ def _cohort(settings: Settings) -> Cohort:
             until=day(settings.until),
             cohort=settings.cohort,
             opt_out=settings.opt_out,
+            body_part=settings.body_part,
+            description=settings.description,
+            station=settings.station,
         )
     except (OSError, ValueError) as error:
         raise SettingsError(f"cohort, opt-out or date: {error}") from error

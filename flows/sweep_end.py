@@ -63,7 +63,12 @@ def _summary(
         duration_s=(dt.datetime.now(dt.UTC) - context.run.started_at).total_seconds(),
         n_failed_series=next((level.failed for level in levels if level.level == "series"), 0),
         published=published,
+        n_failed_queries=sum(n for level, _, reason, n in reasons if level == "file" and _is_query(reason)),
     )
+
+
+def _is_query(reason: str | None) -> bool:
+    return reason in ("pacs_query", "pacs_unreachable")
 
 
 def _retire_vanished(context: SweepContext, dispatcher: Dispatcher) -> None:

@@ -35,3 +35,4 @@ class SweepSummary:
     published: Path
     duration_s: float
     n_failed_series: int
+    n_failed_queries: int = 0  # what a PACS did not answer: studies or series that nobody knows of yet

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 from tasks import header_words as words
 from tasks.facts import Check, Facts, StudyFacts, coded, judge
@@ -60,6 +62,23 @@ def _check_dates(day: dt.date | None, cohort: Cohort) -> Check:
     is_in = day is not None and (cohort.since or day) <= day <= (cohort.until or day)
     limit = f"{cohort.since or ''}..{cohort.until or ''}"
     return judge("study_date", is_in, "date_range", shown, limit=limit)
+
+
+def check_asked_for(facts: Facts, cohort: Cohort) -> Check | None:
+    """Body part, description and station match the patterns of the sweep; None where it has none."""
+    wanted = (
+        (cohort.body_parts, [facts.first.body_part_examined]),
+        (cohort.descriptions, [facts.first.series_description, facts.first.study_description]),
+        (cohort.stations, [facts.first.station_name]),
+    )
+    if not any(patterns for patterns, _ in wanted):
+        return None
+    is_wanted = all(not patterns or _matches(patterns, texts) for patterns, texts in wanted)
+    return judge("asked_for", is_wanted, "not_asked")
+
+
+def _matches(patterns: Sequence[str], texts: Sequence[str | None]) -> bool:
+    return any(fnmatchcase((text or "").upper(), pattern) for text in texts for pattern in patterns)
 
 
 # --- of what kind -----------------------------------------------------------------------------------------

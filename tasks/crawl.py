@@ -23,6 +23,7 @@ WAVE_FILES = 20_000  # new files in a wave: about a second of reading on ten cor
 BATCH_FILES = 256  # files per call of read_batch: tens of milliseconds of work, 0.3 MB of results
 BATCHES_IN_FLIGHT = 16
 MAX_YOUNG = 100_000  # files held back until they had time to settle; more than that are read at once
+UNREAD = -1  # in the place of a time: what could not be read is never as it was
 STABLE_S = 5.0  # a file younger than this may still be being written; exports write a slice in far less
 SEEN_EVERY = 500  # directories per note in the index
 TWINS_PER_BATCH = 64  # files that are read in full per call of hash_batch: some 30 MB
@@ -203,7 +204,7 @@ def _take(state: _Crawl, listing: DirectoryListing) -> None:
             _queue(state, _Waiting(listing.path, entry, listing.ref(entry), before))
     if listing.problem is None or listing.is_zip:
         if known:
-            state.index.forget(listing.path, known, state.wave)
+            state.index.forget(listing.path, known, state.wave, keep=state.source.keeps_vanished)
         _saw(state, listing.path)
 
 
@@ -316,10 +317,25 @@ def _write(state: _Crawl, name: _Waiting, found: Found) -> None:
         state.zips.append(Result(name.directory, name.entry, None, name.known))
         _read_zip(state, name.ref)
         return
-    is_transient = isinstance(found, FileIssue) and found.outcome in (Outcome.FAILED, Outcome.PENDING)
-    if is_transient and name.known is not None and name.known.part is not None:
-        return  # what is known of it stands until it can be read again
-    state.index.write(Result(name.directory, name.entry, found, name.known), state.wave)
+    entry = name.entry
+    if isinstance(found, FileIssue) and found.outcome in (Outcome.FAILED, Outcome.PENDING):
+        if _stands(state, name, found):
+            return
+        entry = entry._replace(mtime_ns=UNREAD)
+    state.index.write(Result(name.directory, entry, found, name.known), state.wave)
+
+
+def _stands(state: _Crawl, name: _Waiting, found: FileIssue) -> bool:
+    """Whether what is known of a name stands until it can be read again; a container then says so in its own row."""
+    if name.known is None:
+        return False
+    if name.known.part is None and name.known.reason_id is None:
+        path = join(name.directory, name.entry.name)
+        known = state.index.known(DirectoryListing(path, (), is_zip=True)).get(b"")
+        _note(state, path, Entry(b"", 0, 0), issue(name.ref, found.reason, found.detail), known)
+        _saw(state, path)
+        return True
+    return name.known.part is not None
 
 
 def _read_zip(state: _Crawl, ref: FileRef) -> None:
@@ -385,8 +401,9 @@ def _forget_gone(state: _Crawl) -> None:
     state.seen.clear()
     for paths in state.index.gone_directories(state.number):
         for path in paths:
-            if not _is_below(path, state.unread):
-                state.index.forget(path, state.index.known(DirectoryListing(path, ())), state.wave)
+            if not _is_below(path, state.unread) and state.source.is_gone(path):
+                known = state.index.known(DirectoryListing(path, ()))
+                state.index.forget(path, known, state.wave, keep=state.source.keeps_vanished)
 
 
 def _is_below(path: bytes, folders: Iterable[bytes]) -> bool:

@@ -271,18 +271,21 @@ class Index:
             last = rows[-1][0]
             yield [bytes(path) for _, path in rows]
 
-    def forget(self, directory: bytes, names: dict[bytes, Known], wave: int) -> None:
-        """Names that are not there any more: instances stay as vanished, unless they are found elsewhere."""
+    def forget(self, directory: bytes, names: dict[bytes, Known], wave: int, *, keep: bool = True) -> None:
+        """Names that are not there any more: instances stay as vanished (`keep`), unless they are found elsewhere."""
         with self._lock:
             directory_id = self._known_directory(directory)
             self._files.execute("BEGIN IMMEDIATE")
             for name, known in names.items():
-                self._forget_one(directory_id, name, known, wave)
+                self._forget_one(directory_id, name, known, wave, keep)
             self._files.execute("COMMIT")
 
-    def _forget_one(self, directory_id: int | None, name: bytes, known: Known, wave: int) -> None:
+    def _forget_one(self, directory_id: int | None, name: bytes, known: Known, wave: int, keep: bool) -> None:
         part = None if known.part is None else self._parts[known.part]
-        if part is not None and known.instance_id is not None and not part.is_elsewhere(known.instance_id):
+        is_last = (
+            part is not None and known.instance_id is not None and not part.is_elsewhere(known.instance_id)
+        )
+        if keep and is_last and part is not None and known.instance_id is not None:
             if not known.is_vanished:
                 part.set_vanished(known.instance_id, True)
                 self._files.execute(

@@ -73,9 +73,8 @@ def check_rescale_type(facts: Facts) -> Check:
 
 
 def check_decoder(facts: Facts) -> Check:
-    """A decoder for every transfer syntax of the stack is installed (T28)."""
-    missing = sorted(
-        {i.transfer_syntax_uid for i in facts.instances if not is_decodable(i.transfer_syntax_uid)}
-    )
+    """A decoder for every transfer syntax of the stack is installed (T28). "" is one that is not known yet (PACS)."""
+    syntaxes = {i.transfer_syntax_uid for i in facts.instances} - {""}
+    missing = sorted(uid for uid in syntaxes if not is_decodable(uid))
     uid = coded(missing[0] if missing else facts.first.transfer_syntax_uid)
     return judge("decoder", not missing, f"no_decoder:{uid}", uid)

@@ -97,6 +97,10 @@ class Cohort:
     until: dt.date | None = None  # last study date, inclusive
     cohort_ids: frozenset[str] | None = None  # PatientIDs; None: everybody
     opt_out_ids: frozenset[str] = frozenset()  # PatientIDs
+    # Patterns of what is looked at, such as *abdomen*; a series needs one of each kind. Empty: any series.
+    body_parts: tuple[str, ...] = ()
+    descriptions: tuple[str, ...] = ()
+    stations: tuple[str, ...] = ()
 
 
 def read_cohort(
@@ -106,8 +110,13 @@ def read_cohort(
     until: dt.date | None = None,
     cohort: Path | None = None,
     opt_out: Path | None = None,
+    body_part: str | None = None,
+    description: str | None = None,
+    station: str | None = None,
 ) -> Cohort:
-    """Cohort from files with one PatientID a line (UTF-8; blank lines and lines starting with # are skipped).
+    """Cohort from patterns separated by commas, and from files with one PatientID a line.
+
+    Files are UTF-8; blank lines and lines starting with # are skipped.
 
     Raises OSError when a file cannot be read and ValueError when a cohort file names nobody: an empty cohort
     is a mistake more often than a wish.
@@ -116,7 +125,12 @@ def read_cohort(
     if cohort_ids is not None and not cohort_ids:
         raise ValueError("the cohort file names no patient")
     opt_out_ids = frozenset() if opt_out is None else _read_ids(opt_out)
-    return Cohort(min_age_years, since, until, cohort_ids, opt_out_ids)
+    patterns = (_patterns(each) for each in (body_part, description, station))
+    return Cohort(min_age_years, since, until, cohort_ids, opt_out_ids, *patterns)
+
+
+def _patterns(text: str | None) -> tuple[str, ...]:
+    return tuple(sorted({each.strip().upper() for each in (text or "").split(",")} - {""}))
 
 
 def _read_ids(path: Path) -> frozenset[str]:
@@ -146,6 +160,9 @@ def profile_digest(profile: Profile, cohort: Cohort, keys: PatientKeys) -> str:
     for name in ("cohort_ids", "opt_out_ids"):
         ids = options[name]
         options[name] = None if ids is None else sorted(str(keys.patient_key(item, None)) for item in ids)
+    for name in ("body_parts", "descriptions", "stations"):
+        if not options[name]:  # so that decisions from before these options existed stand
+            del options[name]
     for name in ("since", "until"):
         options[name] = options[name] and options[name].isoformat()
     text = json.dumps({"profile": asdict(profile), "cohort": options}, sort_keys=True)

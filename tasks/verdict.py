@@ -86,6 +86,7 @@ def judge_stack(stack: Stack, study: StudyFacts, *, profile: Profile, cohort: Co
         [
             *first,
             *_kind_checks(facts, profile),
+            checks.check_asked_for(facts, cohort),
             stack_checks.check_conflicts(stack),
             stack_checks.check_geometry(facts),
             stack_checks.check_pixel_spacing(facts),

@@ -159,6 +159,7 @@ class Pacs:
             "HttpPort": self.http_port,
             "DicomPort": self.dicom_port,
             "DicomAet": AET,
+            "DefaultEncoding": "Utf8",  # of what it answers: Latin1 would lose half of this hospital's descriptions
             "RemoteAccessAllowed": False,
             "AuthenticationEnabled": False,
             "OverwriteInstances": True,  # a corrected instance replaces the one with its UID

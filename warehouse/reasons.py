@@ -68,6 +68,26 @@ _ALL = (
         "the zip exceeds the limits on members, ratio or depth",
         "unpack it by hand if you trust it",
     ),
+    # a PACS
+    Reason(
+        "pacs_query", _F, "the PACS did not answer a question ({error})", "check the PACS, then sweep again"
+    ),
+    Reason("pacs_pull", _F, "the PACS did not send the series ({error})", "check the PACS, then sweep again"),
+    Reason(
+        "pacs_incomplete",
+        _F,
+        "the PACS sent {found} of {expected} announced images",
+        "sweep again; if it repeats, have the PACS repair the series",
+    ),
+    Reason(
+        "pacs_unreachable",
+        _F,
+        "the PACS stopped answering, and nothing more was asked of it",
+        "sweep again when it is back",
+    ),
+    Reason(
+        "pacs_window", _P, "the window of hours closed before it was asked for", "sweep again in the window"
+    ),
     # series, from headers
     Reason("not_ct", _X, "the modality is not CT", "nothing"),
     Reason("sop_class", _X, "not a CT image object", "nothing"),
@@ -118,6 +138,7 @@ _ALL = (
     Reason("under_age", _X, "the patient is younger than {limit:.0f} years", "lower --min-age"),
     Reason("date_range", _X, "the study lies outside the date range", "change --since or --until"),
     Reason("not_in_cohort", _X, "the patient is not in the cohort file", "nothing"),
+    Reason("not_asked", _X, "left out by --body-part, --description or --station", "nothing"),
     Reason("opted_out", _X, "the patient opted out", "nothing"),
     Reason(
         "no_decoder",

@@ -80,5 +80,5 @@ def sweep(
 
         summary = archive_sweep(archive, options)
     print_summary(summary, settings)
-    if summary.n_failed_series:
+    if summary.n_failed_series or summary.n_failed_queries:
         raise typer.Exit(Exit.RETRIABLE)

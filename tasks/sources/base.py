@@ -68,6 +68,15 @@ class Source(Protocol):
     @property
     def kind(self) -> str: ...
 
+    @property
+    def keeps_vanished(self) -> bool:
+        """Whether what has gone stays known, as vanished; else it is as if it had never been there."""
+        ...
+
+    def is_gone(self, path: bytes) -> bool:
+        """Whether a directory that a finished walk did not name is not there any more."""
+        ...
+
     def walk(self) -> Iterator[DirectoryListing]:
         """Every directory in sorted order. One unreadable entry becomes a problem, never an exception."""
         ...

@@ -36,6 +36,11 @@ class FolderSource:
     kind: str = "folder"
     skip: tuple[bytes, ...] = ()  # folders of our own (warehouse, slabs) that may lie inside the archive
     names_per_listing: int = NAMES_PER_LISTING
+    keeps_vanished: bool = True  # a disk may have been emptied to make room
+
+    def is_gone(self, path: bytes) -> bool:
+        """True: a walk names every folder."""
+        return True
 
     def walk(self) -> Iterator[DirectoryListing]:
         """Directories in sorted order, depth first; see `tasks.sources.base.Source`."""
