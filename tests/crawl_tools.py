@@ -30,6 +30,13 @@ class Watched:
     def kind(self) -> str:
         return self.inner.kind
 
+    @property
+    def keeps_vanished(self) -> bool:
+        return self.inner.keeps_vanished
+
+    def is_gone(self, path: bytes) -> bool:
+        return self.inner.is_gone(path)
+
     def walk(self) -> Iterator[DirectoryListing]:
         return self.inner.walk()
 
