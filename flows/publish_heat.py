@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.registry import SHIPPED, ModelError, describe_model, describe_models
 from tasks.publish_capture import SuspiciousSlice
-from tasks.publish_facts import ScoredResult
 from tasks.shard_work import kept_slab_path
 
 if TYPE_CHECKING:
     from models.infer import Scorer
     from models.occlusion import HeatMap
     from tasks.slab import Slab
+
+
+class ScoredSeries(Protocol):
+    """Names a series whose slab may have been kept (`tasks.publish_facts.ScoredResult` is one)."""
+
+    @property
+    def series_key(self) -> str:
+        """Its pseudonym."""
+
+    @property
+    def series_revision(self) -> str:
+        """Digest of its files."""
 
 
 class Pictures:
@@ -31,7 +42,7 @@ class Pictures:
         """The model that scored is installed here."""
         return self._model is not None
 
-    def of(self, result: ScoredResult) -> SuspiciousSlice | None:
+    def of(self, result: ScoredSeries) -> SuspiciousSlice | None:
         """None without the model, or when the slab was not kept or cannot be read."""
         from tasks.jpeg2000 import SlabFileError, read_slab
 
@@ -42,7 +53,7 @@ class Pictures:
             slab = read_slab(path)
         except (SlabFileError, OSError):
             return None
-        heat = self._heat(slab, result)
+        heat = self._heat(slab)
         n_bytes = 2 * slab.slab_xzy_hu.size
         return SuspiciousSlice(
             slab.slab_xzy_hu[heat.slice_index],
@@ -52,7 +63,7 @@ class Pictures:
             round(n_bytes / (slab.record.n_bytes or n_bytes), 2),
         )
 
-    def _heat(self, slab: Slab, result: ScoredResult) -> HeatMap:
+    def _heat(self, slab: Slab) -> HeatMap:
         from models.occlusion import explain_scan
         from tasks.view import make_view
 
