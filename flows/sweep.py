@@ -14,6 +14,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.cluster import Cluster
 from flows.disk import say_disk_need
 from flows.dispatch import Dispatcher
+from flows.model_rows import land_beside
 from flows.pacs import is_pacs, open_pacs
 from flows.progress import Board
 from flows.pull import Puller
@@ -87,7 +88,8 @@ def opened_sweep(
         if before_writing is not None:
             before_writing(context, store, cluster)
         store.land_staging()  # what an interrupted run had staged
-        store.land(LandingBatch.of([context.run, context.model, context.operating_point]))
+        store.land(LandingBatch.of([context.run]))
+        land_beside(store, [context.model, context.operating_point], context.domain)
         forgotten = frozenset(store.forgotten().patients)
         if pulls is not None:
             pulls.source.courtesy.say = board.say

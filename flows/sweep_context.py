@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.errors import SettingsError
+from flows.model_rows import model_row, shipped_point
 from flows.pacs import archive_name
 from flows.settings import Settings
 from flows.staging import stage_rows
 from flows.version import code_version
 from models.config import ViewRecipe
-from models.registry import describe_model, read_operating_point, verify_model
+from models.domain import DomainReference, read_domain
+from models.registry import describe_model, verify_model
 from tasks.identity import Pseudonymizer, key_id_of, load_or_create_key
 from tasks.instance import StudyInstances
 from tasks.profile import Cohort, Profile, profile_digest, profile_named, read_cohort
@@ -44,6 +46,7 @@ class SweepContext:
     view_recipe: ViewRecipe
     model: ModelRecord
     operating_point: OperatingPointRecord
+    domain: DomainReference | None
     slab_directory: Path | None
     staging_directory: Path
 
@@ -90,6 +93,7 @@ class SweepContext:
             provenance=self.provenance,
             limits=self.limits,
             stage=stage_rows,
+            domain=self.domain,
         )
 
 
@@ -122,10 +126,9 @@ def make_context(archive: str, settings: Settings, source: Source, store: Store)
         provenance=Provenance(run.run_id, run.code_version, run.settings_digest),
         slab_recipe=slab_recipe,
         view_recipe=listing.view,
-        model=ModelRecord(
-            listing.digest, listing.model_id, listing.architecture, listing.is_simulated_only, listing.card
-        ),
-        operating_point=_operating_point(settings.model, listing.digest),
+        model=model_row(settings.model),
+        operating_point=shipped_point(settings.model),
+        domain=read_domain(settings.model),
         slab_directory=(settings.slabs or store.paths.directory / "slabs") if settings.keep_slabs else None,
         staging_directory=store.paths.staging,
     )
@@ -170,18 +173,4 @@ def _run(settings: Settings, archive_key: str, keys: DecisionKeys) -> RunRecord:
         storage_recipe=keys.storage_recipe,
         view_recipe=keys.view_recipe,
         model_digest=keys.model_digest,
-    )
-
-
-def _operating_point(model: str, digest: str) -> OperatingPointRecord:
-    """The point that the model ships with: identity calibration and its threshold."""
-    point = read_operating_point(model)
-    return OperatingPointRecord(
-        model_digest=digest,
-        operating_point_id="shipped",
-        calibration_slope=1.0,
-        calibration_intercept=0.0,
-        threshold=point.threshold,
-        rule=point.rule,
-        is_current=True,
     )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,11 @@ class ModelError(Exception):
 class OperatingPoint:
     """Where "flagged" begins. Beside the model and outside its digest: changing it re-scores nothing."""
 
-    threshold: float  # on the probability that the LSTM's logit gives
+    threshold: float  # on the calibrated probability
     rule: str  # how it was chosen, in words
     chosen_on: str  # which scans
+    calibration_slope: float = 1.0  # a and b in probability = 1 / (1 + exp(-(a * logit + b)))
+    calibration_intercept: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -118,9 +120,7 @@ def read_operating_point(id_or_path: str | Path, root: Path = SHIPPED) -> Operat
 
 def write_operating_point(directory: Path, point: OperatingPoint) -> None:
     """Keep a threshold beside a model."""
-    text = json.dumps(
-        {"threshold": point.threshold, "rule": point.rule, "chosen_on": point.chosen_on}, indent=2
-    )
+    text = json.dumps(asdict(point), indent=2)
     (directory / OPERATING_POINT_FILE).write_text(text + "\n")
 
 

@@ -16,16 +16,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.config import ViewRecipe
 from tasks.plan import SeriesPlan
 from tasks.select import StudySelection
 from tasks.slab import SlabRecipe, SlabResult
 from tasks.sources.base import Source
+from warehouse.domain_records import DomainDistanceRecord
 from warehouse.reasons import Outcome, message_for, reason_of
 from warehouse.records import RejectionRecord, ScoreRecord
 
 if TYPE_CHECKING:
+    from models.domain import DomainReference
     from models.infer import ScanScore, Scorer
 
 
@@ -73,6 +76,9 @@ class ShardJob:
     provenance: Provenance
     limits: Limits
     stage: Callable[[Path, Sequence[object]], None]  # writes records to a staging file, atomically
+    domain: DomainReference | None = (
+        None  # how far a score lies from what the model saw; None: it has no yardstick
+    )
 
 
 @dataclass(slots=True)
@@ -125,7 +131,7 @@ def score_slabs(shard: SlabbedShard | ShardSummary) -> ShardSummary:
     duration_s = (time.monotonic() - started) / max(1, len(with_slab))
     rows: list[object] = []
     for study, score in zip(with_slab, scores, strict=True):
-        rows.append(_score_row(study, score, job, duration_s))
+        rows += _score_rows(study, score, job, duration_s)
     for study in shard.studies:
         rows += _rows_of(study)
     job.stage(job.staging_path, rows)
@@ -165,12 +171,7 @@ def rejection(
 
 def slab_path(directory: Path, plan: SeriesPlan) -> Path:
     """Where a slab is kept: built from pseudonyms alone, never from a DICOM value."""
-    return kept_slab_path(directory, plan.series_key, plan.series_revision)
-
-
-def kept_slab_path(directory: Path, series_key: str, series_revision: str) -> Path:
-    """The same, of a series that is known by its pseudonym and revision."""
-    return directory / series_key[:2] / f"{series_key}-{series_revision[:12]}.jp2"
+    return directory / plan.series_key[:2] / f"{plan.series_key}-{plan.series_revision[:12]}.jp2"
 
 
 def _first_slab(study: StudySelection, job: ShardJob) -> SlabbedStudy:
@@ -187,6 +188,28 @@ def _first_slab(study: StudySelection, job: ShardJob) -> SlabbedStudy:
         if why.outcome == Outcome.FAILED:
             break  # the next run tries this series again; an alternative now would make the two runs differ
     return done
+
+
+def _score_rows(study: SlabbedStudy, score: ScanScore, job: ShardJob, duration_s: float) -> list[object]:
+    row = _score_row(study, score, job, duration_s)
+    if job.domain is None or not isinstance(row, ScoreRecord):
+        return [row]
+    return [row, distance_row(row, job.domain, score.slice_features)]
+
+
+def distance_row(
+    row: ScoreRecord, domain: DomainReference, slice_features: NDArray[np.floating]
+) -> DomainDistanceRecord:
+    """How far a score lies from what its model has seen."""
+    return DomainDistanceRecord(
+        series_key=row.series_key,
+        series_revision=row.series_revision,
+        storage_recipe=row.storage_recipe,
+        view_recipe=row.view_recipe,
+        model_digest=row.model_digest,
+        domain_id=domain.domain_id,
+        distance=domain.distance(slice_features),
+    )
 
 
 def _score_row(study: SlabbedStudy, score: ScanScore, job: ShardJob, duration_s: float) -> object:

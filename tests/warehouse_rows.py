@@ -7,6 +7,7 @@ import struct
 
 from warehouse import records
 from warehouse.decisions import DecisionKey
+from warehouse.domain_records import DomainDistanceRecord, DomainLimitRecord
 from warehouse.landing import LandingBatch
 from warehouse.publication_record import PublicationRecord
 from warehouse.reasons import message_for, reason_of
@@ -376,3 +377,15 @@ def one_scored_study(name: str = "a", *, patient: str | None = None, n_series: i
             records.SeriesIdentity(series_key, study_key, f"1.2.3.{name}.{number}")
         )
     return batch
+
+
+def domain_limit(limit: float | None = 2.0, *, limit_id: str = "shipped") -> DomainLimitRecord:
+    """The limit that counts for the scores of KEY's model."""
+    return DomainLimitRecord(KEY.model_digest, limit_id, "domain-1", limit, "a rule", "some scans", True)
+
+
+def domain_distance(series_key: str, distance: float, *, revision: str = "r1") -> DomainDistanceRecord:
+    """How far the score of a series lies from what KEY's model has seen."""
+    return DomainDistanceRecord(
+        series_key, revision, KEY.storage_recipe, KEY.view_recipe, KEY.model_digest, "domain-1", distance
+    )

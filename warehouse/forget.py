@@ -141,7 +141,7 @@ def _erase(connection: Connection, gone: Tombstones) -> tuple[SlabKey, ...]:
         "SELECT series_key, series_revision, storage_recipe FROM slab "
         "SEMI JOIN gone_series ON key = series_key WHERE is_kept ORDER BY ALL"
     ).fetchall()
-    for table in ("slab", "score", "rejection", "night_problem"):
+    for table in ("slab", "score", "domain_distance", "rejection", "night_problem"):
         connection.execute(
             f"DELETE FROM {table} WHERE series_key IN (SELECT key FROM gone_series)"
         ).fetchall()

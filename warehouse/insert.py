@@ -131,6 +131,10 @@ _SIDE_EFFECTS = {
         "UPDATE operating_point SET is_current = false WHERE is_current "
         "AND model_digest IN (SELECT model_digest FROM incoming WHERE is_current)"
     ),
+    "domain_limit": (
+        "UPDATE domain_limit SET is_current = false WHERE is_current "
+        "AND model_digest IN (SELECT model_digest FROM incoming WHERE is_current)"
+    ),
     "score": (
         "DELETE FROM rejection USING incoming i WHERE rejection.outcome = 'failed' "
         f"AND {_same_score('rejection', 'i')}"

@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from warehouse import night_records, records
+from warehouse.domain_records import DomainDistanceRecord, DomainLimitRecord
 from warehouse.paths import private_files, sync_folder
 from warehouse.publication_record import PublicationRecord
 from warehouse.tables import ALL_TABLES, Table
@@ -54,6 +55,8 @@ class LandingBatch:
     canaries: list[night_records.CanaryRecord] = field(default_factory=list)
     night_problems: list[night_records.NightProblemRecord] = field(default_factory=list)
     publications: list[PublicationRecord] = field(default_factory=list)
+    domain_limits: list[DomainLimitRecord] = field(default_factory=list)
+    domain_distances: list[DomainDistanceRecord] = field(default_factory=list)
     patient_identities: list[records.PatientIdentity] = field(default_factory=list)
     study_identities: list[records.StudyIdentity] = field(default_factory=list)
     series_identities: list[records.SeriesIdentity] = field(default_factory=list)
@@ -121,6 +124,8 @@ _LIST_OF_TABLE = {
     "canary": "canaries",
     "night_problem": "night_problems",
     "publication": "publications",
+    "domain_limit": "domain_limits",
+    "domain_distance": "domain_distances",
     "report_text": "report_texts",
     "report_evidence": "report_evidences",
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, field
 
+from warehouse.domain_records import DomainDistanceRecord, DomainLimitRecord
 from warehouse.night_records import NIGHT_RECORDS
 from warehouse.publication_record import PublicationRecord
 
@@ -403,5 +404,7 @@ WAREHOUSE_RECORDS = (
     AuditReadingRecord,
     *NIGHT_RECORDS,
     PublicationRecord,
+    DomainLimitRecord,
+    DomainDistanceRecord,
 )
 IDENTITY_RECORDS = (PatientIdentity, StudyIdentity, SeriesIdentity, ReportText, ReportEvidence)

@@ -12,6 +12,7 @@ from functools import cache
 import pyarrow as pa
 
 from warehouse import night_records, records
+from warehouse.domain_records import DomainDistanceRecord, DomainLimitRecord
 from warehouse.publication_record import PublicationRecord
 
 
@@ -119,6 +120,8 @@ WAREHOUSE_TABLES = (
         Meeting.REPLACE,
     ),
     Table(PublicationRecord, "publication", ("target", "sop_instance_uid"), Meeting.REPLACE),
+    Table(DomainLimitRecord, "domain_limit", ("model_digest", "limit_id"), Meeting.REPLACE),
+    Table(DomainDistanceRecord, "domain_distance", (*SCORE_KEY, "domain_id"), Meeting.KEEP),
 )
 IDENTITY_TABLES = (
     Table(records.PatientIdentity, "patient_identity", ("patient_key",), Meeting.REPLACE),

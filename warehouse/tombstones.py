@@ -64,6 +64,7 @@ def strip(rows: Mapping[str, pa.Table], tombstones: Tombstones) -> dict[str, pa.
         "series_identity": lambda row: row["series_key"] not in tombstones.series,
         "slab": lambda row: row["series_key"] not in tombstones.series,
         "score": lambda row: row["series_key"] not in tombstones.series,
+        "domain_distance": lambda row: row["series_key"] not in tombstones.series,
         "rejection": lambda row: row["series_key"] not in tombstones.series,
         "publication": lambda row: row["study_key"] not in tombstones.studies,
     }

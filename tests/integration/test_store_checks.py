@@ -28,6 +28,11 @@ FAULTS = {
     "duplicate_keys_audit_reading": "INSERT INTO audit_reading SELECT * REPLACE (3 AS grade) FROM audit_reading",
     "duplicate_keys_audit_unit": "INSERT INTO audit_unit FROM audit_unit",
     "duplicate_keys_archive": "INSERT INTO archive SELECT * REPLACE (false AS is_crawl_complete) FROM archive",
+    "domain_values": "UPDATE domain_distance SET distance = 'nan'::DOUBLE",
+    "duplicate_keys_domain_distance": "INSERT INTO domain_distance FROM domain_distance",
+    "duplicate_keys_domain_limit": (
+        "INSERT INTO domain_limit SELECT * REPLACE (false AS is_current) FROM domain_limit"
+    ),
     "duplicate_keys_file_count": "INSERT INTO file_count FROM file_count",
     "duplicate_keys_model": "INSERT INTO model FROM model",
     "duplicate_keys_operating_point": (
@@ -97,6 +102,9 @@ MORE_FAULTS = [
     ("unknown_reason", "UPDATE report SET reason = 'odd' WHERE reason IS NOT NULL"),
     ("report_statement_values", "UPDATE report_statement SET statement = 'perhaps'"),
     ("study_values", "UPDATE study SET sex = 'X'"),
+    ("domain_values", "UPDATE domain_limit SET limit_distance = -1"),
+    ("domain_values", "INSERT INTO domain_limit SELECT * REPLACE ('mine' AS limit_id) FROM domain_limit"),
+    ("domain_values", "UPDATE domain_distance SET model_digest = 'lost'"),
     ("publication_values", "UPDATE publication SET kind = 'letter'"),
     (
         "publication_values",
@@ -126,6 +134,8 @@ def sound_batch() -> LandingBatch:
     batch.audit_units.append(rows.audit_unit())
     batch.audit_readings.append(rows.audit_reading())
     batch.publications.append(rows.publication("study-a"))
+    batch.domain_limits.append(rows.domain_limit())
+    batch.domain_distances.append(rows.domain_distance("series-a-0", 1.0))
     return batch
 
 

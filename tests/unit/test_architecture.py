@@ -13,7 +13,7 @@ ROOMS = ("flows", "tasks", "models", "warehouse", "estimates", "reports", "phant
 # A room, or a module of a room, that each room may import besides itself.
 ALLOWED = {
     "flows": set(ROOMS),
-    "tasks": {"models", "warehouse.records", "warehouse.reasons"},
+    "tasks": {"models", "warehouse.records", "warehouse.domain_records", "warehouse.reasons"},
     "models": {"estimates"},
     "warehouse": set(),
     "estimates": set(),

@@ -5,6 +5,6 @@ SELECT
     count(*) FILTER (is_flagged) AS n_flagged,
     median(probability) AS median_probability
 FROM flagged
-WHERE is_newest
+WHERE is_newest AND is_evaluable
 GROUP BY model_id
 ORDER BY model_id

@@ -1,7 +1,8 @@
 -- Grain: one row per archive, study and current series. Where each series ends.
 --
 -- An eligible series is scored or rejected by whichever is newer: its score, or a rejection under the profile and
--- reader that now count. Nothing yet: not chosen when a series before it in rank is scored, else pending; it waits
+-- reader that now count. A score beyond the domain limit of its model is kept, but the series is not evaluable (excluded),
+-- and series behind it in rank are not tried: they show the same body. Nothing yet: not chosen when a series before it in rank is scored, else pending; it waits
 -- (is_waiting) when one before it failed for reasons of infrastructure, since the next run tries that one again.
 
 CREATE VIEW series_outcome AS
@@ -15,13 +16,20 @@ eligible AS (SELECT * FROM decided WHERE outcome = 'eligible'),
 answers AS (
     SELECT
         eligible.archive_key, eligible.study_key, eligible.series_key, eligible.rank,
-        'scored' AS outcome, NULL AS reason, NULL AS message,
+        CASE WHEN score_domain.is_beyond THEN 'excluded' ELSE 'scored' END AS outcome,
+        CASE WHEN score_domain.is_beyond THEN 'not_evaluable:domain' END AS reason,
+        CASE WHEN score_domain.is_beyond THEN 'the scan cannot be judged' END AS message,
+        true AS has_score,
         score.storage_recipe, score.view_recipe, score.model_digest
-    FROM eligible JOIN score USING (series_key, series_revision)
+    FROM eligible
+    JOIN score USING (series_key, series_revision)
+    LEFT JOIN score_domain
+        USING (series_key, series_revision, storage_recipe, view_recipe, model_digest)
     UNION ALL
     SELECT
         eligible.archive_key, eligible.study_key, eligible.series_key, eligible.rank,
         rejection.outcome, rejection.reason, rejection.message,
+        false AS has_score,
         rejection.storage_recipe, rejection.view_recipe, rejection.model_digest
     FROM eligible JOIN rejection USING (series_key, series_revision, profile_digest, reader_version)
 ),
@@ -30,13 +38,13 @@ answer AS MATERIALIZED (
     FROM answers JOIN recipe_recency USING (storage_recipe, view_recipe, model_digest)
     QUALIFY row_number() OVER (
         PARTITION BY archive_key, study_key, series_key
-        ORDER BY recency DESC, answers.outcome = 'scored' DESC
+        ORDER BY recency DESC, has_score DESC
     ) = 1
 ),
 study_so_far AS (
     SELECT
         archive_key, study_key,
-        min(rank) FILTER (outcome = 'scored') AS scored_rank,
+        min(rank) FILTER (has_score) AS scored_rank,
         min(rank) FILTER (outcome = 'failed') AS failed_rank
     FROM answer
     GROUP BY archive_key, study_key

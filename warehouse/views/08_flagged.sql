@@ -1,5 +1,6 @@
 -- Grain: one row per current score. Probability and flag by the model's current operating point, computed when looked
--- at and never stored; null where the model has no current operating point.
+-- at and never stored; null where the model has no current operating point, and where the scan lies beyond the domain
+-- limit: then the model has said nothing that counts.
 
 CREATE VIEW flagged AS
 SELECT
@@ -15,10 +16,22 @@ SELECT
     score.n_slices,
     point.operating_point_id,
     point.threshold,
-    1 / (1 + exp(-(point.calibration_slope * score.logit + point.calibration_intercept))) AS probability,
-    1 / (1 + exp(-(point.calibration_slope * score.logit + point.calibration_intercept))) >= point.threshold
-        AS is_flagged
+    CASE WHEN NOT coalesce(score_domain.is_beyond, false)
+        THEN 1 / (1 + exp(-(point.calibration_slope * score.logit + point.calibration_intercept)))
+    END AS probability,
+    CASE WHEN NOT coalesce(score_domain.is_beyond, false)
+        THEN 1 / (1 + exp(-(point.calibration_slope * score.logit + point.calibration_intercept))) >= point.threshold
+    END AS is_flagged,
+    score_domain.domain_distance,
+    score_domain.domain_limit,
+    NOT coalesce(score_domain.is_beyond, false) AS is_evaluable
 FROM current_score AS score
 LEFT JOIN operating_point AS point
-    ON point.model_digest = score.model_digest AND point.is_current;
+    ON point.model_digest = score.model_digest AND point.is_current
+LEFT JOIN score_domain
+    ON score_domain.series_key = score.series_key
+    AND score_domain.series_revision = score.series_revision
+    AND score_domain.storage_recipe = score.storage_recipe
+    AND score_domain.view_recipe = score.view_recipe
+    AND score_domain.model_digest = score.model_digest;
 COMMENT ON VIEW flagged IS 'Calibrated probability and flag of each current score, by its model''s current operating point.';

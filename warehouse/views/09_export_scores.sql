@@ -1,6 +1,6 @@
 -- Grain: one row per study found, whatever number of archives hold it (the best outcome counts). wanted_model: a
 -- model_id, or null for the newest answer of each series. Under a named model a study that this model has not scored is
--- pending. What has no score has no probability and no flag: never a negative.
+-- pending; one that lies beyond its domain limit is not evaluable, whatever another model says. What has no score has no probability and no flag: never a negative.
 -- report_statement is null without a report that counts, and for a report without text: nothing was read.
 
 CREATE OR REPLACE MACRO export_scores(wanted_model) AS TABLE
@@ -25,13 +25,21 @@ answered AS (
         wanted.probability,
         wanted.is_flagged,
         wanted.n_slices,
-        wanted.series_key IS NOT NULL AS is_scored
+        wanted.domain_distance,
+        -- not evaluable by the newest model, and this one has not looked
+        decided.reason = 'not_evaluable:domain' AND wanted.series_key IS NULL AND wanted_model IS NOT NULL
+            AS is_of_another,
+        coalesce(wanted.is_evaluable, false) AS is_scored,
+        wanted.is_evaluable IS NOT DISTINCT FROM false AS is_beyond
     FROM one_archive AS decided
     LEFT JOIN wanted
         ON wanted.series_key = decided.series_key
         AND wanted.series_revision = decided.series_revision
-        AND decided.outcome IN ('scored', 'failed', 'pending')
-        AND (decided.outcome = 'scored' OR wanted_model IS NOT NULL)
+        AND (
+            decided.outcome = 'scored'
+            OR decided.reason = 'not_evaluable:domain'
+            OR (decided.outcome IN ('failed', 'pending') AND wanted_model IS NOT NULL)
+        )
 )
 SELECT
     answered.study_key,
@@ -45,13 +53,19 @@ SELECT
     study.n_series,
     CASE
         WHEN answered.is_scored THEN 'scored'
-        WHEN answered.outcome = 'scored' THEN 'pending'
+        WHEN answered.is_beyond THEN 'excluded'
+        WHEN answered.outcome = 'scored' OR answered.is_of_another THEN 'pending'
         ELSE answered.outcome
     END AS outcome,
-    CASE WHEN NOT answered.is_scored THEN answered.reason END AS reason,
+    CASE
+        WHEN answered.is_scored OR answered.is_of_another THEN NULL
+        WHEN answered.is_beyond THEN 'not_evaluable:domain'
+        ELSE answered.reason
+    END AS reason,
     CASE
         WHEN answered.is_scored THEN NULL
-        WHEN answered.outcome = 'scored' THEN 'not scored by this model yet'
+        WHEN answered.is_beyond THEN 'the scan cannot be judged'
+        WHEN answered.outcome = 'scored' OR answered.is_of_another THEN 'not scored by this model yet'
         ELSE answered.message
     END AS message,
     answered.series_key,
@@ -59,6 +73,7 @@ SELECT
     answered.probability,
     answered.is_flagged AS flagged,
     answered.n_slices,
+    answered.domain_distance,
     nullif(reported.statement, 'unread') AS report_statement
 FROM answered
 JOIN study ON study.archive_key = answered.archive_key AND study.study_key = answered.study_key

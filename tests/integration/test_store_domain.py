@@ -1,0 +1,76 @@
+"""A score beyond the domain limit of its model is kept, and its study is not a negative; the limit decides anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import warehouse_rows as rows
+
+from warehouse.checks import run_checks
+from warehouse.landing import LandingBatch
+from warehouse.queries import query
+from warehouse.store import Store
+
+
+def exported(store: Store, model_id: str | None = None) -> dict[str, object]:
+    store.publish()
+    with store.read() as connection:
+        connection.execute(query("export_scores"), {"model_id": model_id})
+        names = [column[0] for column in connection.description]
+        (row,) = connection.fetchall()
+    return dict(zip(names, row, strict=True))
+
+
+def ask(store: Store, sql: str) -> list[tuple[object, ...]]:
+    with store.read_live() as connection:
+        return connection.execute(sql).fetchall()
+
+
+def far_study(tmp_path: Path) -> Store:
+    """A scored series far from everything, and an eligible one behind it that was never tried."""
+    store = Store.open(tmp_path / "warehouse.duckdb")
+    batch = rows.one_scored_study(n_series=1)
+    batch.runs.append(rows.run())
+    batch.archives.append(rows.archive(n_files=20, n_studies=1, n_series=2))
+    batch.studies[:] = [rows.study("study-a", n_series=2, n_files=20)]
+    batch.series.append(rows.series("series-a-1", "study-a"))
+    batch.selections.append(rows.selection("series-a-1", "study-a", rank=2))
+    batch.operating_points.append(rows.operating_point(threshold=0.0))
+    batch.domain_limits.append(rows.domain_limit(2.0))
+    batch.domain_distances.append(rows.domain_distance("series-a-0", 3.0))
+    store.land(batch)
+    return store
+
+
+def test_beyond_the_limit_is_not_evaluable_and_the_limit_can_change(tmp_path: Path) -> None:
+    store = far_study(tmp_path)
+    for model_id in (None, rows.model().model_id):
+        found = exported(store, model_id)
+        assert (found["outcome"], found["reason"]) == ("excluded", "not_evaluable:domain")
+        assert (found["probability"], found["flagged"], found["domain_distance"]) == (None, None, 3.0)
+    other = exported(store, "another")
+    assert (other["outcome"], other["reason"]) == ("pending", None)
+    assert ask(store, "SELECT outcome, reason FROM series_outcome ORDER BY rank") == [
+        ("excluded", "not_evaluable:domain"),
+        ("excluded", "not_chosen"),
+    ]
+    assert ask(store, "SELECT ai, is_eligible FROM audit_studies(NULL)") == [("not_scored", True)]
+    assert ask(store, "SELECT bool_and(is_conserved) FROM conservation") == [(True,)]
+    with store.read_live() as connection:
+        assert not [result for result in run_checks(connection) if not result.passed]
+    scores = ask(store, "SELECT * FROM score")
+
+    store.land(LandingBatch(domain_limits=[rows.domain_limit(3.5, limit_id="ours")]))
+    found = exported(store)
+    assert (found["outcome"], found["reason"], found["flagged"]) == ("scored", None, True)
+    assert ask(store, "SELECT bool_and(is_conserved) FROM conservation") == [(True,)]
+    assert ask(store, "SELECT * FROM score") == scores
+
+
+def test_a_yardstick_that_changed_does_not_judge_by_old_distances(tmp_path: Path) -> None:
+    """Until the distances by the new one have landed, no distance counts: null, as for a model without one."""
+    store = far_study(tmp_path)
+    with store.write() as connection:
+        connection.execute("UPDATE domain_limit SET domain_id = 'domain-2'").fetchall()
+    found = exported(store)
+    assert (found["outcome"], found["domain_distance"]) == ("scored", None)
