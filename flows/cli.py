@@ -10,7 +10,7 @@ import typer
 
 from flows.errors import Exit, exit_code_of
 from flows.settings import TRACEBACK_VARIABLE
-from flows.verbs import audit, care, demo, export, model, reports, status, sweep, train, twins
+from flows.verbs import audit, care, demo, export, model, publish, reports, status, sweep, train, twins
 
 app = typer.Typer(
     name="ovf",
@@ -32,6 +32,7 @@ app.command()(care.forget)
 app.command()(demo.demo)
 app.command()(twins.twins)
 app.command()(train.train)
+app.command()(publish.publish)
 app.add_typer(model.app, name="model")
 app.add_typer(reports.app, name="reports")
 app.add_typer(audit.app, name="audit")

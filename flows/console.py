@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from rich.console import Console
+from rich.progress import Progress
 
 WIDTH_OF_FILES = 118
 
@@ -11,6 +15,14 @@ def make_console(*, stderr: bool = False) -> Console:
     """A console that adds no colours of its own to numbers."""
     console = Console(highlight=False, stderr=stderr)
     return console if console.is_terminal else Console(highlight=False, stderr=stderr, width=WIDTH_OF_FILES)
+
+
+@contextmanager
+def bar(what: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar that is gone when the work is done; hands out `progress(done, total)`."""
+    with Progress(console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(what, total=total)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
 def megabytes(n_bytes: float) -> str:

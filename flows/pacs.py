@@ -23,7 +23,7 @@ WEB_SCHEMES = ("dicomweb+http", "dicomweb+https")
 DIMSE_SCHEMES = ("dimse", "dimse+tls")
 DICOM_PORT = 104
 ECHO_TRIES, ECHO_PAUSE_S = 3, 2.0
-_AET = re.compile(r"^[\x21-\x5b\x5d-\x7e][\x20-\x5b\x5d-\x7e]{0,15}$")  # PS3.5 table 6.2-1, AE
+AE_TITLE = re.compile(r"^[\x21-\x5b\x5d-\x7e][\x20-\x5b\x5d-\x7e]{0,15}$")  # PS3.5 table 6.2-1, AE
 
 
 def is_pacs(archive: str) -> bool:
@@ -82,7 +82,11 @@ def pacs_client(archive: str, settings: Settings) -> PacsClient:
     if parts.scheme in DIMSE_SCHEMES:
         from tasks.sources.dimse import DimseAddress, DimsePacs
 
-        if parts.password or not _AET.match(parts.username or "") or not _AET.match(settings.pacs_calling):
+        if (
+            parts.password
+            or not AE_TITLE.match(parts.username or "")
+            or not AE_TITLE.match(settings.pacs_calling)
+        ):
             raise SettingsError(
                 "a DIMSE address is dimse://CALLED@HOST:PORT, with --calling for our own title"
             )

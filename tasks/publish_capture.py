@@ -88,8 +88,8 @@ def build_capture(
 
 def draw(picture: SuspiciousSlice, result: ScoredResult, test_system: str | None) -> NDArray[np.uint8]:
     """(rows, columns, 3): the slice, beside it the same under its heat map, below both what they are."""
-    plain = _grey(picture.slice_zy_hu)
-    panels = np.concatenate([plain, _heated(plain, picture.heat_zy)], axis=1)
+    plain = grey_rgb(picture.slice_zy_hu)
+    panels = np.concatenate([plain, heated_rgb(plain, picture.heat_zy)], axis=1)
     rows, columns = panels.shape[:2]
     lines = _lines(result, test_system)
     width = max(columns, LEAST_WIDTH)
@@ -109,13 +109,13 @@ def _lines(result: ScoredResult, test_system: str | None) -> list[str]:
     return [*caveats(result, test_system).split("; "), said, "left: slice; right: what the answer rests on"]
 
 
-def _grey(slice_zy_hu: NDArray[np.int16]) -> NDArray[np.uint8]:
+def grey_rgb(slice_zy_hu: NDArray[np.int16]) -> NDArray[np.uint8]:
     """(rows, columns, 3) of the slice in the models' window."""
     scaled = (slice_zy_hu.astype(np.float32) - LOW_HU) * (255 / (HIGH_HU - LOW_HU))
     return np.repeat(np.clip(np.rint(scaled), 0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
 
 
-def _heated(plain: NDArray[np.uint8], heat_zy: NDArray[np.float32]) -> NDArray[np.uint8]:
+def heated_rgb(plain: NDArray[np.uint8], heat_zy: NDArray[np.float32]) -> NDArray[np.uint8]:
     """The same under its heat, from nothing at 0 to the strongest of this slice."""
     strongest = float(heat_zy.max(initial=0.0))
     if strongest <= 0:

@@ -171,7 +171,12 @@ def rejection(
 
 def slab_path(directory: Path, plan: SeriesPlan) -> Path:
     """Where a slab is kept: built from pseudonyms alone, never from a DICOM value."""
-    return directory / plan.series_key[:2] / f"{plan.series_key}-{plan.series_revision[:12]}.jp2"
+    return kept_slab_path(directory, plan.series_key, plan.series_revision)
+
+
+def kept_slab_path(directory: Path, series_key: str, series_revision: str) -> Path:
+    """The same, of a series that is known by its pseudonym and revision."""
+    return directory / series_key[:2] / f"{series_key}-{series_revision[:12]}.jp2"
 
 
 def _first_slab(study: StudySelection, job: ShardJob) -> SlabbedStudy:

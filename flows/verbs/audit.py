@@ -12,7 +12,12 @@ from flows.errors import Exit
 from flows.verbs.options import DEFAULT, WarehouseOption
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from estimates.audit_numbers import AuditNumbers
     from estimates.rogan_gladen import Accuracy
+    from flows.audit_pictures import KeptSlab
+    from reports.audit_worklist import Thumbnail
 
 app = typer.Typer(help="The audit: prevalence, missed diagnoses, and the sample that readers read.")
 MAX_ROW_ERRORS = 50
@@ -43,6 +48,10 @@ def audit(
     audit_id: Annotated[str | None, typer.Option("--audit", help="an earlier sample, such as A1")] = None,
     standard: Annotated[str, typer.Option(help="standard population, such as china-2020")] = "who-2000-2025",
     worklist: Annotated[int, typer.Option(min=0, help="rows of each worklist")] = 100,
+    pictures: Annotated[
+        int, typer.Option(min=0, help="rows of the worklist with a picture and heat map (some seconds each)")
+    ] = 24,
+    slabs: Annotated[Path | None, typer.Option(help="folder of the kept slabs, if the sweep had one")] = None,
     accuracy: Annotated[
         str | None,
         typer.Option(help="tp/cases,tn/healthy of an external human-read set, such as 69/81,46/48"),
@@ -71,6 +80,7 @@ def audit(
         raise typer.BadParameter("name a folder for the page and the tables: ovf audit --out DIR")
     from flows.audit import AuditRequest, audit_numbers
     from flows.audit_export import write_tables
+    from flows.audit_pictures import kept_slabs
     from flows.audit_summary import headline_text
     from reports.audit_page import render_audit_page
     from warehouse.paths import replace_file
@@ -91,11 +101,34 @@ def audit(
     opened = store.read_identified() if identified else store.read()
     with opened as connection:
         numbers = audit_numbers(connection, request)
+        kept = kept_slabs(connection, numbers, pictures)
+    shown = _pictures(numbers, kept, slabs or store.paths.directory / "slabs")
     written = write_tables(numbers, out, is_identified=identified)
-    replace_file(out / "index.html", render_audit_page(numbers).encode())
+    replace_file(out / "index.html", render_audit_page(numbers, thumbnails=shown).encode())
     print(headline_text(numbers))
     kind = "identified: keep it safe" if identified else "pseudonymous"
     print(f"{len(written)} tables and the page index.html in {out} ({kind})")
+
+
+def _pictures(numbers: AuditNumbers, kept: Sequence[KeptSlab], slabs: Path) -> dict[str, Thumbnail]:
+    """Thumbnails of the worklist, with a bar; says why some rows have none."""
+    if not kept:
+        return {}
+    from flows.audit_pictures import thumbnails
+    from flows.console import bar
+    from flows.publish_heat import Pictures
+
+    maker = Pictures(slabs, numbers.basis.model_id, numbers.basis.model_digest)
+    if not maker.has_model:
+        print("No pictures: the model that scored is not installed here.")
+        return {}
+    with bar("pictures", len(kept)) as progress:
+        made = thumbnails(kept, maker, progress=progress)
+    if len(made) < len(kept):
+        print(
+            f"Pictures of {len(made)} of {len(kept)} scans: the other slabs are not in {slabs}, or time was up."
+        )
+    return made
 
 
 @app.command()

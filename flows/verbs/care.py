@@ -87,20 +87,26 @@ def forget(
     slabs: Annotated[
         Path | None, typer.Option(help="folder of the slabs, if not beside the warehouse")
     ] = None,
+    leave_published: Annotated[
+        bool, typer.Option("--leave-published", help="although results of the patient lie in a PACS")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     warehouse: WarehouseOption = DEFAULT,
 ) -> None:
     """Erase a patient from warehouse, identity file, index and slabs; later sweeps leave the patient out.
 
-    The archive itself is not touched.
+    The archive itself is not touched. What was published into a PACS is withdrawn first, with `ovf publish --retract`:
+    afterwards nobody knows any more whose it is.
 
     Example: ovf forget --patient-key 3f9a...
     """
     if (patient_id is None) == (patient_key is None):
         raise typer.BadParameter("give --patient-id or --patient-key")
+    store = Store.open(warehouse, create=False)
+    if not leave_published:
+        _refuse_published(store, {"patient_id": patient_id, "patient_key": patient_key, "issuer": issuer})
     if not yes:
         typer.confirm("Erase this patient for good?", abort=True)
-    store = Store.open(warehouse, create=False)
     indexes = sorted(store.paths.index.iterdir())
     with contextlib.ExitStack() as leases:
         for path in indexes:  # a sweep that runs would put the patient's files back into its index
@@ -116,6 +122,16 @@ def forget(
     print(
         "The archive was not touched: files that stay there are listed again, and left out, by the next sweep."
     )
+
+
+def _refuse_published(store: Store, patient: dict[str, str | None]) -> None:
+    with store.read_live_identified() as connection:
+        where = connection.execute(query("publications_of_patient"), patient).fetchall()
+    if where:
+        raise typer.BadParameter(
+            f"results of this patient lie in {', '.join(row[0] for row in where)}: withdraw them first "
+            "(ovf publish ARCHIVE --to ADDRESS --retract PATIENT_KEY), or say --leave-published"
+        )
 
 
 def _delete(folder: Path, series_key: str) -> int:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
-from flows.console import megabytes
+from flows.console import bar, megabytes
 from flows.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -54,7 +50,7 @@ def _hospital(directory: Path, patients: int, seed: int, family: Family) -> None
     from phantom.hospital import make_hospital
     from phantom.hospital_gallery import write_hospital_gallery
 
-    with _bar(patients) as progress:
+    with bar("patients", patients) as progress:
         made = make_hospital(directory, patients=patients, seed=seed, progress=progress, family=family)
     write_hospital_gallery(directory, patients=patients, seed=seed, family=family)
     print(
@@ -67,17 +63,9 @@ def _hospital(directory: Path, patients: int, seed: int, family: Family) -> None
 def _slabs(directory: Path, patients: int, seed: int, family: Family) -> None:
     from phantom.slab_sets import make_slabs
 
-    with _bar(patients) as progress:
+    with bar("patients", patients) as progress:
         made = make_slabs(directory, patients=patients, seed=seed, progress=progress, family=family)
     print(
         f"{made.n_slabs:,} slabs ({made.n_with_fracture:,} with a fracture), {megabytes(made.n_bytes)} "
         f"in {directory}: slabs/, truth.csv, truth_vertebrae.csv"
     )
-
-
-@contextmanager
-def _bar(total: int) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar that is gone when the work is done; hands out `progress(done, total)`."""
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("patients", total=total)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -162,22 +162,28 @@ class DicomwebPacs:
         return client
 
     def _session(self) -> requests.Session:
-        session, login = requests.Session(), self.login
-        session.trust_env = False  # no .netrc and no proxy: a PACS is in the house
-        session.verify = str(login.ca_file) if login.ca_file else True
-        if login.client_certificate is not None:
-            key = login.client_key or login.client_certificate
-            session.cert = (str(login.client_certificate), str(key))
-        if login.token:
-            session.headers["Authorization"] = f"Bearer {login.token}"
-        elif login.user:
-            session.auth = (login.user, login.password or "")
+        session = session_of(self.login)
         session.hooks["response"] = [self._note_warning]
         return session
 
     def _note_warning(self, response: requests.Response, *_: Any, **__: Any) -> None:
         """QIDO says in a header that it cut its answer short (PS3.18 section 8.3.4.4)."""
         self._threads.warning = response.headers.get("Warning")
+
+
+def session_of(login: Login) -> requests.Session:
+    """A session that a PACS lets in; also for what is sent to one (`tasks.targets.stow`)."""
+    session = requests.Session()
+    session.trust_env = False  # no .netrc and no proxy: a PACS is in the house
+    session.verify = str(login.ca_file) if login.ca_file else True
+    if login.client_certificate is not None:
+        key = login.client_key or login.client_certificate
+        session.cert = (str(login.client_certificate), str(key))
+    if login.token:
+        session.headers["Authorization"] = f"Bearer {login.token}"
+    elif login.user:
+        session.auth = (login.user, login.password or "")
+    return session
 
 
 def _page_of_studies(wanted: dict[str, Any], size: int, number: int, client: _Client) -> list[Answer]:

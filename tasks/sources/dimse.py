@@ -281,7 +281,7 @@ class DimsePacs:
             ae_title=self.address.called,
             ext_neg=[build_role(uid, scp_role=True) for uid in sorted(SOP_CLASSES)],
             evt_handlers=[(evt.EVT_C_STORE, line.store)],
-            tls_args=(self._tls(), self.address.host) if self.address.is_secure else None,
+            tls_args=(tls_of(self.login), self.address.host) if self.address.is_secure else None,
         )
         if association.is_rejected:
             raise _rejection(association)
@@ -349,12 +349,13 @@ class DimsePacs:
         except OSError as error:
             raise Refused(f"receiver_{error.errno}") from None
 
-    def _tls(self) -> ssl.SSLContext:
-        login = self.login
-        context = ssl.create_default_context(cafile=str(login.ca_file) if login.ca_file else None)
-        if login.client_certificate is not None:
-            context.load_cert_chain(login.client_certificate, login.client_key)
-        return context
+
+def tls_of(login: Login) -> ssl.SSLContext:
+    """TLS towards a PACS that knows us by our certificate, if we have one; also for what is sent to one."""
+    context = ssl.create_default_context(cafile=str(login.ca_file) if login.ca_file else None)
+    if login.client_certificate is not None:
+        context.load_cert_chain(login.client_certificate, login.client_key)
+    return context
 
 
 def _contexts() -> list[Any]:
