@@ -264,8 +264,6 @@ def _candidates(connection: Connection, archive_key: str, model_digest: str) -> 
 
 def _candidate(row: dict[str, object]) -> Candidate:
     study_instance_uid, patient_id = row.pop("study_instance_uid"), row.pop("patient_id")
-    for name in ("slice_index", "tile_index", "slice_logits"):
-        row[name] = tuple(row[name])  # type: ignore[arg-type]
     scored_at = row["scored_at"]
     assert isinstance(scored_at, dt.datetime)
     row["scored_at"] = scored_at.replace(tzinfo=dt.UTC)

@@ -84,16 +84,8 @@ class ScoredResult:
     logit: float
     probability: float
     is_flagged: bool
-    slice_index: tuple[int, ...]  # slab slice of each image
-    tile_index: tuple[int, ...]
-    slice_logits: tuple[float, ...]
     code_version: str
     scored_at: dt.datetime
-
-    @property
-    def most_suspicious_image(self) -> int:
-        """Place of the image with the highest logit; the first of equals."""
-        return max(range(len(self.slice_logits)), key=lambda at: (self.slice_logits[at], -at))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-import requests
 from factory import uid
 from pacs_server import Pacs, orthanc
 from published_hospital import (
@@ -29,6 +28,8 @@ from flows.publish import publish
 from flows.publish_retract import Withdrawal, retract
 from flows.settings import read_settings
 from tasks.publish_source import any_series
+from tasks.sources.dicomweb import session_of
+from tasks.sources.pacs_client import Login
 from tasks.targets.base import Answer, Target
 from tasks.targets.c_store import StoreTarget
 from tasks.targets.stow import StowTarget
@@ -39,7 +40,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pacs]:
-    with orthanc(tmp_path_factory.mktemp("pacs")) as running:
+    login = {"AuthenticationEnabled": True, "RegisteredUsers": {"ovf": "s3cret"}}
+    with orthanc(tmp_path_factory.mktemp("pacs"), **login) as running:
         yield running
 
 
@@ -54,7 +56,7 @@ def hospital(swept: Hospital, tmp_path: Path) -> Hospital:
 
 
 def web(pacs: Pacs) -> StowTarget:
-    return StowTarget(pacs.dicomweb, requests.Session())
+    return StowTarget(pacs.dicomweb, session_of(Login("ovf", "s3cret")))
 
 
 def dimse(pacs: Pacs) -> StoreTarget:
@@ -155,10 +157,14 @@ def test_a_new_result_takes_the_place_of_the_old_one_until_it_is_withdrawn(
 
 
 @pytest.mark.parametrize("protocol", ["dicomweb", "dimse"])
-def test_patient_and_study_come_from_a_pacs_too(hospital: Hospital, pacs: Pacs, protocol: str) -> None:
+def test_patient_and_study_come_from_a_pacs_too(
+    hospital: Hospital, pacs: Pacs, protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where the archive itself is a PACS: the same header as from the file, the Chinese name included."""
     empty(pacs)
     pacs.fill(hospital.archive / "12")
+    monkeypatch.setenv("OVF_PACS_USER", "ovf")
+    monkeypatch.setenv("OVF_PACS_PASSWORD", "s3cret")
     source = open_pacs(getattr(pacs, protocol), read_settings())
     with hospital.opened() as archive, contextlib.closing(source):
         study = archive.index.instances_of(str(uid("study", 12)))
@@ -197,6 +203,9 @@ def test_a_killed_run_and_a_pacs_that_is_away_leave_no_doubles(hospital: Hospita
     assert hospital.states(target.address) == [("sr", "sending", None)] * 2
     sent = set(held(pacs))
     assert len(sent) == 1
+    stranger = StowTarget(pacs.dicomweb, session_of(Login("ovf", "guess")))
+    assert send(hospital, stranger) == [0, 2]
+    assert hospital.states(target.address) == [("sr", "failed", "refused")] * 2
     pacs.stop()
     assert send(hospital, target) == [0, 2]
     assert hospital.states(target.address) == [("sr", "failed", "unreachable")] * 2
@@ -225,7 +234,10 @@ def test_the_command(
     assert sorted(path.name for path in files) == ["sr.dcm", "sr.dcm"]
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
     assert (held(pacs), hospital.states("")) == ({}, [])
-    to = ["--to", pacs.dicomweb, *given]
+    login = tmp_path / "login"
+    login.touch(mode=0o600)
+    login.write_text("ovf:s3cret")
+    to = ["--to", pacs.dicomweb, "--credentials", str(login), *given]
     assert run([*publish_verb, *to, "--no-pictures", "--test-system", "LAB"]) == 0
     assert "2 published" in capsys.readouterr().out
     with hospital.store.read_live() as connection:
@@ -237,6 +249,9 @@ def test_the_command(
     forget = ["forget", "--yes", *given[:2], "--patient-key"]
     assert [run([*forget, patient]) for patient in patients] == [0, 2]  # one still lies in the PACS
     assert run([*publish_verb, *to, "--retract", "nobody"]) == 10
+    capsys.readouterr()
+    assert run([*publish_verb, *to, "--test-system", "LAB"]) == 0
     printed = capsys.readouterr()
-    assert "PID0" not in printed.out + printed.err
+    assert "0 published" in printed.out
+    assert not [word for word in ("PID0", "s3cret", "2.25.") if word in printed.out + printed.err]
     assert sorted(each.Modality for each in held(pacs).values()) == ["KO", "SR", "SR"]
