@@ -1,5 +1,6 @@
 -- Scored studies of one archive with what one model says of them now, and who they are; the identity file is attached as
--- `identity`. Studies of opted-out and erased patients are not scored, so they are not here. $archive_key, $model_digest.
+-- `identity`. Studies of opted-out and erased patients are not scored, and what lies beyond the model's domain is not
+-- evaluable, so neither is here. $archive_key, $model_digest.
 SELECT
     decided.study_key,
     flagged.series_key,
@@ -35,5 +36,5 @@ JOIN model ON model.model_digest = flagged.model_digest
 JOIN operating_point AS point ON point.model_digest = flagged.model_digest AND point.is_current
 JOIN identity.study_identity AS known ON known.study_key = decided.study_key
 LEFT JOIN identity.patient_identity AS patient ON patient.patient_key = known.patient_key
-WHERE decided.archive_key = $archive_key AND decided.outcome = 'scored'
+WHERE decided.archive_key = $archive_key AND decided.outcome = 'scored' AND flagged.is_flagged IS NOT NULL
 ORDER BY flagged.probability DESC, decided.study_key
