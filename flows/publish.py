@@ -179,9 +179,13 @@ def build(work: Work, planned: Planned, summary: PublishSummary) -> Objects | No
         return None
     picture = work.pictures.of(planned.candidate.result) if work.pictures is not None else None
     summary.n_without_picture += picture is None
-    with quiet():
-        made = _made(work, planned, source, picture)
-        rows = tuple(_row(work, planned, kind, where, content) for kind, where, content in made)
+    try:
+        with quiet():
+            made = _made(work, planned, source, picture)
+            rows = tuple(_row(work, planned, kind, where, content) for kind, where, content in made)
+    except Exception:  # whatever an odd header may lead to: one study, never the run
+        summary.missing["unbuilt"] += 1
+        return None
     return Objects(planned, tuple(content for _, _, content in made), rows)
 
 

@@ -72,8 +72,7 @@ class RetractSummary:
 def retract(work: Withdrawal, what: str) -> RetractSummary:
     """Withdraw what `what` names: all, superseded, no-longer-scored, or a study or patient key.
 
-    Raises SettingsError for a key of which
-    nothing lies there.
+    Raises SettingsError for a key of which nothing lies there.
     """
     places, rows = _lying_there(work)
     chosen = _chosen(places, rows, what)
@@ -107,20 +106,21 @@ def _one(work: Withdrawal, place: Place, rejected: Sequence[PublicationRecord]) 
         raise SourceMissing("absent") from None
     references = [reference_of(row) for row in rejected]
     where = note_reference(work.archive.keys, references)
+    source = any_series(study, work.archive.source, place.patient_id)
+    at = max(row.changed_at for row in rejected)
+    try:
+        with quiet():
+            note = build_note(references, source, place=where, at=at, test_system=rejected[0].test_system)
+            content = encoded(note)
+    except Exception as error:  # whatever an odd header may lead to
+        raise SourceMissing("unbuilt") from error
+    if work.folder is not None:
+        write_objects(work.folder, place.study_key, [("rejection", note)])
+    if work.target is None:
+        return None
+    row = _note_row(rejected, where, hashlib.sha256(content).hexdigest())
+    work.store.land(LandingBatch(publications=[row]))
     with quiet():
-        note = build_note(
-            references,
-            any_series(study, work.archive.source, place.patient_id),
-            place=where,
-            at=max(row.changed_at for row in rejected),
-            test_system=rejected[0].test_system,
-        )
-        if work.folder is not None:
-            write_objects(work.folder, place.study_key, [("rejection", note)])
-        if work.target is None:
-            return None
-        row = _note_row(rejected, where, hashlib.sha256(encoded(note)).hexdigest())
-        work.store.land(LandingBatch(publications=[row]))
         [answer] = work.target.send([note])
     after = [answered(row, answer)]
     if answer.is_stored:
