@@ -19,7 +19,7 @@ DEMO := demo-hospital
 help:  ## this list
 	@echo "ovf: finds the osteoporotic vertebral fractures that nobody reported."
 	@echo
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # ---- environment
 
@@ -41,6 +41,16 @@ ifeq ($(strip $(ARCHIVE)),)
 else
 	$(BIN)/ovf sweep "$(ARCHIVE)" $(SWEEP_OPTIONS)
 endif
+
+# ---- every night
+
+.PHONY: deploy-local
+deploy-local: setup  ## Prefect with login, a pool and a worker on loopback; one sweep through them (ARCHIVE=)
+	$(BIN)/python scripts/deploy_local.py $(if $(strip $(ARCHIVE)),--archive "$(ARCHIVE)")
+
+.PHONY: nightly-demo
+nightly-demo: setup  ## a PACS (Debian's Orthanc), a scheduled night, results back in the PACS, a second night
+	$(BIN)/python scripts/nightly_demo.py
 
 # ---- gates
 

@@ -75,10 +75,13 @@ class BernoulliCusum:
         """What a scan without a flag takes away: log((1−p0)/(1−p1))."""
         return log((1 - self.usual_share) / (1 - self.raised_share))
 
-    def path(self, is_flagged: ArrayLike) -> FloatArray:
-        """The statistic after each scan, max(0, S + step); an alarm is a value of `height` or more. No reset."""
+    def path(self, is_flagged: ArrayLike, start: float = 0.0) -> FloatArray:
+        """The statistic after each scan, max(0, S + step); an alarm is a value of `height` or more. No reset.
+
+        `start` is where it stood before the first scan.
+        """
         steps = np.where(np.asarray(is_flagged, dtype=bool), self.step_up, -self.step_down)
-        total = np.cumsum(steps)
+        total = start + np.cumsum(steps)
         return np.asarray(total - np.minimum(np.minimum.accumulate(total), 0.0))
 
 

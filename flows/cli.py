@@ -10,7 +10,20 @@ import typer
 
 from flows.errors import Exit, exit_code_of
 from flows.settings import TRACEBACK_VARIABLE
-from flows.verbs import audit, care, demo, export, model, publish, reports, status, sweep, train, twins
+from flows.verbs import (
+    audit,
+    care,
+    demo,
+    export,
+    model,
+    nightly,
+    publish,
+    reports,
+    status,
+    sweep,
+    train,
+    twins,
+)
 
 app = typer.Typer(
     name="ovf",
@@ -22,6 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(sweep.sweep)
+app.command()(nightly.nightly)
 app.command()(status.status)
 app.add_typer(export.app, name="export")
 app.command()(care.requeue)

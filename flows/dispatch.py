@@ -55,6 +55,7 @@ class Dispatcher:
     pulls: Puller | None = None  # set for a PACS: studies are fetched before they are scored
     is_window_over: Callable[[], bool] = never  # from then on nothing is sent; what is at work is waited for
     n_left: int = 0  # studies that were to be scored and were not sent
+    n_carried: int = 0  # studies taken up that an earlier run had seen and not finished
     _shard: list[StudySelection] = field(default_factory=list)
     _shard_bytes: int = 0
     _shard_limit: int = 1
@@ -85,6 +86,7 @@ class Dispatcher:
             pending = pending_studies(self.store, self.context, revisions)
             self.board.counts.studies_found += len(batch)
             self.board.counts.studies_decided += len(batch) - len(pending)
+            self.n_carried += len(pending)
             self._n_taken += len(batch) - len(pending)
             for part in _batched(sorted(pending), BATCH_STUDIES):
                 self._dispatch([keyed[key] for key in part])

@@ -51,12 +51,15 @@ class CanaryChanged(OvfError):
     """The golden set is scored otherwise than when it was enrolled; the night stopped before writing."""
 
     def __init__(self, findings: Sequence[str], n_more: int = 0) -> None:
-        self.findings = tuple(findings)
+        self.findings, self.n_more = tuple(findings), n_more
         more = f"; and {n_more} more" if n_more > 0 else ""
         super().__init__(
             f"the canary differs, and nothing was written: {'; '.join(findings)}{more}. Find out what changed (model, "
             "decoders, libraries, code, GPU). If the change is meant, enrol anew: ovf nightly … --renew-canary"
         )
+
+    def __reduce__(self) -> tuple[type[CanaryChanged], tuple[tuple[str, ...], int]]:
+        return type(self), (self.findings, self.n_more)
 
 
 def exit_code_of(error: BaseException) -> Exit:

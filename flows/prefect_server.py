@@ -58,16 +58,16 @@ def prefect_api(home: Path) -> Iterator[str]:
         yield configured
         return
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}/api"
     before = dict(os.environ)
     os.environ.update(QUIET, PREFECT_HOME=str(home), PREFECT_API_URL=url)
-    server = _start(port, home / "server.log")
+    server = start_server(port, home / "server.log", dict(os.environ))
     try:
-        _wait_until_up(server, url, home / "server.log")
+        wait_until_up(server, url, home / "server.log")
         yield url
     finally:
-        _stop(server)
+        stop_server(server)
         os.environ.clear()
         os.environ.update(before)
 
@@ -85,10 +85,11 @@ def _must_listen(url: str) -> None:
         ) from error
 
 
-def _start(port: int, log: Path) -> subprocess.Popen[bytes]:
+def start_server(port: int, log: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """A server on loopback with this environment; it dies with the caller. From the main thread only."""
     # uvicorn directly: `prefect server start` would put one more process between us and the server,
     # and that one would not die with us. The server gets no API address: it is the API.
-    env = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
+    env = {name: value for name, value in environment.items() if name != "PREFECT_API_URL"}
     command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
     with log.open("wb") as output:
@@ -102,7 +103,8 @@ def _start(port: int, log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _wait_until_up(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def wait_until_up(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    """Return when the server answers. Raises PreflightError."""
     deadline = time.monotonic() + STARTUP_TIMEOUT_S
     while time.monotonic() < deadline:
         if server.poll() is not None:
@@ -116,7 +118,8 @@ def _wait_until_up(server: subprocess.Popen[bytes], url: str, log: Path) -> None
     raise PreflightError(f"the Prefect server did not answer in {STARTUP_TIMEOUT_S:.0f} s: read {log}")
 
 
-def _stop(server: subprocess.Popen[bytes]) -> None:
+def stop_server(server: subprocess.Popen[bytes]) -> None:
+    """End a server, gently at first."""
     server.terminate()
     try:
         server.wait(timeout=10)
@@ -125,7 +128,8 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
         server.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of loopback that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -8,7 +8,7 @@ from rich.table import Table
 from flows.console import make_console
 from flows.progress import duration_text
 from flows.settings import Settings
-from flows.sweep_summary import LevelCount, SweepSummary
+from flows.sweep_summary import LevelCount, NightSummary, SweepSummary
 from warehouse.reasons import reason_of
 
 MAX_REASONS = 14  # of the study table; `ovf status` shows all
@@ -43,6 +43,27 @@ def print_summary(summary: SweepSummary, settings: Settings, console: Console | 
             f"{summary.n_failed_queries:,} questions were not answered by the PACS: sweep again, they are asked again."
         )
     out.print(_next_steps(summary, settings), soft_wrap=True)
+
+
+def print_night(night: NightSummary, settings: Settings, console: Console | None = None) -> None:
+    """Print what a night did: a few lines of its own, then the archive's."""
+    out = console or make_console()
+    out.print(
+        f"\nCame: {night.n_new:,} new studies, {night.n_changed:,} changed, {night.n_carried:,} left over from before.",
+        style="bold",
+        soft_wrap=True,
+    )
+    out.print(
+        f"Scored tonight: {night.n_scored:,}, flagged {night.n_flagged:,}; left for the next night: {night.n_left:,}."
+    )
+    if night.is_canary_enrolled:
+        out.print("The canary was enrolled tonight: later nights are held against it.")
+    for alert in night.alerts:
+        out.print(f"CHANGED {alert}", style="bold red", soft_wrap=True)
+    for each in night.to_do:
+        out.print(f"To do: {each}", soft_wrap=True)
+    out.print(f"Morning page: {night.page}", soft_wrap=True)
+    print_summary(night.sweep, settings, out)
 
 
 def conservation_line(level: LevelCount) -> str:

@@ -36,3 +36,20 @@ class SweepSummary:
     duration_s: float
     n_failed_series: int
     n_failed_queries: int = 0  # what a PACS did not answer: studies or series that nobody knows of yet
+
+
+@dataclass(frozen=True, slots=True)
+class NightSummary:
+    """What a night did; small, without identifiers. Counts are of studies."""
+
+    sweep: SweepSummary
+    page: Path
+    n_new: int
+    n_changed: int
+    n_carried: int
+    n_left: int
+    n_scored: int
+    n_flagged: int
+    alerts: tuple[str, ...]
+    to_do: tuple[str, ...]
+    is_canary_enrolled: bool

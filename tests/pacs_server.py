@@ -43,9 +43,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def is_orthanc_there() -> bool:
+    """Whether this machine has Orthanc and its DICOMweb plugin."""
+    return BINARY.exists() and PLUGIN.exists()
+
+
 def require_orthanc() -> None:
     """Skip the test where there is no Orthanc to start."""
-    if not (BINARY.exists() and PLUGIN.exists()):
+    if not is_orthanc_there():
         pytest.skip("no PACS to test against: apt-get install orthanc orthanc-dicomweb")
 
 

@@ -79,11 +79,9 @@ def audit(
     if out is None:
         raise typer.BadParameter("name a folder for the page and the tables: ovf audit --out DIR")
     from flows.audit import AuditRequest, audit_numbers
-    from flows.audit_export import write_tables
+    from flows.audit_files import write_audit
     from flows.audit_pictures import kept_slabs
     from flows.audit_summary import headline_text
-    from reports.audit_page import render_audit_page
-    from warehouse.paths import replace_file
     from warehouse.store import Store
 
     request = AuditRequest(
@@ -103,11 +101,10 @@ def audit(
         numbers = audit_numbers(connection, request)
         kept = kept_slabs(connection, numbers, pictures)
     shown = _pictures(numbers, kept, slabs or store.paths.directory / "slabs")
-    written = write_tables(numbers, out, is_identified=identified)
-    replace_file(out / "index.html", render_audit_page(numbers, thumbnails=shown).encode())
+    n_tables = write_audit(numbers, out, is_identified=identified, thumbnails=shown)
     print(headline_text(numbers))
     kind = "identified: keep it safe" if identified else "pseudonymous"
-    print(f"{len(written)} tables and the page index.html in {out} ({kind})")
+    print(f"{n_tables} tables and the page index.html in {out} ({kind})")
 
 
 def _pictures(numbers: AuditNumbers, kept: Sequence[KeptSlab], slabs: Path) -> dict[str, Thumbnail]:

@@ -15,7 +15,7 @@ from flows.errors import Exit
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")], key=str)
 _LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")  # relative links only
-_TARGET = re.compile(r"(?:^|`)make ([a-z]+)\b", re.MULTILINE)  # in code, inline or a line of its own
+_TARGET = re.compile(r"(?:^|`)make ([a-z-]+)\b", re.MULTILINE)  # in code, inline or a line of its own
 
 
 def text(name: str) -> str:
@@ -45,7 +45,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/install-offline.md"])
 def test_make_targets_exist(document: str) -> None:
-    targets = set(re.findall(r"^([a-z]+):", text("Makefile"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", text("Makefile"), re.MULTILINE))
     named = set(_TARGET.findall(text(document)))
     assert named
     assert not named - targets
