@@ -11,7 +11,7 @@ from pathlib import Path
 
 from flows.errors import SettingsError
 from flows.model_rows import model_row, shipped_point
-from flows.pacs import archive_name
+from flows.pacs import archive_name, is_pacs
 from flows.settings import Settings
 from flows.staging import stage_rows
 from flows.version import code_version
@@ -105,7 +105,7 @@ def make_context(archive: str, settings: Settings, source: Source, store: Store)
     verify_model(settings.model)
     listing = describe_model(settings.model)
     profile = profile_named(settings.profile)
-    cohort = _cohort(settings)
+    cohort = _cohort(settings, is_range_asked=is_pacs(archive))
     slab_recipe = recipe_of_width(2 * settings.slab_half_width_mm)
     keys = DecisionKeys(
         profile_digest=profile_digest(profile, cohort, pseudonyms),
@@ -134,15 +134,20 @@ def make_context(archive: str, settings: Settings, source: Source, store: Store)
     )
 
 
-def _cohort(settings: Settings) -> Cohort:
+def _cohort(settings: Settings, *, is_range_asked: bool) -> Cohort:
+    """Whose scans are swept. A PACS is asked for a range of days; its other studies are not left out, but not asked for.
+
+    So a night that asks for the last days decides nothing anew of those before.
+    """
+
     def day(text: str | None) -> dt.date | None:
         return dt.date.fromisoformat(text) if text else None
 
     try:
         return read_cohort(
             min_age_years=settings.min_age,
-            since=day(settings.since),
-            until=day(settings.until),
+            since=None if is_range_asked else day(settings.since),
+            until=None if is_range_asked else day(settings.until),
             cohort=settings.cohort,
             opt_out=settings.opt_out,
             body_part=settings.body_part,

@@ -90,7 +90,7 @@ class Pacs:
         return (self.folder / "orthanc.log").read_text(errors="replace")
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start it and wait until it answers. From the main thread: it ends with the thread that started it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "orthanc.json"
         path.write_text(json.dumps(self._configuration()))

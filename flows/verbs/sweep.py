@@ -11,9 +11,16 @@ from flows.errors import Exit
 from flows.prefect_server import prefect_api
 from flows.settings import read_settings
 
+PACS = "A PACS (docs/pacs.md)"
+
 
 def sweep(
-    archive: Annotated[str, typer.Argument(help="a folder, or a zip")],
+    archive: Annotated[
+        str,
+        typer.Argument(
+            help="a folder, a zip, or a PACS: dicomweb+https://HOST/dicom-web, dimse://CALLED@HOST:PORT"
+        ),
+    ],
     site: Annotated[
         str | None, typer.Option(help="name of the hospital; part of a patient's pseudonym")
     ] = None,
@@ -42,6 +49,47 @@ def sweep(
     accept_no_meta: Annotated[
         bool, typer.Option("--accept-no-meta", help="read DICOM files without preamble and file meta")
     ] = False,
+    body_part: Annotated[
+        str | None, typer.Option(help="only series of these body parts: patterns such as *CHEST*,*ABD*")
+    ] = None,
+    description: Annotated[
+        str | None, typer.Option(help="only series whose own or study's description matches a pattern")
+    ] = None,
+    station: Annotated[str | None, typer.Option(help="only series of these stations, by pattern")] = None,
+    modality: Annotated[
+        str | None,
+        typer.Option(help="PACS: studies that hold this; CT unless told; any", rich_help_panel=PACS),
+    ] = None,
+    calling: Annotated[
+        str | None, typer.Option(help="our application entity title; OVF unless told", rich_help_panel=PACS)
+    ] = None,
+    receiver: Annotated[
+        str | None,
+        typer.Option(help="[HOST:]PORT of our receiver, for a PACS without C-GET", rich_help_panel=PACS),
+    ] = None,
+    credentials: Annotated[
+        Path | None,
+        typer.Option(help="file (0600) with user:password or Bearer TOKEN", rich_help_panel=PACS),
+    ] = None,
+    ca: Annotated[
+        Path | None, typer.Option(help="who may have signed the PACS's certificate", rich_help_panel=PACS)
+    ] = None,
+    cert: Annotated[Path | None, typer.Option(help="our certificate", rich_help_panel=PACS)] = None,
+    cert_key: Annotated[
+        Path | None, typer.Option(help="the key of our certificate", rich_help_panel=PACS)
+    ] = None,
+    pacs_window: Annotated[
+        str | None,
+        typer.Option(
+            help="hours in which the PACS is asked: '22:00-06:00 Europe/Berlin'", rich_help_panel=PACS
+        ),
+    ] = None,
+    pacs_parallel: Annotated[
+        int | None, typer.Option(help="associations or requests at once; 2 unless told", rich_help_panel=PACS)
+    ] = None,
+    pacs_rate: Annotated[
+        float | None, typer.Option(help="questions a second at most; 5 unless told", rich_help_panel=PACS)
+    ] = None,
 ) -> None:
     """Read an archive, score every suitable scan, land the results in the warehouse.
 
@@ -70,6 +118,19 @@ def sweep(
         "cohort": cohort,
         "opt_out": opt_out,
         "accept_no_meta": accept_no_meta or None,
+        "body_part": body_part,
+        "description": description,
+        "station": station,
+        "pacs_modality": modality,
+        "pacs_calling": calling,
+        "pacs_receiver": receiver,
+        "pacs_credentials": credentials,
+        "pacs_ca": ca,
+        "pacs_cert": cert,
+        "pacs_key": cert_key,
+        "pacs_window": pacs_window,
+        "pacs_parallel": pacs_parallel,
+        "pacs_rate": pacs_rate,
     }
     options = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
     options = {name: value for name, value in options.items() if value is not None}

@@ -49,6 +49,9 @@ SYNTAXES = (
     "1.2.840.10008.1.2.2",
     "1.2.840.10008.1.2.1.99",
 )
+# A series of modality CT may hold screen captures (secondary capture, and its multi-frame forms). They are let in
+# where a PACS does not tell classes, so that it can be seen what they are.
+CAPTURES = tuple(f"1.2.840.10008.5.1.4.1.1.7{part}" for part in ("", ".2", ".3", ".4"))
 _STUDY = (
     "StudyDate",
     "StudyTime",
@@ -279,7 +282,7 @@ class DimsePacs:
             self.address.port,
             contexts=_contexts(),
             ae_title=self.address.called,
-            ext_neg=[build_role(uid, scp_role=True) for uid in sorted(SOP_CLASSES)],
+            ext_neg=[build_role(uid, scp_role=True) for uid in (*sorted(SOP_CLASSES), *CAPTURES)],
             evt_handlers=[(evt.EVT_C_STORE, line.store)],
             tls_args=(tls_of(self.login), self.address.host) if self.address.is_secure else None,
         )
@@ -338,7 +341,7 @@ class DimsePacs:
         entity = self._entity()
         entity.require_called_aet = True
         entity.supported_contexts = [
-            build_context(uid, list(SYNTAXES)) for uid in (*sorted(SOP_CLASSES), Verification)
+            build_context(uid, list(SYNTAXES)) for uid in (*sorted(SOP_CLASSES), *CAPTURES, Verification)
         ]
         try:
             self._receiver = entity.start_server(
@@ -366,6 +369,7 @@ def _contexts() -> list[Any]:
         StudyRootQueryRetrieveInformationModelMove,
     )
     storage = [build_context(uid, syntax) for uid in sorted(SOP_CLASSES) for syntax in SYNTAXES]
+    storage += [build_context(uid, syntax) for uid in CAPTURES for syntax in SYNTAXES[:3]]
     # Explicit first: implicit answers leave some value representations to be guessed.
     asking = [build_context(model, syntax) for model in models for syntax in SYNTAXES[:2]]
     return [*asking, *storage]

@@ -279,8 +279,8 @@ def _member(series: FileRef, answer: Answer) -> FileRef:
 
 
 def _is_poor(answers: Sequence[Answer]) -> bool:
-    """Whether the headers of CT images cannot be judged by what was told: no pixel format, or no frames."""
-    images = [each for each in answers if value(each, _CLASS) in SOP_CLASSES]
+    """Whether the headers of CT images cannot be judged by what was told: no class, no pixel format, or no frames."""
+    images = [each for each in answers if value(each, _CLASS) in (*SOP_CLASSES, None)]
     if any(value(each, _CLASS) in ENHANCED_CT_CLASSES for each in images):
         return not all(_PER_FRAME in each for each in images)
     return bool(images) and not any(value(each, _BITS) for each in images)
