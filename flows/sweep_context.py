@@ -135,7 +135,7 @@ def make_context(archive: str, settings: Settings, source: Source, store: Store)
 
 
 def _cohort(settings: Settings, *, is_range_asked: bool) -> Cohort:
-    """Whose scans are swept. A PACS is asked for a range of days; its other studies are not left out, but not asked for.
+    """Whose scans are swept. A PACS is asked for a range of days: its other studies are left as they were.
 
     So a night that asks for the last days decides nothing anew of those before.
     """

@@ -77,14 +77,14 @@ class Spool:
         """The spool as an archive that workers read."""
         return FolderSource(bytes(self.folder.resolve()))
 
-    def reserve(self, key: str, n_bytes: int, is_stopped: Callable[[], bool]) -> None:
+    def reserve(self, key: str, n_bytes: int, stopped: Callable[[], str | None]) -> None:
         """Wait for room. Raises Stopped when the sweep ends meanwhile."""
         with self._room:
             self.n_waiting += 1
             try:
                 while any(self._held.values()) and sum(self._held.values()) + n_bytes > self._most:
-                    if is_stopped():
-                        raise Stopped("pacs_window")
+                    if code := stopped():
+                        raise Stopped(code)
                     self._room.wait(ROOM_CHECK_S)
                 self._held[key] = self._held.get(key, 0) + n_bytes
             finally:
@@ -124,6 +124,8 @@ def pull_study(pull: Pull, source: PacsSource, spool: Spool, select: Select) -> 
         except OSError as error:
             reason = "disk_full" if error.errno == errno.ENOSPC else "io"
             return _failed(pull, selection, left[0], reason, error=errno.errorcode.get(error.errno or 0, "?"))
+        except Exception as error:  # of a library, over what one PACS sends: its neighbours go on
+            return _failed(pull, selection, left[0], "pacs_pull", error=type(error).__name__)
 
 
 class Incomplete(Broken):
@@ -147,7 +149,7 @@ def _failed(
 def _fetch_series(pull: Pull, plan: SeriesPlan, uid: str, source: PacsSource, spool: Spool) -> None:
     """Fetch one series into the spool and read its headers. A broken file is asked for once more."""
     told = {i.sop_instance_uid: i for i in pull.told.instances if i.series_instance_uid == uid}
-    spool.reserve(pull.key, plan.n_bytes, lambda: source.courtesy.stopped is not None)
+    spool.reserve(pull.key, plan.n_bytes, lambda: source.courtesy.stopped)
     folder = spool.folder / pull.key / plan.series_key
 
     def question() -> list[_File]:
