@@ -110,6 +110,7 @@ class _Line:
     """One association, and where it puts what it receives."""
 
     association: Association | None = None
+    socket: Any = None
     keep: Keep | None = None
     failure: BaseException | None = None
     stored_at: float = 0.0
@@ -276,6 +277,7 @@ class DimsePacs:
                 line = self._idle.pop()
                 if line.association is not None and line.association.is_established:
                     return line
+                self._drop(line)
         line = _Line()
         association = self._entity().associate(
             self.address.host,
@@ -290,7 +292,7 @@ class DimsePacs:
             raise _rejection(association)
         if not association.is_established:
             raise NoAnswer("no_association")
-        line.association = association
+        line.association, line.socket = association, association.dul.socket.socket  # type: ignore[union-attr]
         return line
 
     def _give_back(self, line: _Line) -> None:
@@ -300,6 +302,8 @@ class DimsePacs:
     def _drop(self, line: _Line) -> None:
         if line.association is not None and line.association.is_alive():
             line.association.abort()
+        if line.socket is not None:
+            line.socket.close()  # pynetdicom leaves it open when its peer has gone before
 
     def _check(self, line: _Line, status: Dataset) -> None:
         """Raises Broken, Refused by the status of a last response; none came after a time-out or an abort."""
@@ -324,6 +328,7 @@ class DimsePacs:
         for line in idle:
             if line.association is not None and line.association.is_established:
                 line.association.release()
+            self._drop(line)
         if self._receiver is not None:
             self._receiver.shutdown()
             self._receiver = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import ssl
 import subprocess
 import time
@@ -66,6 +67,13 @@ def _fill(folder: Path) -> Path:
                 ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"],
             )
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    """Such sockets are collected here, where they are expected."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
