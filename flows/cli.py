@@ -14,6 +14,7 @@ from flows.verbs import (
     audit,
     care,
     demo,
+    evaluate,
     export,
     model,
     nightly,
@@ -46,6 +47,7 @@ app.command()(care.forget)
 app.command()(demo.demo)
 app.command()(twins.twins)
 app.command()(train.train)
+app.command()(evaluate.evaluate)
 app.command()(publish.publish)
 app.add_typer(model.app, name="model")
 app.add_typer(reports.app, name="reports")

@@ -5,7 +5,6 @@ draw phantoms → pre-train on dense truth → features → LSTM → final → t
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,13 +15,14 @@ from flows.errors import SettingsError
 from flows.model_card import TrainingFacts, results_csv, write_card
 from flows.phantom_evaluation import Evaluation, Result, choose_operating_point, evaluate, score_phantoms
 from flows.phantom_scans import TEST_SEEDS, TRAINING_SEEDS, DrawRequest, PhantomScan, draw_scans, requests
+from flows.training_words import counter, progress_words
 from flows.version import code_version
 from models.config import TILES_VIEW, ModelConfig, ViewRecipe
 from models.dataset import SequenceScan, TrainingScan, split_by_patient
 from models.heads import FractureNet
 from models.loading import LoadedModel, load_model, save_model
 from models.lstm import ScanLstm
-from models.optimise import Checkpoint, Progress
+from models.optimise import Checkpoint
 from models.recipes import RECIPES, TrainingRecipe
 from models.registry import OperatingPoint, write_operating_point
 from models.training import (
@@ -45,7 +45,6 @@ OPERATING_POINT_SEEDS = TEST_SEEDS - 1_000_000
 AGGREGATION_SEEDS = TRAINING_SEEDS + 1_000_000
 # Mean and spread of the training images in 0…1, as measured on 24 phantoms of the first version.
 PIXEL_MEAN, PIXEL_STD = 0.23, 0.15
-SAY_EVERY_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def train_on_phantoms(
     chosen = _recipe(recipe) if isinstance(recipe, str) else recipe
     plan = Plan.of(patients)
     config = ModelConfig(model_id=model_id, view=view, pixel_mean=PIXEL_MEAN, pixel_std=PIXEL_STD)
-    settings = TrainerSettings(chosen, config, seed, Checkpoint(out / "checkpoints"), _progress(say))
+    settings = TrainerSettings(chosen, config, seed, Checkpoint(out / "checkpoints"), progress_words(say))
     draw = _Drawing(seed, config, workers, say, families)
     torch.manual_seed(seed)
     net, origin = _starting_net(config, start)
@@ -183,7 +182,7 @@ def _train_lstm(
     shares = {"training": 1 - recipe.validation_share, "validation": recipe.validation_share}
     splits = split_by_patient([scan.patient for scan in scans], shares, settings.seed)
     say(f"reading {sum(len(scan.images_nhw) for scan in scans)} images with the extractor")
-    pooled = pool_scans(net, scans, settings.config, _counter("extractor read", len(scans), say))
+    pooled = pool_scans(net, scans, settings.config, counter("extractor read", len(scans), say))
     lstm = ScanLstm(settings.config)
     train_aggregation(
         Aggregation(net.head, lstm),
@@ -200,39 +199,11 @@ def _judge(
 ) -> tuple[OperatingPoint, Evaluation, list[Result]]:
     """The threshold from scans of its own, then the test, once."""
     held_out = score_phantoms(
-        loaded, draw.operating_point(plan.operating_point), _counter("scored", plan.operating_point, say)
+        loaded, draw.operating_point(plan.operating_point), counter("scored", plan.operating_point, say)
     )
     point = choose_operating_point(held_out, f"{len(held_out)} simulated scans that no training touched")
-    results = score_phantoms(loaded, draw.test(plan.test), _counter("scored", plan.test, say))
+    results = score_phantoms(loaded, draw.test(plan.test), counter("scored", plan.test, say))
     return point, evaluate(results, point.threshold), results
-
-
-def _progress(say: Say) -> Callable[[Progress], None]:
-    """Say where a stage stands, at its ends and every half minute."""
-    last = [-SAY_EVERY_S]
-
-    def report(progress: Progress) -> None:
-        now = time.monotonic()
-        if now - last[0] < SAY_EVERY_S and progress.step < progress.n_steps:
-            return
-        last[0] = now
-        say(
-            f"{progress.stage}: step {progress.step} of {progress.n_steps}, loss {progress.loss:.4f}, "
-            f"about {progress.seconds_left / 60:.0f} min left"
-        )
-
-    return report
-
-
-def _counter(what: str, n: int, say: Say) -> Callable[[int], None]:
-    last = [time.monotonic()]
-
-    def count(done: int) -> None:
-        if time.monotonic() - last[0] >= SAY_EVERY_S or done == n:
-            last[0] = time.monotonic()
-            say(f"{what} {done} of {n} scans")
-
-    return count
 
 
 def _summary(out: Path, point: OperatingPoint, evaluation: Evaluation) -> str:

@@ -33,6 +33,7 @@ class Progress:
     loss: float  # smoothed
     learning_rate: float
     seconds_left: float  # of this stage
+    validation_loss: float = math.nan  # where this step ended an epoch and there is something to validate on
 
 
 OnProgress = Callable[[Progress], None]
@@ -89,8 +90,8 @@ def make_optimiser(stage: Stage, groups: ParameterGroups) -> torch.optim.Optimiz
 class Checkpoint:
     """One training's state on disk: tensors as safetensors, numbers as JSON, replaced as one by rename."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, every_s: float = CHECKPOINT_EVERY_S) -> None:
+        self.directory, self.every_s = directory, every_s
         directory.mkdir(parents=True, exist_ok=True)
 
     def save(self, stage: str, step: int, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
@@ -151,17 +152,22 @@ class StageRun:
         for step in range(self.first_step, self.n_steps):
             rate = self._set_rate(step)
             self._step(batch_loss(step))
+            validated = math.nan
+            if validation_loss is not None and (step + 1) % self.steps_per_epoch == 0:
+                validated = validation_loss()
+                self.plateau.update(validated, self.stage.patience_epochs)
             now = time.monotonic()
             if self.on_progress is not None:
                 left = (now - started) / (step + 1 - self.first_step) * (self.n_steps - step - 1)
                 self.on_progress(
-                    Progress(self.stage.name, step + 1, self.n_steps, self.smooth_loss, rate, left)
+                    Progress(self.stage.name, step + 1, self.n_steps, self.smooth_loss, rate, left, validated)
                 )
-            if validation_loss is not None and (step + 1) % self.steps_per_epoch == 0:
-                self.plateau.update(validation_loss(), self.stage.patience_epochs)
-            if self.checkpoint is not None and (now - saved > CHECKPOINT_EVERY_S or step + 1 == self.n_steps):
+            if self._is_due(now - saved, step + 1):
                 self._save(step + 1)
                 saved = now
+
+    def _is_due(self, since_s: float, step: int) -> bool:
+        return self.checkpoint is not None and (since_s > self.checkpoint.every_s or step == self.n_steps)
 
     def _set_rate(self, step: int) -> float:
         rate = self.stage.learning_rate * rate_share(self.stage, step, self.n_steps, self.plateau)

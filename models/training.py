@@ -195,9 +195,10 @@ def pool_scans(
     scans: Sequence[SequenceScan],
     config: ModelConfig,
     on_scan: Callable[[int], None] | None,
+    device: torch.device | None = None,
 ) -> list[PooledScan]:
     """The pooled 512-vectors of every image of every scan, by the very code that scores (no augmentation)."""
-    runner = Convolutions(net.eval(), config, torch.device("cpu"), torch.float32)
+    runner = Convolutions(net.eval(), config, device or torch.device("cpu"), torch.float32)
     vectors = runner.pooled(image for scan in scans for image in scan.images_nhw)
     done = []
     for index, scan in enumerate(scans):
@@ -275,7 +276,7 @@ def _aggregation_stage(
         model.train()
         return loss
 
-    run.run(batch_loss, validation_loss if validation and stage.schedule == "plateau" else None)
+    run.run(batch_loss, validation_loss if validation else None)
     model.eval()
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import resources
 from types import MappingProxyType
-
-from jinja2 import Environment, StrictUndefined
 
 from estimates.audit_numbers import AuditNumbers
 from reports.audit_headlines import headlines
@@ -16,6 +13,7 @@ from reports.audit_tables import flow_table, follow_up_table, further_tables, sa
 from reports.audit_words import noun
 from reports.audit_worklist import Thumbnail, worklists
 from reports.figures.flow import flow_picture
+from reports.page import page_template
 
 NO_THUMBNAILS: Mapping[str, Thumbnail] = MappingProxyType({})
 
@@ -28,9 +26,7 @@ def render_audit_page(numbers: AuditNumbers, *, thumbnails: Mapping[str, Thumbna
     when a corrected prevalence is shown that nothing supports.
     """
     basis = numbers.basis
-    text = resources.files("reports").joinpath("audit.html").read_text(encoding="utf-8")
-    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return page.from_string(text).render(
+    return page_template("audit.html").render(
         basis=basis,
         noun=noun(basis),
         warnings=_warnings(numbers),

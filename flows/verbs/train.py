@@ -1,31 +1,128 @@
-"""`ovf train`: train a model with the project's own code (first form: on simulated scans)."""
+"""`ovf train`: train a model, from a hospital's own warehouse or on simulated scans."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from flows.console import make_console
+from flows.verbs.options import DEFAULT
+
+if TYPE_CHECKING:
+    from models.config import ViewRecipe
+
+Doubt = Literal["leave-out", "case", "control"]
 
 
 def train(
     out: Annotated[Path, typer.Option(help="folder for checkpoints and, at the end, the model")],
-    recipe: Annotated[str, typer.Option(help="quick | refine (with --start) | published")] = "quick",
+    recipe: Annotated[
+        str, typer.Option(help="quick | published; for simulated scans also refine (with --start)")
+    ] = "quick",
+    warehouse: Annotated[
+        Path | None, typer.Option(help="train on the slabs of this warehouse; simulated scans unless told")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="label file (docs/evaluation.md), such as the truth.csv of `ovf demo`")
+    ] = None,
+    from_reports: Annotated[
+        bool, typer.Option("--from-reports", help="labels from what the imported reports state")
+    ] = False,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            help="what the extractor begins from: id or folder of a model, a .safetensors file of ResNet34, or "
+            "random. From a warehouse: the shipped model; on simulated scans: random"
+        ),
+    ] = None,
+    model_id: Annotated[str | None, typer.Option(help="name of the model")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="seed of patients, controls, split and weights")] = 1,
+    possible: Annotated[Doubt, typer.Option(help="reports that doubt a fracture")] = "leave-out",
+    ambiguous: Annotated[
+        Doubt, typer.Option(help="reports that say deformity or height loss only")
+    ] = "leave-out",
+    match: Annotated[bool, typer.Option(help="draw controls matched by age and sex")] = True,
+    caliper: Annotated[int, typer.Option(min=0, help="most years between a case and its control")] = 5,
+    controls: Annotated[int, typer.Option(min=1, help="controls a case")] = 1,
+    keep_unmatched: Annotated[
+        bool, typer.Option("--keep-unmatched", help="keep cases that found no control")
+    ] = False,
+    first_scan_only: Annotated[
+        bool, typer.Option("--first-scan-only", help="the first scan of each patient, not all")
+    ] = False,
+    view: Annotated[
+        str | None,
+        typer.Option(help="what the model reads: tiles-1p25 | published; the recipe's unless told"),
+    ] = None,
+    slabs: Annotated[
+        Path | None, typer.Option(help="where slabs are kept: slabs/ beside the warehouse")
+    ] = None,
+    simulated: Annotated[
+        bool,
+        typer.Option("--simulated", help="the patients of the warehouse are simulated: the model says so"),
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, help="processes that read slabs or simulate")] = 2,
     patients: Annotated[
         int | None, typer.Option(min=40, help="simulated patients; the recipe's own number unless told")
     ] = None,
-    start: Annotated[
-        str | None, typer.Option(help="id or folder of a model to begin from; random weights unless told")
-    ] = None,
-    model_id: Annotated[str, typer.Option(help="name of the model")] = "ovf-phantom",
-    seed: Annotated[int, typer.Option(min=0, help="seed of patients, split and weights")] = 1,
 ) -> None:
-    """Train a model on simulated scans. Stops and resumes at its last checkpoint.
+    """Train a model on the slabs of a warehouse, or on simulated scans. Stops and resumes at its last checkpoint.
 
-    Example: ovf train --recipe quick --out my-model
+    From a warehouse: cases and matched controls, split by patient into training, validation, calibration and test,
+    stored with the weights as pseudonyms. Label files and reports are wrong at times: so is what learns from them.
+
+    Example: ovf train --warehouse ovf-warehouse/warehouse.duckdb --from-reports --recipe quick --out my-model
     """
+    if warehouse is None and labels is None and not from_reports:
+        _on_phantoms(out, recipe, seed, workers, start=start, model_id=model_id, patients=patients)
+        return
+    if (labels is None) is not from_reports:
+        raise typer.BadParameter("say who is a case: either --labels FILE or --from-reports")
+    if patients is not None:
+        raise typer.BadParameter("--patients is for simulated scans: a warehouse has its own")
+    from flows.cohort import CohortOrder
+    from flows.labels import ReportRule
+    from flows.train_cohort import DEFAULT_START, TrainOrder, train_on_cohort
+    from warehouse.store import Store
+
+    store = Store.open(warehouse or DEFAULT, create=False)
+    order = TrainOrder(
+        slab_directory=slabs or store.paths.directory / "slabs",
+        labels=labels,
+        report_rule=ReportRule(possible, ambiguous),
+        cohort=CohortOrder(match, caliper, controls, first_scan_only, keep_unmatched, seed),
+        recipe=recipe,
+        start=start or DEFAULT_START,
+        view=_view(view),
+        model_id=model_id or "ovf-own",
+        is_simulated=simulated,
+        seed=seed,
+        workers=workers,
+    )
+    console = make_console()
+    console.print(train_on_cohort(store, out, order, console.print), markup=False)
+
+
+def _view(name: str | None) -> ViewRecipe | None:
+    from models.config import VIEW_RECIPES
+
+    if name is not None and name not in VIEW_RECIPES:
+        raise typer.BadParameter(f"--view is none of {', '.join(VIEW_RECIPES)}")
+    return VIEW_RECIPES[name] if name else None
+
+
+def _on_phantoms(
+    out: Path,
+    recipe: str,
+    seed: int,
+    workers: int,
+    *,
+    start: str | None,
+    model_id: str | None,
+    patients: int | None,
+) -> None:
     from flows.train import train_on_phantoms
 
     console = make_console()
@@ -35,8 +132,9 @@ def train(
             recipe=recipe,
             patients=patients,
             seed=seed,
-            start=start,
-            model_id=model_id,
+            start=None if start == "random" else start,
+            model_id=model_id or "ovf-phantom",
             say=console.print,
+            workers=workers,
         )
     )

@@ -1,0 +1,135 @@
+"""The slabs of a cohort as training sees them: read from the warehouse's files, cut by the model's own view.
+
+Never reads the archive. A slab that cannot be read is counted, not trained on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.config import ViewRecipe
+from models.dataset import SequenceScan, TrainingScan
+from tasks.jpeg2000 import SlabFileError, read_slab
+from tasks.shard_work import kept_slab_path
+from tasks.slab import Slab
+from tasks.view import View, central_slices, find_spine_col_mm, make_view
+
+# Slices kept for the extractor: the central ones (about 0.2 MB each in memory, over a chest and abdomen).
+EXTRACTOR_SLICES = 5
+CENTRE_EVERY_MM = 20.0  # where along the spine its middle is looked for
+POOL_CHUNK = 4
+
+
+@dataclass(frozen=True, slots=True)
+class SlabOrder:
+    """One slab to be read."""
+
+    patient_key: str
+    is_case: bool
+    path: Path
+    view: ViewRecipe
+    is_for_extractor: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CohortImages:
+    """What training reads of one scan."""
+
+    sequence: SequenceScan
+    training: TrainingScan | None  # None unless it was asked for
+
+
+def slab_order(
+    directory: Path,
+    series: tuple[str, str],
+    who: tuple[str, bool],
+    view: ViewRecipe,
+    *,
+    is_for_extractor: bool,
+) -> SlabOrder:
+    """`series`: key and revision; `who`: patient and whether a case."""
+    return SlabOrder(*who, kept_slab_path(directory, *series), view, is_for_extractor)
+
+
+def read_images(orders: Sequence[SlabOrder], workers: int) -> Iterator[CohortImages | None]:
+    """Read and cut the slabs, in order, in `workers` processes; None where a file is no slab any more."""
+    if workers <= 1:
+        yield from map(read_one, orders)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(read_one, orders, chunksize=POOL_CHUNK)
+
+
+def read_one(order: SlabOrder) -> CohortImages | None:
+    """Read and cut one slab."""
+    try:
+        slab = read_slab(order.path)
+        view = view_of_slab(slab, order.view)
+    except (SlabFileError, OSError, ValueError):
+        return None
+    name = order.patient_key
+    training = _training_scan(slab, order, view) if order.is_for_extractor else None
+    return CohortImages(SequenceScan(name, order.is_case, view.images_nhw), training)
+
+
+def view_of_slab(slab: Slab, recipe: ViewRecipe) -> View:
+    """The images that a model reads of a stored slab."""
+    record = slab.record
+    return make_view(
+        slab.slab_xzy_hu,
+        pixel_mm=record.pixel_mm,
+        slice_spacing_mm=record.slice_spacing_mm,
+        lateral_extent_mm=record.lateral_extent_mm,
+        recipe=recipe,
+    )
+
+
+def _training_scan(slab: Slab, order: SlabOrder, view: View) -> TrainingScan:
+    """The central slices over the whole coverage at the view's pixel size, and where the spine is in them."""
+    if order.view.kind == "whole":
+        images = view.images_nhw
+        centres = np.full(images.shape[1], images.shape[2] / 2, np.float32)
+    else:
+        images, centres = _columns(slab, order.view)
+    return TrainingScan(order.patient_key, order.is_case, images, centres)
+
+
+def _columns(slab: Slab, recipe: ViewRecipe) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """images (slices, rows, cols) and the column of the spine's middle in each row, in pixels."""
+    record, pixel_mm = slab.record, recipe.pixel_mm or 1.25
+    wanted = replace(recipe, min_slices=EXTRACTOR_SLICES, max_bytes=0)
+    chosen = central_slices(record.n_slices, record.slice_spacing_mm, record.lateral_extent_mm, wanted)[
+        :EXTRACTOR_SLICES
+    ]
+    rows, cols = (math.ceil(n * record.pixel_mm / pixel_mm) for n in slab.slab_xzy_hu.shape[1:])
+    whole = replace(
+        recipe,
+        kind="tiles",
+        tile_rows=rows,
+        tile_cols=cols,
+        fallback_half_mm=1e3,
+        max_bytes=EXTRACTOR_SLICES * rows * cols,
+    )
+    images = make_view(
+        slab.slab_xzy_hu[chosen],
+        pixel_mm=record.pixel_mm,
+        slice_spacing_mm=record.slice_spacing_mm,
+        lateral_extent_mm=None,
+        recipe=whole,
+    )
+    tile_mm = recipe.tile_rows * pixel_mm
+    at_mm = np.arange(0.0, rows * pixel_mm, CENTRE_EVERY_MM)
+    found_mm = find_spine_col_mm(
+        slab.slab_xzy_hu, record.pixel_mm, [at - tile_mm / 2 for at in at_mm], tile_mm
+    )
+    at_row_mm = (np.arange(rows) + 0.5) * pixel_mm
+    middle_mm = np.interp(at_row_mm, at_mm, found_mm) - float(images.left_col_mm[0])
+    return images.images_nhw, (middle_mm / pixel_mm).astype(np.float32)

@@ -1,0 +1,190 @@
+"""A training from a warehouse, tiny but whole: cohort, split, stages, threshold; killed and gone on; starts refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import train_cohort_process
+from cohort_rows import SmallHospital, small_hospital
+from safetensors.torch import save_file
+from train_cohort_process import tiny_order
+
+from flows.cli import run
+from flows.errors import SettingsError
+from flows.train_cohort import train_on_cohort
+from models.config import ModelConfig
+from models.loading import load_model
+from models.registry import ModelError, read_model_card, read_operating_point
+from models.resnet import ResNet34
+from models.split_file import read_split
+from models.starting import starting_net
+
+pytestmark = pytest.mark.slow
+KILL_WITHIN_S = 240.0  # a busy machine
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def hospital(tmp_path_factory: pytest.TempPathFactory) -> SmallHospital:
+    return small_hospital(tmp_path_factory.mktemp("hospital"), n_patients=44)
+
+
+@pytest.fixture(scope="module")
+def trained(hospital: SmallHospital, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An undisturbed training. Only looked at."""
+    out = tmp_path_factory.mktemp("trained")
+    torch.set_num_threads(1)
+    train_on_cohort(hospital.store, out, tiny_order(hospital.slabs, hospital.labels), lambda _: None)
+    return out
+
+
+def test_the_split_is_by_patient_and_stored_with_the_weights(hospital: SmallHospital, trained: Path) -> None:
+    split = read_split(trained)  # checks that no patient is in two parts
+    assert {row.split for row in split.rows} == {"training", "validation", "calibration", "test"}
+    patients = {
+        part: {row.patient_key for row in split.of(part)} for part in ("training", "validation", "test")
+    }
+    assert not patients["training"] & patients["test"]
+    assert {row.study_key for row in split.rows} <= set(hospital.truth)
+    assert all(row.is_case == hospital.truth[row.study_key] for row in split.rows)
+    assert len(split.rows) + sum(split.facts.left_out.values()) == len(hospital.truth)
+    assert not split.facts.is_simulated
+    written = (trained / "split.csv").read_text() + (trained / "split.json").read_text()
+    assert not any(secret in written for secret in ("ACC-", "PID-", "1.2.3."))
+
+
+def test_no_training_touches_calibration_and_test(
+    hospital: SmallHospital, trained: Path, tmp_path: Path
+) -> None:
+    """Without their slabs at all, the very same weights come out."""
+    split = read_split(trained)
+    slabs = tmp_path / "slabs"
+    shutil.copytree(hospital.slabs, slabs)
+    for row in [*split.of("test"), *split.of("calibration")]:
+        next(slabs.rglob(f"{row.series_key}-*")).write_bytes(b"never read by a training")
+    train_on_cohort(hospital.store, tmp_path / "out", tiny_order(slabs, hospital.labels), lambda _: None)
+    assert load_model(tmp_path / "out").digest == load_model(trained).digest
+    n_lost = read_split(tmp_path / "out").facts.left_out["slab_unreadable"]
+    assert n_lost == len(split.of("calibration"))  # counted, not trained on; the test stays closed
+
+
+def test_what_is_written_beside_the_weights(trained: Path) -> None:
+    config = load_model(trained).config
+    assert not config.is_simulated_only
+    assert "not validated elsewhere" in config.intended_use
+    card = read_model_card(trained)
+    assert "Not for clinical use" in card
+    assert "| calibration |" in card
+    assert read_operating_point(trained).threshold == 0.5  # too few sound scans in the calibration part
+    with (trained / "calibration_scores.csv").open() as stream:
+        scored = list(csv.DictReader(stream))
+    assert {row["study_key"] for row in scored} == {
+        row.study_key for row in read_split(trained).of("calibration")
+    }
+    with (trained / "curves.csv").open() as stream:
+        curves = list(csv.DictReader(stream))
+    assert {row["stage"] for row in curves} == {"features", "lstm", "final"}
+    assert any(row["validation_loss"] for row in curves if row["stage"] == "features")
+    losses = [float(row["loss"]) for row in curves if row["stage"] == "lstm"]
+    assert losses[-1] < losses[0]
+    assert (trained / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.timeout(600)
+def test_a_killed_training_goes_on_and_ends_as_an_undisturbed_one(
+    hospital: SmallHospital, trained: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "killed"
+    line = [sys.executable, train_cohort_process.__file__, hospital.warehouse, str(out)]
+    with subprocess.Popen([*line, str(hospital.slabs), str(hospital.labels)]) as process:
+        state, deadline = out / "checkpoints" / "features.json", time.monotonic() + KILL_WITHIN_S
+        while not state.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert json.loads(state.read_text())["step"] >= 1
+    assert not (out / "model.safetensors").exists()
+    order = tiny_order(hospital.slabs, hospital.labels)
+    train_on_cohort(hospital.store, out, order, lambda _: None)
+    assert load_model(out).digest == load_model(trained).digest
+    assert read_split(out).digest == read_split(trained).digest
+
+
+def test_a_folder_holds_one_training(hospital: SmallHospital, trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "copy")
+    with pytest.raises(SettingsError, match="another training"):
+        train_on_cohort(
+            hospital.store,
+            tmp_path / "copy",
+            tiny_order(hospital.slabs, hospital.labels, seed=4),
+            lambda _: None,
+        )
+
+
+def test_the_command_says_who_was_left_out_and_what_is_wrong(
+    hospital: SmallHospital, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["train", "--warehouse", hospital.warehouse, "--out", str(tmp_path / "out")]
+    few = tmp_path / "few.csv"
+    few.write_text("".join(hospital.labels.read_text().splitlines(keepends=True)[:9]) + "ACC-unknown,1,2,\n")
+    assert run([*line, "--labels", str(few)]) == 10
+    told = capsys.readouterr()
+    assert "no_label" in told.out
+    assert "not_in_warehouse: 1" in told.out
+    assert "too few" in told.err
+    assert "ACC-" not in told.out + told.err
+    assert run([*line, "--labels", str(tmp_path / "absent.csv")]) == 10
+    few.write_text("accession_number,label\nACC-000a,perhaps\n")
+    assert run([*line, "--labels", str(few)]) == 10
+    assert "row 2" in capsys.readouterr().err
+    assert run([*line, "--labels", str(few), "--from-reports"]) == 2
+    assert run(line) == 2
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_pickled_and_altered_starts_are_refused(trained: Path, tmp_path: Path) -> None:
+    config = ModelConfig(model_id="m", view=train_cohort_process.VIEW)
+    net = ResNet34()
+    torch.save(net.state_dict(), tmp_path / "resnet34.pth")
+    with pytest.raises(ModelError, match="pickled"):
+        starting_net(str(tmp_path / "resnet34.pth"), config, 0)
+    public = {name: value.contiguous() for name, value in net.state_dict().items()}
+    save_file(
+        public | {"fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)},
+        tmp_path / "r.safetensors",
+    )
+    start = starting_net(str(tmp_path / "r.safetensors"), config, 0)
+    assert torch.equal(start.net.resnet.layer4[0].conv1.weight, net.layer4[0].conv1.weight)
+    assert not start.is_model
+    whole = (tmp_path / "r.safetensors").read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ModelError, match="cut short"):
+        starting_net(str(tmp_path / "cut.safetensors"), config, 0)
+    save_file({"fc.weight": torch.zeros(2, 2)}, tmp_path / "other.safetensors")
+    with pytest.raises(ModelError, match="other weights"):
+        starting_net(str(tmp_path / "other.safetensors"), config, 0)
+    shutil.copytree(trained, tmp_path / "altered")
+    weights = bytearray((tmp_path / "altered" / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (tmp_path / "altered" / "model.safetensors").write_bytes(bytes(weights))
+    with pytest.raises(ModelError, match="altered"):
+        starting_net(str(tmp_path / "altered"), config, 0)
+    with pytest.raises(ModelError, match="no such model"):
+        starting_net("nowhere", config, 0)
