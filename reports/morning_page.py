@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from importlib import resources
-
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 
 from reports.audit_groups import Table
 from reports.figures.nights import night_chart
 from reports.morning_numbers import SIMULATED, FlaggedRow, MorningNumbers, ReasonRow
+from reports.page import page_template
 
 MOST_FLAGGED = 200
-_STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 
 
 def render_morning_page(numbers: MorningNumbers) -> str:
     """The page as HTML. All text is escaped; nothing is loaded from elsewhere; no script."""
-    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return page.from_string(_text("morning.html")).render(
+    return page_template("morning.html").render(
         night=numbers,
-        style=_style(),
         cards=cards(numbers),
         warning=SIMULATED if numbers.is_simulated_only and not numbers.stopped else "",
         tables=[table for table in tables(numbers) if table.rows],
@@ -89,15 +82,3 @@ def _flagged_table(rows: Sequence[FlaggedRow]) -> Table:
 def _row(row: ReasonRow) -> tuple[str, ...]:
     step = "" if row.next_step == "nothing" else row.next_step
     return row.outcome, row.reason, row.words, f"{row.n:,}", step, row.since
-
-
-def _style() -> Markup:
-    """The style sheet of the audit's page: all pages look alike."""
-    found = _STYLE.search(_text("audit.html"))
-    if found is None:
-        raise ValueError("audit.html has no style sheet")
-    return Markup(found[1])
-
-
-def _text(name: str) -> str:
-    return resources.files("reports").joinpath(name).read_text(encoding="utf-8")
