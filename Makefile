@@ -86,6 +86,14 @@ bench: setup  ## the benchmarks, or some rows: make bench ROWS=1,2 (docs/benchma
 	@$(BIN)/python -c 'import SimpleITK' 2>/dev/null || $(BIN)/pip install -q -c constraints.txt SimpleITK
 	$(BIN)/python -m benchmarks $(ROWS)
 
+# What `make explain` looks at.
+MODEL ?= ovf-phantom-1
+SCANS ?= 100
+
+.PHONY: explain
+explain: setup  ## does the peak of a model's occlusion map lie on the fractured vertebra? (minutes; MODEL=, SCANS=)
+	$(BIN)/python -m benchmarks.explain --model "$(MODEL)" --scans $(SCANS)
+
 .PHONY: coverage
 coverage: setup  ## how often the intervals of an audit hold the truth: 5,000 simulated hospitals (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.coverage

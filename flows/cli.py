@@ -15,11 +15,13 @@ from flows.verbs import (
     care,
     demo,
     evaluate,
+    explain,
     export,
     model,
     nightly,
     publish,
     reports,
+    rescore,
     status,
     sweep,
     train,
@@ -49,6 +51,8 @@ app.command()(twins.twins)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(publish.publish)
+app.command()(explain.explain)
+app.command()(rescore.rescore)
 app.add_typer(model.app, name="model")
 app.add_typer(reports.app, name="reports")
 app.add_typer(audit.app, name="audit")

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 # An image wider than this is no tile around the spine: all of its width is searched.
 WIDEST_TILE_MM = 200.0
+# The peak is the middle of the cells around the hottest one that have this share of its heat: the maximum itself lies
+# anywhere on a plateau as high as a band.
+PEAK_SHARE, PEAK_REACH_CELLS = 0.7, 4
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class HeatMap:
 
 @dataclass(frozen=True)
 class Peak:
-    """The hottest cell of a scan, in the slab: its middle in mm from the upper and the front edge."""
+    """The hottest place of a scan, in the slab: in mm from its upper and its front edge."""
 
     slice_index: int
     tile_index: int
@@ -245,12 +248,22 @@ def _map(
 
 
 def _peak(maps: list[HeatMap]) -> Peak:
-    hottest = max(maps, key=lambda one: float(one.heat.max()))
-    row, col = np.unravel_index(int(hottest.heat.argmax()), hottest.heat.shape)
+    """Where the images of one tile agree: the middle of the hottest piece of their mean heat."""
+    tiles = {one.tile_index for one in maps}
+    same = {tile: [one for one in maps if one.tile_index == tile] for tile in tiles}
+    mean = {tile: np.mean([np.maximum(one.heat, 0) for one in ones], axis=0) for tile, ones in same.items()}
+    tile = max(sorted(tiles), key=lambda one: float(mean[one].max()))
+    heat = mean[tile]  # (rows, cols)
+    top, left = (int(at) for at in np.unravel_index(int(heat.argmax()), heat.shape))
+    rows, cols = np.arange(heat.shape[0])[:, None], np.arange(heat.shape[1])[None, :]
+    is_near = (np.abs(rows - top) <= PEAK_REACH_CELLS) & (np.abs(cols - left) <= PEAK_REACH_CELLS)
+    weight = np.where(is_near & (heat >= PEAK_SHARE * heat.max()), heat + 1e-12, 0.0)
+    row, col = (float((weight * at).sum() / weight.sum()) for at in (rows, cols))
+    hottest = max(same[tile], key=lambda one: float(one.heat[round(row), round(col)]))
     return Peak(
         slice_index=hottest.slice_index,
-        tile_index=hottest.tile_index,
-        row_mm=hottest.top_mm + (float(row) + 0.5) * hottest.cell_mm,
-        col_mm=hottest.left_mm + (float(col) + 0.5) * hottest.cell_mm,
+        tile_index=tile,
+        row_mm=hottest.top_mm + (row + 0.5) * hottest.cell_mm,
+        col_mm=hottest.left_mm + (col + 0.5) * hottest.cell_mm,
         drop=float(hottest.heat.max()),
     )

@@ -30,6 +30,7 @@ from warehouse.records import RejectionRecord, ScoreRecord
 if TYPE_CHECKING:
     from models.domain import DomainReference
     from models.infer import ScanScore, Scorer
+    from tasks.view import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def score_slabs(shard: SlabbedShard | ShardSummary) -> ShardSummary:
     started = time.monotonic()
     job = shard.job
     with_slab = [study for study in shard.studies if study.slab is not None]
-    scores = _scorer(job.model, job.keys.model_digest).score(
+    scores = loaded_scorer(job.model, job.keys.model_digest).score(
         [study.slab.view.images_nhw for study in with_slab]  # type: ignore[union-attr]
     )
     duration_s = (time.monotonic() - started) / max(1, len(with_slab))
@@ -196,10 +197,15 @@ def _first_slab(study: StudySelection, job: ShardJob) -> SlabbedStudy:
 
 
 def _score_rows(study: SlabbedStudy, score: ScanScore, job: ShardJob, duration_s: float) -> list[object]:
-    row = _score_row(study, score, job, duration_s)
-    if job.domain is None or not isinstance(row, ScoreRecord):
-        return [row]
-    return [row, distance_row(row, job.domain, score.slice_features)]
+    plan, view = study.plan, study.slab.view if study.slab else None
+    assert plan is not None
+    assert view is not None
+    made = score_record(
+        (plan.series_key, plan.series_revision), view, score, job.keys, job.provenance, duration_s=duration_s
+    )
+    if made is None:
+        return [rejection(plan, job.keys, "score", "not_finite")]
+    return [made] if job.domain is None else [made, distance_row(made, job.domain, score.slice_features)]
 
 
 def distance_row(
@@ -217,19 +223,25 @@ def distance_row(
     )
 
 
-def _score_row(study: SlabbedStudy, score: ScanScore, job: ShardJob, duration_s: float) -> object:
-    plan, view = study.plan, study.slab.view if study.slab else None
-    assert plan is not None
-    assert view is not None
+def score_record(
+    series: tuple[str, str],
+    view: View,
+    score: ScanScore,
+    keys: DecisionKeys,
+    provenance: Provenance,
+    *,
+    duration_s: float,
+) -> ScoreRecord | None:
+    """The row of one score of (series_key, series_revision); None when an answer is not a number."""
     numbers = np.concatenate([[score.logit], score.slice_logits.ravel(), score.slice_features.ravel()])
     if not np.isfinite(numbers).all():
-        return rejection(plan, job.keys, "score", "not_finite")
+        return None
     return ScoreRecord(
-        series_key=plan.series_key,
-        series_revision=plan.series_revision,
-        storage_recipe=job.keys.storage_recipe,
-        view_recipe=job.keys.view_recipe,
-        model_digest=job.keys.model_digest,
+        series_key=series[0],
+        series_revision=series[1],
+        storage_recipe=keys.storage_recipe,
+        view_recipe=keys.view_recipe,
+        model_digest=keys.model_digest,
         logit=float(score.logit),
         n_slices=len(score.slice_logits),
         slice_index=[int(i) for i in view.slice_index],
@@ -238,9 +250,9 @@ def _score_row(study: SlabbedStudy, score: ScanScore, job: ShardJob, duration_s:
         slice_features=[float(v) for v in score.slice_features.ravel()],
         precision=score.precision,
         device=score.device,
-        code_version=job.provenance.code_version,
-        settings_digest=job.provenance.settings_digest,
-        run_id=job.provenance.run_id,
+        code_version=provenance.code_version,
+        settings_digest=provenance.settings_digest,
+        run_id=provenance.run_id,
         scored_at=dt.datetime.now(dt.UTC),
         duration_s=duration_s,
     )
@@ -262,7 +274,7 @@ def _sandbox(limits: Limits) -> Any:
 
 
 @functools.lru_cache(maxsize=1)
-def _scorer(model: str, digest: str) -> Scorer:
+def loaded_scorer(model: str, digest: str) -> Scorer:
     from models.infer import Scorer
     from models.loading import load_model
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import warehouse_rows as rows
 
+from flows.model_rows import land_beside
+from models.domain import fit_domain
 from warehouse.checks import run_checks
 from warehouse.landing import LandingBatch
 from warehouse.queries import query
@@ -74,3 +77,26 @@ def test_a_yardstick_that_changed_does_not_judge_by_old_distances(tmp_path: Path
         connection.execute("UPDATE domain_limit SET domain_id = 'domain-2'").fetchall()
     found = exported(store)
     assert (found["outcome"], found["domain_distance"]) == ("scored", None)
+
+
+def test_what_a_model_ships_with_does_not_take_the_place_of_what_was_chosen_here(tmp_path: Path) -> None:
+    """Its new yardstick measures the scores that are there, from the features they keep, before its limit counts."""
+    store = far_study(tmp_path)
+    rng = np.random.default_rng(0)
+    model = rows.KEY.model_digest
+    seen = [rng.normal(size=(5, rows.N_FEATURES)) for _ in range(9)]
+    domain = fit_domain(seen, model_digest=model, fitted_on="made up").with_limit(np.array([1.0]), "made up")
+    store.land(LandingBatch(operating_points=[rows.operating_point("ours", threshold=0.9)]))
+    land_beside(store, [rows.operating_point("shipped", threshold=0.1)], domain)
+    current = "SELECT operating_point_id FROM operating_point WHERE is_current"
+    assert ask(store, current) == [("ours",)]
+    assert ask(store, "SELECT domain_id FROM domain_limit WHERE is_current") == [(domain.domain_id,)]
+    (features,) = ask(store, "SELECT slice_features FROM score")[0]
+    distance = domain.distance(np.array(features, np.float32).reshape(-1, rows.N_FEATURES))
+    measured = f"SELECT distance FROM domain_distance WHERE domain_id = '{domain.domain_id}'"
+    assert ask(store, measured) == [(distance,)]
+
+    store.land(LandingBatch(domain_limits=[rows.domain_limit(3.5, limit_id="ours")]))
+    land_beside(store, [], domain)
+    assert ask(store, "SELECT limit_id FROM domain_limit WHERE is_current") == [("ours",)]
+    assert ask(store, measured) == [(distance,)]

@@ -1,0 +1,176 @@
+"""Occlusion maps of kept slabs and of series on disk, as pictures and numbers: what `ovf explain` does."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from flows.errors import SettingsError
+from flows.publish_heat import on_slab
+from tasks.publish_capture import grey_rgb, heated_rgb
+from tasks.shard_work import kept_slab_path
+from warehouse.queries import query
+from warehouse.store import Store
+
+if TYPE_CHECKING:
+    from models.infer import Scorer
+    from models.occlusion import Explanation
+    from tasks.slab import Slab
+
+CAVEAT = "Shows what the model's answer rests on, not what is ill. Not for clinical use."
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One scan to explain: where its slab is, and what its files are called."""
+
+    name: str  # a pseudonym, or the place among what was asked for
+    place: Path  # of a kept slab, or of a series' files
+
+
+def wanted_series(
+    asked: Sequence[str], store: Store | None, slabs: Path | None, *, model_id: str | None, is_flagged: bool
+) -> list[Wanted]:
+    """What was asked for, by path, series key or SeriesInstanceUID; with `is_flagged`, all that are flagged now.
+
+    Raises SettingsError for a series that is not there, or whose slab was not kept.
+    """
+    found = [Wanted(f"scan-{n}", Path(one)) for n, one in enumerate(asked, 1) if Path(one).exists()]
+    others = [one for one in asked if not Path(one).exists()]
+    if not others and not is_flagged:
+        return found
+    if store is None:
+        raise SettingsError("neither a path nor a series of a warehouse: name one with --warehouse")
+    directory = slabs or store.paths.directory / "slabs"
+    with store.read_identified() as connection:
+        parameters = {"series": others, "model_id": model_id, "is_flagged": is_flagged}
+        rows = connection.execute(query("explain_series"), parameters).fetchall()
+    known = {name for _, _, *names in rows for name in names}
+    missing = [one for one in others if one not in known]
+    if missing:
+        raise SettingsError(f"{len(missing)} of the series have no kept slab here, or do not exist")
+    return found + [Wanted(key, kept_slab_path(directory, key, revision)) for key, revision, *_ in rows]
+
+
+def read_wanted(wanted: Wanted) -> Slab:
+    """The slab: a kept one as it is, a folder or zip of one series as a sweep would make it.
+
+    Raises SettingsError when there is none to be had.
+    """
+    from tasks.jpeg2000 import SlabFileError, read_slab
+
+    if wanted.place.suffix != ".jp2":
+        return slab_of_files(wanted.place)
+    try:
+        return read_slab(wanted.place)
+    except (SlabFileError, OSError) as error:
+        raise SettingsError(f"{wanted.name}: the slab is gone or damaged: sweep again") from error
+
+
+def slab_of_files(place: Path) -> Slab:
+    """The slab of the series that a sweep would choose in a folder or zip. Raises SettingsError."""
+    from tasks.header import read_headers
+    from tasks.identity import Pseudonymizer
+    from tasks.instance import Instance, StudyInstances
+    from tasks.profile import DEFAULT_PROFILE, Cohort
+    from tasks.rejected import SlabRejected
+    from tasks.select import select_study
+    from tasks.series import group_series
+    from tasks.slab import build_slab
+    from tasks.sources import open_source
+
+    source = open_source(str(place))
+    refs = [listing.ref(entry) for listing in source.walk() for entry in listing.entries]
+    inside = [
+        listing.ref(entry)
+        for ref in refs
+        if ref.path.endswith(b".zip") and ref.member is None
+        for listing in source.members(ref)
+        for entry in listing.entries
+    ]
+    found = tuple(item for item in read_headers(source, inside or refs) if isinstance(item, Instance))
+    if len({item.study_instance_uid for item in found}) != 1:
+        raise SettingsError("name a folder or zip that holds one study: several, or none, were found")
+    study = StudyInstances(found[0].study_instance_uid, found, len(found), 0, frozenset(), ())
+    selection = select_study(
+        group_series(study),
+        study=study,
+        keys=Pseudonymizer(b"explain".ljust(32, b"."), "explain"),  # its names are kept nowhere
+        profile=DEFAULT_PROFILE,
+        cohort=Cohort(min_age_years=0),
+        archive_key="explain",
+        site="explain",
+        run_id="explain",
+    )
+    if not selection.plans:
+        reasons = sorted({record.reason or "" for record in selection.selections})
+        raise SettingsError(f"no series there can be scored: {', '.join(reasons)}")
+    try:
+        return build_slab(selection.plans[0], source)
+    except SlabRejected as rejected:
+        raise SettingsError(f"the series gives no slab: {rejected.reason} ({rejected.message})") from rejected
+
+
+def explain_to(out: Path, wanted: Sequence[Wanted], scorer: Scorer) -> Iterator[dict[str, Any]]:
+    """Write pictures and a JSON for each scan; yields what the JSON holds."""
+    out.mkdir(parents=True, exist_ok=True)
+    for one in wanted:
+        started = time.perf_counter()
+        slab = read_wanted(one)
+        told = _explain(slab, scorer, out / one.name)
+        told = {"name": one.name, **told, "duration_s": round(time.perf_counter() - started, 2)}
+        (out / f"{one.name}.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        yield told
+
+
+def _explain(slab: Slab, scorer: Scorer, stem: Path) -> dict[str, Any]:
+    from models.occlusion import explain_scan
+    from tasks.view import make_view
+
+    view = make_view(
+        slab.slab_xzy_hu,
+        pixel_mm=slab.record.pixel_mm,
+        slice_spacing_mm=slab.record.slice_spacing_mm,
+        lateral_extent_mm=slab.record.lateral_extent_mm,
+        recipe=scorer.config.view,
+    )
+    [score] = scorer.score([view.images_nhw])
+    explained = explain_scan(scorer, view, score.slice_logits)
+    pictures = []
+    for heat in explained.maps:
+        plain = grey_rgb(slab.slab_xzy_hu[heat.slice_index])
+        hot = heated_rgb(plain, on_slab(heat, slab.slab_xzy_hu.shape[1:], slab.record.pixel_mm))
+        path = stem.with_name(f"{stem.name}-slice{heat.slice_index:02d}-tile{heat.tile_index}.png")
+        Image.fromarray(np.concatenate([plain, hot], axis=1)).save(path)
+        pictures.append({"file": path.name, "slice": heat.slice_index, "logit": round(heat.logit, 4)})
+    return {
+        "model_id": scorer.config.model_id,
+        "model_digest": scorer.digest,
+        "logit": round(score.logit, 4),
+        "peak": _peak(explained, slab),
+        "pictures": pictures,
+        "caveat": CAVEAT,
+    }
+
+
+def _peak(explained: Explanation, slab: Slab) -> dict[str, float | int]:
+    """The peak in the slab, and in the patient (LPS)."""
+    peak, record = explained.peak, slab.record
+    half_px = record.pixel_mm / 2  # edges are half a pixel outside the first centres
+    away = (peak.slice_index - (record.n_slices - 1) / 2) * record.slice_spacing_mm
+    place: dict[str, float] = {
+        "row_mm": peak.row_mm,
+        "column_mm": peak.col_mm,
+        "patient_x_mm": record.middle_x_mm + away,
+        "patient_y_mm": record.anterior_y_mm + peak.col_mm - half_px,
+        "patient_z_mm": record.top_z_mm - peak.row_mm + half_px,
+        "drop_of_logit": peak.drop,
+    }
+    return {"slice": peak.slice_index, **{name: round(value, 3) for name, value in place.items()}}

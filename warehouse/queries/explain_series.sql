@@ -1,0 +1,19 @@
+-- Kept slabs of current series; the identity file is attached as `identity`. $series: series keys or SeriesInstanceUIDs.
+-- $is_flagged: also all that are flagged now, by $model_id (null: the newest answer).
+WITH marked AS (
+    SELECT series_key
+    FROM flagged
+    WHERE $is_flagged::BOOLEAN AND is_flagged
+        AND (($model_id::VARCHAR IS NULL AND is_newest) OR model_id = $model_id)
+)
+SELECT DISTINCT kept.series_key, kept.series_revision, kept.series_key AS name, known.series_instance_uid
+FROM current_series AS kept
+JOIN slab USING (series_key, series_revision)
+LEFT JOIN identity.series_identity AS known ON known.series_key = kept.series_key
+WHERE slab.is_kept
+    AND (
+        list_contains($series::VARCHAR[], kept.series_key)
+        OR list_contains($series::VARCHAR[], known.series_instance_uid)
+        OR kept.series_key IN (SELECT series_key FROM marked)
+    )
+ORDER BY kept.series_key
