@@ -39,8 +39,17 @@ def judge_night(studies: Sequence[NightStudy], before: CusumState) -> tuple[list
             "score_distribution",
             "all",
             "logits",
-            _one_a_patient(scored),
-            _one_a_patient(study for study in tonight if study.is_scored_tonight),
+            _one_a_patient(scored, _logit),
+            _one_a_patient((study for study in tonight if study.is_scored_tonight), _logit),
+        )
+    )
+    judged.append(
+        distribution_signal(
+            "domain_distance",
+            "all",
+            "distances from what the model has seen",
+            _one_a_patient(baseline, _distance),
+            _one_a_patient(tonight, _distance),
         )
     )
     found = [*cusum, *(signal for signal in judged if signal is not None)]
@@ -107,10 +116,21 @@ def _by_group(
     return found
 
 
-def _one_a_patient(studies: Iterable[NightStudy]) -> list[float]:
-    """The first logit of each patient: scans of one patient are not independent."""
+def _logit(study: NightStudy) -> float | None:
+    return study.logit
+
+
+def _distance(study: NightStudy) -> float | None:
+    return study.domain_distance
+
+
+def _one_a_patient(
+    studies: Iterable[NightStudy], value_of: Callable[[NightStudy], float | None]
+) -> list[float]:
+    """The first value of each patient: scans of one patient are not independent."""
     first: dict[str, float] = {}
     for study in studies:
-        if study.logit is not None:
-            first.setdefault(study.patient_key or study.study_key, study.logit)
+        value = value_of(study)
+        if value is not None:
+            first.setdefault(study.patient_key or study.study_key, value)
     return list(first.values())

@@ -34,6 +34,7 @@ class NightStudy:
     series_key: str | None
     is_scored_tonight: bool
     is_superseding: bool
+    domain_distance: float | None = None  # of a score beyond the domain too; None: the model has no yardstick
 
     @property
     def is_scored(self) -> bool:

@@ -178,6 +178,16 @@ class TestSignals:
         assert "kernel B60, no_decoder" in told
         assert "kernel B30, no_decoder" not in told
 
+    def test_a_scanner_that_makes_other_images_is_seen_by_their_distance(self) -> None:
+        rng = np.random.default_rng(9)
+        baseline, tonight = studies(rng, 300, tonight=False), studies(rng, 60, tonight=True)
+        usual = [replace(study, domain_distance=float(rng.normal(1, 0.2))) for study in baseline]
+        moved = [replace(study, domain_distance=float(rng.normal(1.6, 0.2))) for study in tonight]
+        signals, _ = judge_night([*usual, *moved], CusumState())
+        (alert,) = [signal for signal in signals if signal.signal == "domain_distance"]
+        assert alert.is_alert
+        assert alert.observed > 0.5
+
 
 def studies(rng: np.random.Generator, n: int, *, tonight: bool) -> list[NightStudy]:
     """Studies of three scanners and two kernels; 6 % flagged, 20 % excluded for two reasons."""

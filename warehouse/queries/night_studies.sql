@@ -1,6 +1,7 @@
 -- One row per decided study of an archive: those of one night, and those before it that the baseline is made of (the first
 -- $n_baseline that runs from $baseline_from on decided, in a fixed order that does not depend on what was found).
 -- $archive_key, $run_id, $model_digest (whose scores count), $baseline_from, $n_baseline.
+-- domain_distance: also of scores that lie beyond the domain of the model, and so are not evaluable; null without a yardstick.
 -- scanner and kernel are those of the series that was scored or came closest. is_superseding: the study had a score before.
 WITH decided AS (
     SELECT
@@ -32,11 +33,11 @@ SELECT
     wanted.reason,
     coalesce(nullif(concat_ws(' ', series.manufacturer, series.model_name), ''), 'unknown') AS scanner,
     coalesce(series.convolution_kernel, 'unknown') AS kernel,
-    flagged.logit,
+    CASE WHEN wanted.outcome = 'scored' THEN flagged.logit END AS logit,
     flagged.probability,
     flagged.is_flagged,
-    flagged.series_key,
-    coalesce(score.run_id = $run_id, false) AS is_scored_tonight,
+    CASE WHEN wanted.outcome = 'scored' THEN flagged.series_key END AS series_key,
+    coalesce(score.run_id = $run_id AND wanted.outcome = 'scored', false) AS is_scored_tonight,
     wanted.is_tonight AND EXISTS (
         SELECT 1
         FROM score AS old
@@ -45,14 +46,14 @@ SELECT
             AND old.model_digest = $model_digest
             AND old.run_id <> $run_id
             AND (old.series_key, old.series_revision) IS DISTINCT FROM (wanted.series_key, wanted.series_revision)
-    ) AS is_superseding
+    ) AS is_superseding,
+    flagged.domain_distance
 FROM wanted
 LEFT JOIN series ON series.series_key = wanted.series_key AND series.series_revision = wanted.series_revision
 LEFT JOIN flagged
     ON flagged.series_key = wanted.series_key
     AND flagged.series_revision = wanted.series_revision
     AND flagged.model_digest = $model_digest
-    AND wanted.outcome = 'scored'
 LEFT JOIN score
     ON score.series_key = flagged.series_key
     AND score.series_revision = flagged.series_revision
