@@ -68,6 +68,15 @@ def test_prefect_yaml_deploys_everything_with_its_schedules(prefect: LocalPrefec
     (schedule,) = found["nightly-screening"]["schedules"]
     assert schedule["schedule"]["timezone"] == "Europe/Berlin"
     assert found["nightly-screening"]["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+    # Planned runs show that the scheduler works: with another sqlalchemy it planned none, and only its log said so.
+    body = {
+        "deployments": {"name": {"any_": ["nightly-screening"]}},
+        "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+    }
+    deadline = time.monotonic() + 120
+    while not prefect.post("/flow_runs/filter", body):
+        assert time.monotonic() < deadline, (prefect.folder / "server.log").read_text()[-3000:]
+        time.sleep(1)
 
 
 def test_a_worker_runs_the_audit_of_the_month(
