@@ -61,7 +61,7 @@ def test_the_server_refuses_who_does_not_log_in(prefect: LocalPrefect) -> None:
 
 def test_prefect_yaml_deploys_everything_with_its_schedules(prefect: LocalPrefect) -> None:
     names = tuple(each["name"] for each in _deployments())
-    assert {"archive-sweep", "nightly-screening", "monthly-audit"} <= set(names)
+    assert {"archive-sweep", "nightly-screening", "monthly-audit", "rescore"} == set(names)
     prefect.deploy(deployments({}, names, has_schedules=True))
     found = {each["name"]: each for each in prefect.post("/deployments/filter", {})}
     assert set(found) == set(names)
