@@ -67,7 +67,7 @@ class _Client(DICOMwebClient):
         response.iter_content = noted  # type: ignore[method-assign, assignment]
         yield from self._decode_multipart_message(response, stream=True)
         boundary = _BOUNDARY.search(response.headers.get("Content-Type", ""))
-        if boundary and not tail.rstrip().endswith(f"--{boundary[1]}--".encode()):
+        if boundary is None or not tail.rstrip().endswith(f"--{boundary[1]}--".encode()):
             raise ValueError("no closing boundary")
 
 

@@ -67,9 +67,8 @@ def test_T48_dicomweb_gives_the_folders_table_after_a_series_that_did_not_come(
             1,
             levels["studies"]["found"] - 1,
         )
-        assert rows(warehouse, "SELECT stage, outcome, reason FROM rejection") == [
-            ("fetch", "failed", "pacs_pull")
-        ]
+        rejected = rows(warehouse, "SELECT stage, outcome, reason FROM rejection")
+        assert rejected == [("fetch", "failed", "pacs_pull")]
         between.poison = None
         done = quick(ovf)("sweep", address, *options)
     assert conserved_levels(done.stdout)["studies"]["failed"] == 0
