@@ -44,6 +44,7 @@ from flows.audit_reads import (
 from flows.audit_verdicts import CASE_CLASSES, Endpoint
 from warehouse.records import AuditUnitRecord
 
+READER_GROUP = "reader group"  # of the reports, not of the audit
 PREVALENCE, MISSED_RATE, SHARE_OF_MISSED = "prevalence", "missed-diagnosis rate", "share of missed"
 
 
@@ -201,22 +202,40 @@ def _by_grade(told: Told) -> list[Number]:
 
 
 def _by_group(told: Told) -> list[Number]:
-    """Prevalence and missed rates by sex, age, year, site, scanner and coverage."""
-    return [number for dimension, group in GROUPS.items() for number in _in_groups(told, dimension, group)]
+    """Prevalence and missed rates by sex, age, year, site, scanner and coverage; missed rates by who reported."""
+    numbers = []
+    for dimension, group in GROUPS.items():
+        numbers += _prevalence_in_groups(told, dimension, group) + _missed_in_groups(told, dimension, group)
+    if any(unit.reader_group for unit, _ in told.sample.judged):
+        numbers += _missed_in_groups(told, READER_GROUP, lambda unit: unit.reader_group or "unknown")
+    return numbers
 
 
-def _in_groups(told: Told, dimension: str, group: Callable[[AuditUnitRecord], str]) -> list[Number]:
-    groups = sorted({group(unit) for unit, _ in told.sample.judged})
+def _groups(told: Told, group: Callable[[AuditUnitRecord], str]) -> list[str]:
+    return sorted({group(unit) for unit, _ in told.sample.judged})
+
+
+def _prevalence_in_groups(
+    told: Told, dimension: str, group: Callable[[AuditUnitRecord], str]
+) -> list[Number]:
+    groups = _groups(told, group)
     labels = [name for one in groups for name in group_labels(one)]
     reads, _ = told.reads(labels, group_label(told.endpoint, group))
-    missable, _ = told.reads(groups, group_missable_label(told.endpoint, group))
     numbers = []
     for one in groups:
         case, none = group_labels(one)
-        place = Place("prevalence", PREVALENCE, told.endpoint, "", dimension, one)
         given = f"{dimension} {one}; {told.basis.unit}"
         share = partial(share_of_labels, reads, (case,), (none,), name=PREVALENCE, given=given, how=told.how)
+        place = Place("prevalence", PREVALENCE, told.endpoint, "", dimension, one)
         numbers.append(tried(place, share))
+    return numbers
+
+
+def _missed_in_groups(told: Told, dimension: str, group: Callable[[AuditUnitRecord], str]) -> list[Number]:
+    groups = _groups(told, group)
+    missable, _ = told.reads(groups, group_missable_label(told.endpoint, group))
+    numbers = []
+    for one in groups:
         for definition in Definition:
             rate = partial(missed_rate, missable, definition, (one,), told.how)
             place = Place("missed", MISSED_RATE, told.endpoint, definition, dimension, one)

@@ -209,6 +209,7 @@ def _unit_records(audit_id: str, units: pa.Table, drawn: DrawnSample) -> list[Au
                 statement=row["statement"],
                 is_known_before=row["is_known_before"],
                 probability=row["probability"],
+                reader_group=row["reader_group"],
             )
         )
     return records

@@ -138,6 +138,7 @@ def _store_chunk(
                 outcome=link.outcome,
                 reason=link.reason,
                 message=link.message,
+                reader_group=report.reader_group,
             )
         )
         batch.report_texts.append(

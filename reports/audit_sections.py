@@ -150,6 +150,9 @@ def _forest(numbers: AuditNumbers) -> Section:
     return Section("forest", "Subgroups", pictures, ())
 
 
+MISSED_BY = ("grade", "year", "site", "reader group")
+
+
 @dataclass(frozen=True)
 class _MissedRow:
     """One group: its missed rates and its share of all missed ones, under both definitions."""
@@ -161,9 +164,9 @@ class _MissedRow:
 
 
 def _missed(numbers: AuditNumbers) -> Section:
-    """Missed rate by grade, year and site, and how the missed ones were missed."""
+    """Missed rate by grade, year, site and group of those who reported, and how the missed ones were missed."""
     endpoint = primary(numbers)
-    found = [row for each in ("grade", "year", "site") for row in _missed_rows(numbers, endpoint, each)]
+    found = [row for each in MISSED_BY for row in _missed_rows(numbers, endpoint, each)]
     rows: list[DotRow] = []
     for i, row in enumerate(found):
         if i == 0 or found[i - 1].dimension != row.dimension:
@@ -172,7 +175,7 @@ def _missed(numbers: AuditNumbers) -> Section:
     overall = _pair(numbers, endpoint, "all", "all")
     picture = dot_chart(
         "missed",
-        "Missed-diagnosis rate by grade, year and site",
+        f"Missed-diagnosis rate by {_listed(list(dict.fromkeys(row.dimension for row in found)))}",
         "missed, % of cases with a report",
         ("strict: only “fracture” is reported", "lenient: ambiguous words too"),
         rows,
@@ -181,6 +184,11 @@ def _missed(numbers: AuditNumbers) -> Section:
     return Section(
         "missed", "Missed diagnoses", (picture,), (_missed_table(found), _how_missed(numbers, endpoint))
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    *first, last = names or ("group",)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _missed_rows(numbers: AuditNumbers, endpoint: str, dimension: str) -> list[_MissedRow]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 REQUIRED = ("accession_number", "report_date", "text")
-OPTIONAL = ("patient_id", "report_id", "status")
+OPTIONAL = ("patient_id", "report_id", "status", "reader_group")
+LONGEST_GROUP = 60  # characters of the name of a group
 
 # Words of report systems, HL7 OBX-11 / OBR-25 letters and FHIR codes among them.
 _STATUS_WORDS = {
@@ -61,6 +62,7 @@ class ImportedReport:
     text: str
     has_unknown_status: bool
     has_unreadable_date: bool
+    reader_group: str | None = None
 
     def __repr__(self) -> str:
         return f"ImportedReport(status={self.status!r}, n_characters={len(self.text)})"
@@ -87,6 +89,7 @@ def read_report(row: Mapping[str, Any]) -> ImportedReport:
         text=text if isinstance(text, str) else "",
         has_unknown_status=status is None,
         has_unreadable_date=reported_at is None and bool(_text(given)),
+        reader_group=(_text(row.get("reader_group")) or "")[:LONGEST_GROUP] or None,
     )
 
 

@@ -35,13 +35,15 @@ class Hospital:
 
 
 def report_rows(
-    study_key: str, statement: str, *, wording: str | None = None, number: int = 1
+    study_key: str, statement: str, *, wording: str | None = None, number: int = 1, group: str | None = None
 ) -> tuple[records.ReportRecord, records.ReportStatementRecord]:
     """A final report of a study, linked, and what it states."""
     report_key = f"report-{study_key}-{number}"
     words = {"present": "fracture", "possible": "fracture", "absent": "fracture"}
     return (
-        records.ReportRecord(report_key, study_key, "final", rows.START, number, 100, "linked", None, None),
+        records.ReportRecord(
+            report_key, study_key, "final", rows.START, number, 100, "linked", None, None, group
+        ),
         records.ReportStatementRecord(
             report_key,
             LEXICON,
@@ -56,9 +58,11 @@ def report_rows(
     )
 
 
-def add_report(batch: LandingBatch, study_key: str, statement: str, wording: str | None = None) -> None:
+def add_report(
+    batch: LandingBatch, study_key: str, statement: str, wording: str | None = None, group: str | None = None
+) -> None:
     """Give a study a report."""
-    report, stated = report_rows(study_key, statement, wording=wording)
+    report, stated = report_rows(study_key, statement, wording=wording, group=group)
     batch.reports.append(report)
     batch.report_statements.append(stated)
 
@@ -109,7 +113,8 @@ def _add_study(batch: LandingBatch, hospital: Hospital, name: str, is_case: bool
     if chance.random() >= hospital.no_report:
         says = chance.random() < (hospital.report_sensitivity if is_case else 1 - hospital.report_specificity)
         words = ["present", "present", "possible"] if says else ["unmentioned", "unmentioned", "absent"]
-        add_report(batch, study_key, chance.choice(words))
+        group = "day" if int(name) % 2 else "night"
+        add_report(batch, study_key, chance.choice(words), group=group)
 
 
 def filled_store(folder: Path, batch: LandingBatch) -> Store:

@@ -230,6 +230,7 @@ class ReportRecord:
     outcome: str  # linked | excluded | quarantined | pending
     reason: str | None
     message: str | None
+    reader_group: str | None = None  # of those who reported
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +314,7 @@ class AuditUnitRecord:
     statement: str | None  # present | possible | absent | unmentioned
     is_known_before: bool
     probability: float | None
+    reader_group: str | None = None  # of those who wrote the report of study_key
 
 
 @dataclass(frozen=True, slots=True)

@@ -240,6 +240,21 @@ def test_the_truth_lies_within_the_limits(audited: Audited) -> None:
         assert float(row["low"]) <= truth <= float(row["high"]), (quantity, definition, truth)
 
 
+def test_missed_rates_by_the_group_that_reported(audited: Audited) -> None:
+    """The rate of each group, and of both together: the truth of a group of the archive lies within its limits."""
+    with audited.store.read_live() as connection:
+        asked = "SELECT study_key, reader_group, statement FROM current_statement"
+        said = [line for line in connection.execute(asked).fetchall() if audited.truth[line[0]]]
+    for group in ("day", "night"):
+        row = number(
+            audited, "missed-diagnosis rate", definition="strict", dimension="reader group", category=group
+        )
+        missed = [statement != "present" for _, by, statement in said if by == group]
+        assert float(row["low"]) <= sum(missed) / len(missed) <= float(row["high"])
+    page = (audited.folder / "out" / "index.html").read_text(encoding="utf-8")
+    assert "Missed-diagnosis rate by grade, year, site and reader group" in page
+
+
 def share(studies: list[str], is_event: object) -> float:
     assert callable(is_event)
     return sum(bool(is_event(study)) for study in studies) / len(studies)

@@ -61,7 +61,14 @@ def tables(store: Store) -> list[list[tuple[Any, ...]]]:
 
 
 def test_reports_are_linked_and_labelled(store: Store) -> None:
-    counts = load(store, row(), row("ACC-b", ABSENT, patient_id="PID-b", status="final", report_id="R1"))
+    counts = load(
+        store,
+        row(),
+        row("ACC-b", ABSENT, patient_id="PID-b", status="final", report_id="R1", reader_group=" night "),
+    )
+    assert ask(store, "SELECT study_key, reader_group FROM current_report ORDER BY 1") == [
+        ("study-a", None), ("study-b", "night"),
+    ]  # fmt: skip
     assert statements(store) == {"study-a": "present", "study-b": "absent"}
     assert (counts.n_rows, counts.n_new, counts.n_known) == (2, 2, 0)
     assert counts.ended == {("linked", None): 2}

@@ -8,6 +8,7 @@ SELECT
     status,
     reported_at,
     n_characters,
+    reader_group,
     count(*) OVER (PARTITION BY study_key) AS n_versions
 FROM report
 WHERE outcome = 'linked' AND status IN ('final', 'addendum', 'corrected')

@@ -8,6 +8,7 @@ SELECT
     current.status,
     current.reported_at,
     current.n_versions,
+    current.reader_group,
     stated.lexicon_digest,
     stated.statement,
     stated.wording,

@@ -63,7 +63,8 @@ SELECT
         WHEN found.report_statement = 'present' AND stated.wording = 'fracture' THEN 'fracture'
         WHEN found.report_statement IN ('present', 'possible') THEN 'ambiguous'
         ELSE 'not_reported'
-    END AS report
+    END AS report,
+    stated.reader_group
 FROM found
 LEFT JOIN tried ON tried.series_key = found.series_key
 LEFT JOIN eligible ON eligible.study_key = found.study_key

@@ -46,7 +46,8 @@ SELECT
     END AS ai,
     ['fracture', 'ambiguous', 'not_reported', 'no_report'][days.report_place] AS report,
     ['present', 'possible', 'absent', 'unmentioned'][days.statement_place] AS statement,
-    coalesce(known.first_reported < studies.study_date, false) AS is_known_before
+    coalesce(known.first_reported < studies.study_date, false) AS is_known_before,
+    studies.reader_group
 FROM days
 JOIN studies ON studies.study_key = days.study_key
 LEFT JOIN known ON known.person_key = days.person_key
