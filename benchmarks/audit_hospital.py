@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
     read = asked.folder / "readings.csv"
     _write(read, _readings(store, truth, np.random.default_rng(asked.seed)))
     _ovf("audit", "readings", str(read), "--warehouse", str(warehouse))
-    _ovf("audit", "--out", str(asked.folder / "audit"), "--warehouse", str(warehouse))
+    _ovf("audit", "--out", str(asked.folder / "audit"), "--pictures", "12", "--warehouse", str(warehouse))
     return _compare(store, truth)
 
 
