@@ -13,6 +13,13 @@ from warehouse import schema
 from warehouse.checks import CheckResult, checks, run_checks
 from warehouse.insert import insert_all
 from warehouse.landing import LandingBatch, to_arrow
+from warehouse.night_records import (
+    CanaryRecord,
+    NightAlertRecord,
+    NightProblemRecord,
+    NightRecord,
+    WatermarkRecord,
+)
 from warehouse.tables import WAREHOUSE_TABLES
 
 # Check → a statement that breaks a sound warehouse in just the way it looks for.
@@ -35,6 +42,11 @@ FAULTS = {
     ),
     "duplicate_keys_file_count": "INSERT INTO file_count FROM file_count",
     "duplicate_keys_model": "INSERT INTO model FROM model",
+    "duplicate_keys_canary": "INSERT INTO canary SELECT * REPLACE (9 AS logit) FROM canary",
+    "duplicate_keys_night": "INSERT INTO night SELECT * REPLACE (9 AS n_new) FROM night",
+    "duplicate_keys_night_alert": "INSERT INTO night_alert SELECT * REPLACE (9 AS n) FROM night_alert",
+    "duplicate_keys_night_problem": "INSERT INTO night_problem SELECT * REPLACE (9 AS n) FROM night_problem",
+    "duplicate_keys_watermark": "INSERT INTO watermark SELECT * REPLACE ('run-2' AS run_id) FROM watermark",
     "duplicate_keys_operating_point": (
         "INSERT INTO operating_point SELECT * REPLACE (false AS is_current) FROM operating_point"
     ),
@@ -133,10 +145,29 @@ def sound_batch() -> LandingBatch:
     batch.audit_cells.append(rows.audit_cell())
     batch.audit_units.append(rows.audit_unit())
     batch.audit_readings.append(rows.audit_reading())
+    _add_a_night(batch)
     batch.publications.append(rows.publication("study-a"))
     batch.domain_limits.append(rows.domain_limit())
     batch.domain_distances.append(rows.domain_distance("series-a-0", 1.0))
     return batch
+
+
+def _add_a_night(batch: LandingBatch) -> None:
+    key, at = rows.KEY, rows.START
+    batch.nights.append(
+        NightRecord("run-1", "archive-1", None, at, None, 1, 0, 0, 0, 1, 1, 0, 60.0, "fp32", 0.0, None, None)
+    )
+    batch.watermarks.append(WatermarkRecord("archive-1", at, "run-1"))
+    batch.night_alerts.append(
+        NightAlertRecord("run-1", "flag_rate", "all", "more flags", 9, 0.5, 0.1, 0.0, 0.2)
+    )
+    batch.canaries.append(
+        CanaryRecord(
+            key.model_digest, key.storage_recipe, key.view_recipe, "fp32", "case", "digest", 0.5, [0.5], [9.0], "cpu",
+            "0", at,
+        )
+    )  # fmt: skip
+    batch.night_problems.append(NightProblemRecord("archive-1", "series-a-1", "r1", "decode", 1, at, at))
 
 
 @pytest.fixture
