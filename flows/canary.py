@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flows.cluster import GPU, Cluster
+from flows.cluster import Cluster
 from flows.errors import CanaryChanged
 from flows.golden_set import golden_set
 from flows.sweep_context import SweepContext
@@ -27,6 +27,7 @@ from tasks.series import group_series
 from tasks.shard_work import ShardJob, SlabbedShard, make_slabs, score_slabs
 from tasks.sources import open_source
 from tasks.sources.base import Source
+from tasks.workers import Step
 from warehouse.landing import read_staging
 from warehouse.night_records import CanaryRecord
 
@@ -174,24 +175,31 @@ def _score_on_workers(
     context: SweepContext, cluster: Cluster, golden: _Golden, scratch: Path
 ) -> list[list[CanaryRecord]]:
     """Both steps of a shard, on every worker at least once: slabs on all, scores where scores run."""
-    client = cluster.client()
-    workers = client.scheduler_info(n_workers=-1)["workers"]
-    slabbers = sorted(workers)
-    scorers = [name for name in slabbers if GPU in workers[name]["resources"]] or slabbers
+    pool = cluster.pool()
+    run_id = context.run_id
     shutil.rmtree(scratch, ignore_errors=True)
-    pending = []
-    for number in range(len(slabbers)):
-        job = _job(context, golden, scratch / f"{number}.arrow")
-        slabs = client.submit(make_slabs, job, pure=False, workers=[slabbers[number]])
-        scorer = scorers[number % len(scorers)]
-        done = client.submit(
-            score_slabs, slabs, pure=False, workers=[scorer], resources=cluster.score_resources
+    jobs = [_job(context, golden, scratch / f"{number}.arrow") for number in range(len(pool.workers))]
+    slabs = [
+        pool.start(Step(make_slabs, f"canary-slabs-{number}-{run_id}", (job,), worker=pool.workers[number]))
+        for number, job in enumerate(jobs)
+    ]
+    shards = [work.result() for work in slabs]
+    scorers = pool.scorers
+    scores = [
+        pool.start(
+            Step(
+                score_slabs,
+                f"canary-score-{number}-{run_id}",
+                (shard,),
+                is_scoring=True,
+                worker=scorers[number % len(scorers)],
+            )
         )
-        pending.append((job, slabs, done))
+        for number, shard in enumerate(shards)
+    ]
     found = []
-    for job, slabs, done in pending:
-        done.result()
-        shard = slabs.result()
+    for job, shard, work in zip(jobs, shards, scores, strict=True):
+        work.result()
         assert isinstance(shard, SlabbedShard)  # its staging file was not there before
         found.append(_records(context, golden, job, shard))
     shutil.rmtree(scratch, ignore_errors=True)

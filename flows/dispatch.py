@@ -227,7 +227,7 @@ class Dispatcher:
             self._leave(studies)
             return
         job = self._job(studies)
-        run = ShardRun(job, self.cluster.client(), self.cluster.score_resources)
+        run = ShardRun(job, self.cluster.pool())
         self._open.append((job, run_shard.submit(job.name, run)))
         self.board.counts.shards_open = len(self._open)
 

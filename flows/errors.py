@@ -67,6 +67,7 @@ def exit_code_of(error: BaseException) -> Exit:
     from models.registry import ModelError
     from tasks.identity import KeyFileError
     from tasks.sources.base import ArchiveUnreachable
+    from tasks.workers import ClusterLost
     from warehouse import errors as warehouse_errors
 
     codes: tuple[tuple[type[BaseException], Exit], ...] = (
@@ -74,6 +75,7 @@ def exit_code_of(error: BaseException) -> Exit:
         (PreflightError, Exit.SETTINGS),
         (OutsideWindow, Exit.SETTINGS),
         (CanaryChanged, Exit.CANARY),
+        (ClusterLost, Exit.SETTINGS),
         (KeyFileError, Exit.SETTINGS),
         (ArchiveUnreachable, Exit.ARCHIVE),
         (warehouse_errors.WarehouseMissing, Exit.SETTINGS),

@@ -56,7 +56,7 @@ class _Night:
             known = enrolled_canary(connection)
             self.since = watermark(connection, context.archive_key)
         self._narrow(context.source)
-        cluster.on_start("scoring the canary")
+        cluster.say("scoring the canary")
         folder = store.paths.directory / "canary"
         self.canary = check_canary(context, cluster, folder, known, is_renewed=self.settings.renew_canary)
 

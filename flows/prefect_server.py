@@ -1,4 +1,8 @@
-"""A quiet Prefect server of our own, for when `PREFECT_API_URL` is unset. Loopback only; it dies with us."""
+"""A quiet Prefect server of our own, for when `PREFECT_API_URL` is unset. Loopback only; it dies with us.
+
+When it dies before us it is started again, on the same port over the same database: Prefect's client repeats what was
+refused for a minute, and the run goes on.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -20,7 +25,13 @@ from flows.errors import PreflightError
 
 STARTUP_TIMEOUT_S = 180.0  # a first start migrates its database: 17 s measured on two busy cores
 CONNECT_TIMEOUT_S = 10.0
+MOST_STARTS = 5  # of one server; if it dies more often, something is wrong with it
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+# The child asks the kernel itself: code that runs between fork and exec may hang beside other threads.
+_CHILD = (
+    "import sys; from flows.prefect_server import die_with_parent; die_with_parent(int(sys.argv.pop(1))); "
+)
+_CHILD += "from uvicorn.main import main; main()"
 
 # No telemetry, no update check, no console noise, no background services: the server only keeps run states.
 QUIET = {
@@ -39,10 +50,15 @@ QUIET = {
 }
 
 
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent ends (Linux; elsewhere nothing happens)."""
+def die_with_parent(parent_pid: int | None = None) -> None:
+    """Have the kernel kill this process when the parent's thread that started it ends (Linux; elsewhere nothing).
+
+    `parent_pid`: end at once if that parent is gone already.
+    """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent_pid is not None and os.getppid() != parent_pid:
+        os._exit(1)
 
 
 @contextlib.contextmanager
@@ -85,47 +101,86 @@ def _must_listen(url: str) -> None:
         ) from error
 
 
-def start_server(port: int, log: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    """A server on loopback with this environment; it dies with the caller. From the main thread only."""
+class PrefectServer(threading.Thread):
+    """Starts the server and starts it again when it dies, from a thread that lives as long as the server may."""
+
+    def __init__(self, port: int, log: Path, environment: dict[str, str]) -> None:
+        super().__init__(daemon=True, name="prefect-server")
+        self.was_up = False  # it has answered once: from then on it is worth starting again
+        self.is_over = False  # the server is gone for good
+        self._port, self._log, self._environment = port, log, environment
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_stopping = False
+        self._lock = threading.Lock()
+
+    def run(self) -> None:
+        for _ in range(MOST_STARTS):
+            with self._lock:
+                if self._is_stopping:
+                    break
+                self._process = _start(self._port, self._log, self._environment)
+            self._process.wait()
+            if not self.was_up:
+                break
+        self.is_over = True
+
+    def stop(self) -> None:
+        """End the server for good."""
+        with self._lock:
+            self._is_stopping = True
+        if self._process is not None:
+            _stop(self._process)
+        self.join(timeout=10)
+
+
+def start_server(port: int, log: Path, environment: dict[str, str]) -> PrefectServer:
+    """A server on loopback with this environment; it dies with the caller, and is started again when it dies alone."""
+    server = PrefectServer(port, log, environment)
+    server.start()
+    return server
+
+
+def stop_server(server: PrefectServer) -> None:
+    """End a server for good, gently at first."""
+    server.stop()
+
+
+def _start(port: int, log: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     # uvicorn directly: `prefect server start` would put one more process between us and the server,
     # and that one would not die with us. The server gets no API address: it is the API.
     env = {name: value for name, value in environment.items() if name != "PREFECT_API_URL"}
-    command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
+    command = [sys.executable, "-P", "-c", _CHILD, str(os.getpid())]
+    command += ["--factory", "prefect.server.api.server:create_app"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         return subprocess.Popen(
-            command,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl, called from the main thread
+            command, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
 
 
-def wait_until_up(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def wait_until_up(server: PrefectServer, url: str, log: Path) -> None:
     """Return when the server answers. Raises PreflightError."""
     deadline = time.monotonic() + STARTUP_TIMEOUT_S
     while time.monotonic() < deadline:
-        if server.poll() is not None:
+        if server.is_over:
             raise PreflightError(f"the Prefect server ended at once: read {log}, or set PREFECT_API_URL")
         with (
             contextlib.suppress(urllib.error.URLError, OSError),
             urllib.request.urlopen(f"{url}/health", timeout=2),
         ):
+            server.was_up = True
             return
         time.sleep(0.1)
     raise PreflightError(f"the Prefect server did not answer in {STARTUP_TIMEOUT_S:.0f} s: read {log}")
 
 
-def stop_server(server: subprocess.Popen[bytes]) -> None:
-    """End a server, gently at first."""
-    server.terminate()
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
     try:
-        server.wait(timeout=10)
+        process.wait(timeout=10)
     except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()
+        process.kill()
+        process.wait()
 
 
 def free_port() -> int:

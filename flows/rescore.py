@@ -11,20 +11,23 @@ import hashlib
 import os
 import secrets
 import socket
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from distributed import KilledWorker, as_completed
+from distributed import KilledWorker
 
 from flows.cluster import Cluster
 from flows.model_rows import land_model
+from flows.settings import read_settings
 from flows.staging import stage_rows
 from flows.version import code_version
 from models.domain import DomainReference, read_domain
-from models.registry import ModelListing, describe_model, verify_model
+from models.registry import ModelListing, describe_model, portable_name, verify_model
 from tasks.rescore_work import KeptSeries, RescoreJob, RescoreSummary, rescore_shard
 from tasks.shard_work import DecisionKeys, Provenance
+from tasks.workers import Step, Work
 from warehouse.landing import LandingBatch
 from warehouse.lease import archive_lease
 from warehouse.queries import query
@@ -32,6 +35,7 @@ from warehouse.records import RunRecord
 from warehouse.store import Store
 
 SERIES_PER_SHARD = 32
+SHARDS_PER_WORKER = 2
 # A rescoring reads no archive; its runs and its lease have this name instead of an archive's.
 ARCHIVE = "rescore"
 
@@ -73,8 +77,11 @@ def rescore(  # noqa: PLR0917
         if kept:
             run = _run(listing)
             store.land(LandingBatch.of([run]))
-            jobs = _jobs(kept, store, run, model, (listing, domain, slabs or store.paths.directory / "slabs"))
-            cluster = Cluster(scheduler, workers, store.paths.staging, model, listing.digest, on_start=say)
+            folder = (slabs or store.paths.directory / "slabs").absolute()
+            known_as = portable_name(listing)
+            jobs = _jobs(kept, store, run, known_as, (listing, domain, folder))
+            settings = read_settings(workers=workers, scheduler=scheduler)  # and the cluster's certificates
+            cluster = Cluster(settings, store.paths.staging, known_as, listing.digest, say=say)
             with contextlib.closing(cluster):
                 _work(jobs, cluster, store, done)
             finished = replace(run, state="finished", finished_at=dt.datetime.now(dt.UTC))
@@ -123,28 +130,21 @@ def _jobs(
 
 def _work(jobs: Iterator[RescoreJob], cluster: Cluster, store: Store, done: Rescored) -> None:
     """Keep two shards a worker at work, land each as it ends."""
-    client = cluster.client()
-    open_jobs = {}
-
-    def send(job: RescoreJob) -> object:
-        future = client.submit(rescore_shard, job, pure=False, resources=cluster.score_resources)
-        open_jobs[future] = job
-        return future
-
-    first = [send(job) for _, job in zip(range(2 * cluster.n_workers), jobs, strict=False)]
-    running = as_completed(first)
-    for future in running:
-        job = open_jobs.pop(future)
+    running: deque[tuple[RescoreJob, Work]] = deque()
+    while True:
+        while len(running) < SHARDS_PER_WORKER * cluster.n_workers and (job := next(jobs, None)) is not None:
+            key = f"rescore-{job.name}-{job.provenance.run_id}"
+            running.append((job, cluster.pool().start(Step(rescore_shard, key, (job,), is_scoring=True))))
+        if not running:
+            return
+        job, work = running.popleft()
         try:
-            summary = future.result()
+            summary = work.result()
         except (KilledWorker, MemoryError):
             done.n_died += len(job.series)
         else:
             _count(summary, done)
             store.land_staging()
-        following = next(jobs, None)
-        if following is not None:
-            running.add(send(following))
 
 
 def _count(summary: RescoreSummary, done: Rescored) -> None:

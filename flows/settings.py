@@ -26,6 +26,11 @@ _OPERATIONAL = frozenset(
         "slabs",
         "workers",
         "scheduler",
+        "tls_ca",
+        "tls_cert",
+        "tls_key",
+        "gpu",
+        "worker_wait_s",
         "shard_size",
         "shard_mb",
         "wave_files",
@@ -60,6 +65,15 @@ class Settings(BaseSettings):
     accept_no_meta: bool = False
     workers: int | None = Field(None, ge=1, le=1024, description="local Dask workers; default: one a core")
     scheduler: str | None = Field(None, description="address of a Dask scheduler; default: a local cluster")
+    tls_ca: Path | None = Field(None, description="for tls://: certificate of the cluster's authority, PEM")
+    tls_cert: Path | None = Field(None, description="for tls://: our certificate, PEM")
+    tls_key: Path | None = Field(None, description="for tls://: the key of our certificate, PEM, no password")
+    gpu: Literal["auto", "required", "label"] = Field(
+        "auto", description="label: a worker that declares GPU=1 scores, with or without a GPU"
+    )
+    worker_wait_s: float = Field(
+        300.0, gt=0, description="how long a sweep waits for a scheduler or workers that went away"
+    )
     shard_size: int = Field(32, ge=1, le=4096, description="studies a shard at most")
     shard_mb: int = Field(4096, ge=1, description="megabytes of image files a shard at most")
     series_timeout_s: float = Field(600.0, gt=0, description="decoding and resampling one series at most")

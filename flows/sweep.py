@@ -26,7 +26,7 @@ from tasks.crawl import Wave, crawl
 from tasks.header import full_digests, read_headers
 from tasks.index import Index
 from tasks.pull import Spool
-from tasks.sources import open_source
+from tasks.sources import local_root, open_source
 from tasks.sources.base import Source
 from tasks.sources.pacs import PacsSource
 from warehouse.landing import LandingBatch
@@ -70,11 +70,12 @@ def opened_sweep(
     store = Store.open(settings.warehouse)
     context = make_context(archive, settings, source, store)
     cluster = Cluster(
-        settings.scheduler,
-        settings.workers,
+        settings,
         store.paths.staging,
-        settings.model,
+        context.worker_model,
         context.keys.model_digest,
+        local_root(source),
+        context.slab_directory,
     )
     board_path = store.paths.directory / "runs" / f"{context.archive_key}.json"
     with (
@@ -84,7 +85,7 @@ def opened_sweep(
         Index(store.paths.index / context.archive_key) as index,
         Board(board_path, context.run_id, settings.progress) as board,
     ):
-        cluster.on_start = board.say
+        cluster.say = board.say
         if before_writing is not None:
             before_writing(context, store, cluster)
         store.land_staging()  # what an interrupted run had staged

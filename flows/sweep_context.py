@@ -17,7 +17,7 @@ from flows.staging import stage_rows
 from flows.version import code_version
 from models.config import ViewRecipe
 from models.domain import DomainReference, read_domain
-from models.registry import describe_model, verify_model
+from models.registry import describe_model, portable_name, verify_model
 from tasks.identity import Pseudonymizer, key_id_of, load_or_create_key
 from tasks.instance import StudyInstances
 from tasks.profile import Cohort, Profile, profile_digest, profile_named, read_cohort
@@ -47,6 +47,7 @@ class SweepContext:
     model: ModelRecord
     operating_point: OperatingPointRecord
     domain: DomainReference | None
+    worker_model: str  # the model as every worker finds it, whatever its working directory
     slab_directory: Path | None
     staging_directory: Path
 
@@ -88,7 +89,7 @@ class SweepContext:
             slab_directory=self.slab_directory,
             slab_recipe=self.slab_recipe,
             view_recipe=self.view_recipe,
-            model=self.settings.model,
+            model=self.worker_model,
             keys=self.keys,
             provenance=self.provenance,
             limits=self.limits,
@@ -129,9 +130,14 @@ def make_context(archive: str, settings: Settings, source: Source, store: Store)
         model=model_row(settings.model),
         operating_point=shipped_point(settings.model),
         domain=read_domain(settings.model),
-        slab_directory=(settings.slabs or store.paths.directory / "slabs") if settings.keep_slabs else None,
+        worker_model=portable_name(listing),
+        slab_directory=_slab_directory(settings, store) if settings.keep_slabs else None,
         staging_directory=store.paths.staging,
     )
+
+
+def _slab_directory(settings: Settings, store: Store) -> Path:
+    return (settings.slabs or store.paths.directory / "slabs").absolute()
 
 
 def _cohort(settings: Settings, *, is_range_asked: bool) -> Cohort:

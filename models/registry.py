@@ -97,6 +97,12 @@ def find_model(id_or_path: str | Path, root: Path = SHIPPED) -> Path:
     raise ModelError(f"no such model; shipped: {known}; a directory with {MANIFEST_FILE} works too")
 
 
+def portable_name(listing: ModelListing) -> str:
+    """How every machine finds a model, whatever its working directory: by id when it is shipped, else by its folder."""
+    directory = listing.directory
+    return directory.name if directory.parent == SHIPPED else str(directory.absolute())
+
+
 def verify_model(id_or_path: str | Path, root: Path = SHIPPED) -> None:
     """Check the hashes of a model's weights and config without building the network. Raises ModelError."""
     directory = find_model(id_or_path, root)

@@ -17,6 +17,7 @@ from tasks.index import Index
 from tasks.index_rows import Known, Result
 from tasks.instance import FileIssue, FileRef, Instance
 from tasks.sources.base import DirectoryListing, Entry, Problem, Source, error_name, join
+from tasks.workers import ClusterLost
 from warehouse.reasons import Outcome
 
 WAVE_FILES = 20_000  # new files in a wave: about a second of reading on ten cores, 60 studies
@@ -302,9 +303,13 @@ def _results(state: _Crawl, names: list[_Waiting], batch: Batch[list[Found]]) ->
     """What a batch found. When its worker died it is tried once more; after that its files have failed."""
     try:
         return batch.result()
+    except ClusterLost:
+        raise
     except Exception:
         try:
             return state.read_batch([name.ref for name in names]).result()
+        except ClusterLost:
+            raise
         except Exception:
             return [issue(name.ref, "worker_died") for name in names]
 

@@ -1,24 +1,24 @@
-"""The Prefect task: one shard, on the driver. It hands two plain functions to Dask and waits."""
+"""The Prefect task: one shard, on the driver. It hands two plain functions to the workers and waits."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
-from distributed import Client, KilledWorker
+from distributed import KilledWorker
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.shard_work import ShardJob, ShardSummary, give_up, make_slabs, score_slabs
+from tasks.workers import Step, Workers
 
 
 class ShardRun:
     """A job and where it runs. A plain class on purpose: Prefect walks through every slice of a dataclass."""
 
-    def __init__(self, job: ShardJob, client: Client, score_resources: dict[str, float] | None) -> None:
+    def __init__(self, job: ShardJob, workers: Workers) -> None:
         self.job = job
-        self.client = client
-        self.score_resources = score_resources
+        self.workers = workers
 
 
 @task(name="shard", task_run_name="shard-{name}", cache_policy=NO_CACHE, persist_result=False, retries=0)
@@ -49,10 +49,8 @@ def _part(job: ShardJob, part: int, studies: tuple[Any, ...]) -> ShardJob:
 
 def _submit(job: ShardJob, run: ShardRun) -> ShardSummary:
     run_id = job.provenance.run_id
-    slabs = run.client.submit(make_slabs, job, key=f"slabs-{job.name}-{run_id}", pure=False)
-    score = run.client.submit(
-        score_slabs, slabs, key=f"score-{job.name}-{run_id}", pure=False, resources=run.score_resources
-    )
-    summary = score.result()
+    slabs = Step(make_slabs, f"slabs-{job.name}-{run_id}", (job,))
+    score = Step(score_slabs, f"score-{job.name}-{run_id}", is_scoring=True)
+    summary = run.workers.start(slabs, score).result()
     assert isinstance(summary, ShardSummary)
     return summary

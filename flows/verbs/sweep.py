@@ -37,6 +37,15 @@ def sweep(
     scheduler: Annotated[
         str | None, typer.Option(help="address of a Dask scheduler that runs already")
     ] = None,
+    tls_ca: Annotated[
+        Path | None, typer.Option(help="for tls://: certificate of the cluster's authority")
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="for tls://: our certificate")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="for tls://: the key of our certificate")] = None,
+    gpu: Annotated[
+        str | None,
+        typer.Option(help="auto | required | label: which workers of a --scheduler score (docs/cluster.md)"),
+    ] = None,
     shard_size: Annotated[int | None, typer.Option(help="studies a shard at most")] = None,
     profile: Annotated[str | None, typer.Option(help="strict | lenient")] = None,
     min_age: Annotated[int | None, typer.Option(help="youngest age that is scored; 18 unless told")] = None,
@@ -110,6 +119,10 @@ def sweep(
         "model": model,
         "workers": workers,
         "scheduler": scheduler,
+        "tls_ca": tls_ca,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
+        "gpu": gpu,
         "shard_size": shard_size,
         "profile": profile,
         "min_age": min_age,

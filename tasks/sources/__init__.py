@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from tasks.sources.base import ArchiveUnreachable, DirectoryListing, Entry, Problem, Source
-from tasks.sources.folder import open_folder
+from tasks.sources.folder import FolderSource, open_folder
 
 
 def open_source(archive: str, *, skip: Iterable[Path] = ()) -> Source:
@@ -17,4 +18,17 @@ def open_source(archive: str, *, skip: Iterable[Path] = ()) -> Source:
     return open_folder(archive, skip)
 
 
-__all__ = ["ArchiveUnreachable", "DirectoryListing", "Entry", "Problem", "Source", "open_source"]
+def local_root(source: Source) -> str | None:
+    """The path that every worker must be able to read; None for an archive that is no path."""
+    return os.fsdecode(source.root) if isinstance(source, FolderSource) else None
+
+
+__all__ = [
+    "ArchiveUnreachable",
+    "DirectoryListing",
+    "Entry",
+    "Problem",
+    "Source",
+    "local_root",
+    "open_source",
+]

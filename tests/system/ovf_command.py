@@ -57,17 +57,18 @@ class Command:
         return done
 
     @contextmanager
-    def started(self, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
-        """The command in a process session of its own; whatever happens, nothing of it is left."""
-        process = subprocess.Popen(
-            self.line(*arguments),
-            env=self.environment,
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+    def started(self, *arguments: object, log: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+        """The command in a process session of its own; whatever happens, nothing of it is left. `log`: what it says."""
+        with (log or Path(os.devnull)).open("wb") as output:
+            process = subprocess.Popen(
+                self.line(*arguments),
+                env=self.environment,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
         try:
             yield process
         finally:
