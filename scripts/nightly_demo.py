@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import io
+import os
 import subprocess
 import sys
 import time
@@ -74,6 +75,8 @@ def main() -> int:
         print("No PACS on this machine: apt-get install orthanc orthanc-dicomweb", file=sys.stderr)
         return 1
     folder = given.folder.absolute()
+    is_folder = given.model is not None and Path(given.model).exists()
+    model = str(Path(given.model).absolute()) if is_folder else given.model
     if folder.exists():
         print(f"{given.folder} is there already: remove it, or name another --folder", file=sys.stderr)
         return 2
@@ -82,7 +85,7 @@ def main() -> int:
     pacs.start()
     try:
         with local_prefect(folder / "prefect", OVF_PROGRESS="plain") as prefect:
-            show(Demo(folder, pacs, given.model), prefect)
+            show(Demo(folder, pacs, model), prefect)
     finally:
         pacs.stop()
     print("PACS, server and worker have ended.")
@@ -169,8 +172,9 @@ def publish(demo: Demo) -> None:
     """Results back into the PACS, as SR and picture."""
     arguments = ["publish", demo.pacs.dicomweb, "--to", demo.pacs.dicomweb, "--test-system", "nightly-demo"]
     arguments += ["--warehouse", str(demo.warehouse), "--all-scored"]
-    arguments += ["--model", demo.model] if demo.model else []
-    subprocess.run([sys.executable, "-m", "flows.cli", *arguments], cwd=ROOT, check=True)
+    scored_by = {"OVF_MODEL": demo.model} if demo.model else {}  # for the heat maps
+    command = [sys.executable, "-m", "flows.cli", *arguments]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, **scored_by}, check=True)
     say(f"The PACS holds {len(demo.pacs.find('Series', Modality='SR'))} structured reports.")
 
 

@@ -114,6 +114,7 @@ def test_T49_second_night_finds_only_what_is_new_and_a_correction_supersedes(
     assert "1 known damaged" in page
 
 
+@pytest.mark.long  # tests/integration/test_canary.py asks the same without the command
 def test_T51_another_model_stops_the_night_before_it_writes(
     ovf: Command, archive: Path, warehouse: Path, tmp_path: Path
 ) -> None:
