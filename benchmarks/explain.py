@@ -57,7 +57,7 @@ class Case:
 def main(arguments: list[str] | None = None) -> int:
     """Print the rates; exit 1 when the rate of hits is under the target."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.explain", description=__doc__)
-    parser.add_argument("--model", default="ovf-phantom-1", help="id of a shipped model, or a folder")
+    parser.add_argument("--model", default="ovf-phantom-2", help="id of a shipped model, or a folder")
     parser.add_argument("--scans", type=int, default=100, help="true positives with one fracture to look at")
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     parser.add_argument("--out", type=Path, help="one line a case, as CSV")

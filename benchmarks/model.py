@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-SHIPPED = "ovf-phantom-1"
+SHIPPED = "ovf-phantom-2"
 
 
 def benchmark_model(folder: Path) -> str:

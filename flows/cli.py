@@ -17,6 +17,7 @@ from flows.verbs import (
     evaluate,
     explain,
     export,
+    judge,
     model,
     nightly,
     publish,
@@ -53,6 +54,7 @@ app.command()(evaluate.evaluate)
 app.command()(publish.publish)
 app.command()(explain.explain)
 app.command()(rescore.rescore)
+app.add_typer(judge.app, name="judge")
 app.add_typer(model.app, name="model")
 app.add_typer(reports.app, name="reports")
 app.add_typer(audit.app, name="audit")

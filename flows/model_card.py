@@ -25,6 +25,8 @@ class TrainingFacts:
     code_version: str
     start: str = "random weights"  # what the extractor began from
     families: tuple[str, ...] = ()
+    n_real: int = 0  # real scans that twins were made of
+    credit: str = ""  # whose scans they are, and under which licence
 
 
 def write_card(
@@ -35,15 +37,26 @@ def write_card(
         [
             f"# {config.model_id}",
             "",
-            "**Trained on simulated scans only. Not for clinical use.** No real patient, scanner or fracture was",
-            "seen. The numbers below say nothing about real scans: a network that is nearly perfect inside one",
-            "simulator can be blind on real anatomy.",
+            _warning(facts),
+            "The numbers below say nothing about real fractures: a network that is nearly perfect inside one simulator",
+            "can be blind on real anatomy.",
             "",
             *_what_it_is(config),
             *_what_it_saw(facts),
             *_results(evaluation, point),
             *_limits(),
         ]
+    )
+
+
+def _warning(facts: TrainingFacts) -> str:
+    if not facts.n_real:
+        return (
+            "**Trained on simulated scans only. Not for clinical use.** No real patient or fracture was seen."
+        )
+    return (
+        "**Trained on simulated scans and on real scans with made fractures only. Not for clinical use.** No real "
+        "fracture was seen."
     )
 
 
@@ -74,7 +87,17 @@ def _what_it_saw(facts: TrainingFacts) -> list[str]:
         f"- {facts.n_extractor} patients for the extractor, pre-trained on where the fractures are (truth that",
         f"  only a simulator has); {facts.n_training} other patients for the LSTM, {facts.n_validation} of",
         "  validation, which join in at the very end. Scans of operating point and test are of seeds of their own.",
+        *_real_scans(facts),
         "",
+    ]
+
+
+def _real_scans(facts: TrainingFacts) -> list[str]:
+    if not facts.n_real:
+        return []
+    return [
+        f"- Twins of {facts.n_real} real scans in which one vertebra was lowered, and their shams (heights kept); "
+        f"the scans' own fractures, if any, are unknown. {facts.credit}".rstrip(),
     ]
 
 

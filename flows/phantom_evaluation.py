@@ -67,17 +67,28 @@ class Evaluation:
 
 
 def score_phantoms(
-    loaded: LoadedModel, scans: Sequence[PhantomScan], on_scan: Callable[[int], None] | None = None
+    loaded: LoadedModel,
+    scans: Sequence[PhantomScan],
+    on_scan: Callable[[int], None] | None = None,
+    features: list[NDArray[np.float32]] | None = None,
 ) -> list[Result]:
-    """Score simulated scans as a sweep does."""
+    """Score simulated scans as a sweep does; the features of each scan's images go into `features` too."""
     scorer, results = Scorer(loaded), []
     for start in range(0, len(scans), SCANS_PER_CALL):
         part = scans[start : start + SCANS_PER_CALL]
-        for scan, score in zip(part, scorer.score([s.sequence.images_nhw for s in part]), strict=True):
+        for scan, score in zip(part, scorer.score([_images(s) for s in part]), strict=True):
             results.append(_result(scan, score.logit, score.slice_logits))
+            if features is not None:
+                features.append(score.slice_features)
         if on_scan is not None:
             on_scan(len(results))
     return results
+
+
+def _images(scan: PhantomScan) -> NDArray[np.uint8]:
+    if scan.sequence is None:
+        raise ValueError("a scan drawn for the extractor cannot be scored")
+    return scan.sequence.images_nhw
 
 
 def _result(scan: PhantomScan, logit: float, slice_logits: NDArray[np.float32]) -> Result:
@@ -91,7 +102,7 @@ def _result(scan: PhantomScan, logit: float, slice_logits: NDArray[np.float32]) 
         noise_hu=scan.noise_hu,
         trabecular_hu=scan.trabecular_hu,
         largest_loss=scan.largest_loss,
-        mean_intensity=float(scan.sequence.images_nhw.mean()),
+        mean_intensity=float(_images(scan).mean()),
         lstm=float(sigmoid(np.array([logit]))[0]),
         max=max_probability(slice_logits),
         mean=mean_probability(slice_logits),
@@ -99,12 +110,14 @@ def _result(scan: PhantomScan, logit: float, slice_logits: NDArray[np.float32]) 
     )
 
 
-def choose_operating_point(results: Sequence[Result], chosen_on: str) -> OperatingPoint:
-    """The lowest threshold whose specificity is at least 0.95 on these scans, which no training touched."""
+def choose_operating_point(
+    results: Sequence[Result], chosen_on: str, target: float = TARGET_SPECIFICITY
+) -> OperatingPoint:
+    """The lowest threshold whose specificity is at least `target` on these scans, which no training touched."""
     negative = [r.lstm for r in results if not r.is_positive]
     return OperatingPoint(
-        threshold=threshold_for_specificity(negative, TARGET_SPECIFICITY),
-        rule=f"lowest threshold with specificity of at least {TARGET_SPECIFICITY} on the scans below",
+        threshold=threshold_for_specificity(negative, target),
+        rule=f"lowest threshold with specificity of at least {target} on the scans below",
         chosen_on=chosen_on,
     )
 

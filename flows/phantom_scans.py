@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import get_context
 
 import numpy as np
-from numpy.typing import NDArray
 
+from flows.training_scans import training_scan
 from models.config import ViewRecipe
 from models.dataset import SequenceScan, TrainingScan
 from phantom.families import BASE
@@ -19,10 +19,10 @@ from phantom.slabs import PhantomSlab, render_slab
 from phantom.truth import other_causes
 from tasks.view import View, make_view
 
-# Only what a view can read is rendered: its central slices, with room for the widest central share.
-HALF_WIDTH_MM = 12.0
-# Slices per scan kept for the extractor: its central ones (0.6 MB a scan in memory).
-EXTRACTOR_SLICES = 3
+# What a sweep's slab shows, for what the scorer reads; the extractor is taught by the middle of it alone.
+HALF_WIDTH_MM, EXTRACTOR_HALF_WIDTH_MM = 30.0, 12.0
+# Finer than any view's pixels, coarser than a sweep's slab: five times faster to draw.
+PIXEL_MM = 1.0
 # Seeds of the three kinds of scans never meet.
 TRAINING_SEEDS, TEST_SEEDS = 1_000_000, 9_000_000
 POOL_CHUNK = 8
@@ -43,7 +43,8 @@ class PhantomScan:
     noise_hu: float
     largest_loss: float  # share of a height lost, over the visible bodies
     trabecular_hu: float  # mean over the visible bodies
-    sequence: SequenceScan
+    patient: str
+    sequence: SequenceScan | None  # None for the extractor's
     training: TrainingScan | None
 
 
@@ -94,9 +95,9 @@ def draw_scans(wanted: Sequence[DrawRequest], workers: int = 1) -> Iterator[Phan
 def draw_scan(request: DrawRequest) -> PhantomScan:
     """Simulate one patient's scan and cut it; the same request gives the same scan."""
     slab = clear_case(request)
-    view = view_of(slab, request.view)
     visible = [body for body in slab.vertebrae if body.is_visible]
     name = f"phantom-{request.seed}"
+    is_for_extractor = request.is_for_extractor
     return PhantomScan(
         seed=request.seed,
         family=request.family,
@@ -107,20 +108,27 @@ def draw_scan(request: DrawRequest) -> PhantomScan:
         noise_hu=float(slab.acquisition.noise_hu),
         largest_loss=max((body.loss for body in visible), default=0.0),
         trabecular_hu=float(np.mean([body.trabecular_hu for body in visible] or [0.0])),
-        sequence=SequenceScan(name, slab.has_fracture, view.images_nhw),
-        training=_training_scan(slab, name, request.view) if request.is_for_extractor else None,
+        patient=name,
+        sequence=None if is_for_extractor else sequence_scan(slab, name, request.view),
+        training=training_scan(slab, name, request.view, request.seed) if is_for_extractor else None,
     )
 
 
 def view_of(slab: PhantomSlab, recipe: ViewRecipe) -> View:
-    """The images that a model reads of a simulated slab."""
+    """The images that a model reads of a simulated slab, or of one made of a real scan."""
+    extent_mm = slab.lateral_extent_mm
     return make_view(
         slab.slab_xzy_hu,
         pixel_mm=slab.pixel_mm,
         slice_spacing_mm=slab.slice_spacing_mm,
-        lateral_extent_mm=slab.lateral_extent_mm,
+        lateral_extent_mm=None if math.isnan(extent_mm) else extent_mm,
         recipe=recipe,
     )
+
+
+def sequence_scan(slab: PhantomSlab, name: str, view: ViewRecipe) -> SequenceScan:
+    """The images that the scorer reads of a slab, and its label."""
+    return SequenceScan(name, slab.has_fracture, view_of(slab, view).images_nhw)
 
 
 def clear_case(request: DrawRequest) -> PhantomSlab:
@@ -129,78 +137,16 @@ def clear_case(request: DrawRequest) -> PhantomSlab:
     Traumatic, pathological and treated bodies are neither a positive nor a negative of this task, and a
     fracture may lie where the scan does not show it whole.
     """
+    half_width_mm = EXTRACTOR_HALF_WIDTH_MM if request.is_for_extractor else HALF_WIDTH_MM
     for stand_in in range(STAND_INS):
         patient_seed = request.seed + stand_in * STAND_IN_STEP
         patient = draw_training_patient(
             patient_seed, has_fracture=request.has_fracture, family=request.family
         )
-        slab = render_slab(patient, seed=request.seed, half_width_mm=HALF_WIDTH_MM)
+        slab = render_slab(patient, seed=request.seed, half_width_mm=half_width_mm, pixel_mm=PIXEL_MM)
         has_others = bool(other_causes(slab.vertebrae)) or any(
             body.is_treated and body.is_visible for body in slab.vertebrae
         )
         if not has_others and slab.has_fracture == request.has_fracture:
             return slab
     raise AssertionError(f"no clear case in {STAND_INS} patients: the phantom's shares are wrong")
-
-
-def _training_scan(slab: PhantomSlab, name: str, view: ViewRecipe) -> TrainingScan:
-    """The central slices, one image each over the whole coverage, with the truth in the same pixels."""
-    middle = len(slab.slab_xzy_hu) // 2
-    central = slice(middle - EXTRACTOR_SLICES // 2, middle + EXTRACTOR_SLICES // 2 + 1)
-    pixel_mm = view.pixel_mm or 1.25
-    rows, cols = (math.ceil(n * slab.pixel_mm / pixel_mm) for n in slab.slab_xzy_hu.shape[1:])
-    column = replace(
-        view,
-        kind="tiles",
-        pixel_mm=pixel_mm,
-        tile_rows=rows,
-        tile_cols=cols,
-        central_share=1.0,
-        max_half_mm=1e3,
-    )
-    images = make_view(
-        slab.slab_xzy_hu[central],
-        pixel_mm=slab.pixel_mm,
-        slice_spacing_mm=slab.slice_spacing_mm,
-        lateral_extent_mm=slab.lateral_extent_mm,
-        recipe=column,
-    )
-    at_row = ((np.arange(rows) + 0.5) * pixel_mm + images.top_row_mm[0]) / slab.pixel_mm - 0.5
-    at_col = ((np.arange(cols) + 0.5) * pixel_mm + images.left_col_mm[0]) / slab.pixel_mm - 0.5
-    labels = _nearest(slab.vertebra_label_xzy[central].max(axis=0), at_row, at_col)
-    fractured = [body.label for body in slab.vertebrae if body.grade > 0]
-    spans = [_span(labels == label) for label in fractured]
-    return TrainingScan(
-        patient=name,
-        is_positive=slab.has_fracture,
-        images=images.images_nhw,
-        centre_cols=_centres(labels),
-        lesion_mask=np.isin(labels, fractured).astype(np.uint8),
-        lesion_rows=tuple(span for span in spans if span is not None),
-    )
-
-
-def _nearest(
-    labels: NDArray[np.uint8], at_row: NDArray[np.floating], at_col: NDArray[np.floating]
-) -> NDArray[np.uint8]:
-    rows, cols = (np.rint(at).astype(int) for at in (at_row, at_col))
-    out: NDArray[np.uint8] = labels[rows.clip(0, labels.shape[0] - 1)][:, cols.clip(0, labels.shape[1] - 1)]
-    out[(rows < 0) | (rows >= labels.shape[0])] = 0
-    out[:, (cols < 0) | (cols >= labels.shape[1])] = 0
-    return out
-
-
-def _span(mask: NDArray[np.bool_]) -> tuple[int, int] | None:
-    rows = np.flatnonzero(mask.any(axis=1))
-    return (int(rows[0]), int(rows[-1]) + 1) if len(rows) else None
-
-
-def _centres(labels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Middle column of the bodies in each row; between bodies a straight line, beyond them constant."""
-    mask = labels > 0
-    with_body = np.flatnonzero(mask.any(axis=1))
-    if not len(with_body):
-        return np.full(len(labels), labels.shape[1] / 2, np.float32)
-    cols = np.arange(labels.shape[1])
-    middle = [float(cols[mask[row]].mean()) for row in with_body]
-    return np.interp(np.arange(len(labels)), with_body, middle).astype(np.float32)

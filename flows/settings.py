@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     slab_half_width_mm: float = Field(
         30.0, ge=9.0, le=60.0, description="half of the width that a kept slab covers"
     )
-    model: str = Field("ovf-phantom-1", description="id of a shipped model, or a folder with one")
+    model: str = Field("ovf-phantom-2", description="id of a shipped model, or a folder with one")
     profile: Literal["strict", "lenient"] = "lenient"
     min_age: int = Field(18, ge=0, le=120)
     since: str | None = Field(None, pattern=r"^\d{4}-\d{2}-\d{2}$")

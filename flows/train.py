@@ -5,21 +5,26 @@ draw phantoms → pre-train on dense truth → features → LSTM → final → t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from flows.errors import SettingsError
 from flows.model_card import TrainingFacts, results_csv, write_card
 from flows.phantom_evaluation import Evaluation, Result, choose_operating_point, evaluate, score_phantoms
-from flows.phantom_scans import TEST_SEEDS, TRAINING_SEEDS, DrawRequest, PhantomScan, draw_scans, requests
+from flows.phantom_scans import TEST_SEEDS, TRAINING_SEEDS, DrawRequest, PhantomScan, requests
+from flows.real_scans import IMAGE_SHARE, RealSource, draw_twins, read_sources
+from flows.scan_cache import DrawnScans, MixedScans, draw_scans_once
 from flows.training_words import counter, progress_words
 from flows.version import code_version
-from models.config import TILES_VIEW, ModelConfig, ViewRecipe
+from models.config import ModelConfig, ViewRecipe
 from models.dataset import SequenceScan, TrainingScan, split_by_patient
-from models.heads import FractureNet
+from models.domain import DomainReference, fit_domain, write_domain
+from models.heads import ALL_DENSE_CHANNELS, FractureNet
 from models.loading import LoadedModel, load_model, save_model
 from models.lstm import ScanLstm
 from models.optimise import Checkpoint
@@ -28,6 +33,7 @@ from models.registry import OperatingPoint, write_operating_point
 from models.training import (
     Aggregation,
     ExtractorLoss,
+    PooledScan,
     TrainerSettings,
     pool_scans,
     pretrain,
@@ -45,30 +51,34 @@ OPERATING_POINT_SEEDS = TEST_SEEDS - 1_000_000
 AGGREGATION_SEEDS = TRAINING_SEEDS + 1_000_000
 # Mean and spread of the training images in 0…1, as measured on 24 phantoms of the first version.
 PIXEL_MEAN, PIXEL_STD = 0.23, 0.15
+MOST_SOURCES = 1_000_000
 
 
 @dataclass(frozen=True)
 class Plan:
     """How many simulated patients each part of a training gets."""
 
-    extractor: int = 3500
-    aggregation: int = 600  # training and validation of the LSTM
-    operating_point: int = 200
-    test: int = 400
+    extractor: int
+    aggregation: int  # training and validation of the LSTM
+    operating_point: int
+    test: int
 
     @classmethod
-    def of(cls, patients: int | None) -> Plan:
-        """The plan for a total number of patients, in the proportions of the default; None: the default."""
-        whole = cls()
+    def of(cls, recipe: TrainingRecipe, patients: int | None) -> Plan:
+        """The recipe's plan, or one for a total number of patients in its proportions."""
         if patients is None:
-            return whole
-        scale = patients / (whole.extractor + whole.aggregation + whole.operating_point + whole.test)
-        return cls(
-            *(
-                max(8, round(n * scale))
-                for n in (whole.extractor, whole.aggregation, whole.operating_point, whole.test)
-            )
-        )
+            return cls(*recipe.patients)
+        scale = patients / sum(recipe.patients)
+        return cls(*(max(8, round(n * scale)) for n in recipe.patients))
+
+
+@dataclass(frozen=True)
+class RealData:
+    """Real scans that twins are made of, and where their vertebrae are marked (`ovf twins`, docs/from-real.md)."""
+
+    paths: tuple[Path, ...] = ()
+    marks: tuple[Path, ...] = ()
+    credit: str = ""  # whose scans they are, and under which licence; for the card
 
 
 def train_on_phantoms(
@@ -80,34 +90,49 @@ def train_on_phantoms(
     say: Say = print,
     model_id: str = "ovf-phantom",
     workers: int = 2,
-    view: ViewRecipe = TILES_VIEW,
+    view: ViewRecipe | None = None,
     start: str | None = None,
     families: tuple[str, ...] = SEEN,
+    real: RealData = RealData(),
 ) -> str:
     """Train on simulated scans, write the model under `out`, return a summary. Resumes where it stopped.
 
     `start` is the id or folder of a model whose extractor the training begins from; random weights otherwise.
-    `families` of phantoms are dealt out in turn. Raises SettingsError for a recipe that does not exist, ModelError
-    for a start that is none, ProtocolError for a family that training must not see.
+    `families` of phantoms are dealt out in turn; `real` adds twins of real scans where the recipe has a share for them.
+    Raises SettingsError for a recipe that does not exist, ModelError for a start that is none, ProtocolError for a
+    family that training must not see, RealDataError for real scans that no twins can be made of.
     """
     chosen = _recipe(recipe) if isinstance(recipe, str) else recipe
-    plan = Plan.of(patients)
-    config = ModelConfig(model_id=model_id, view=view, pixel_mean=PIXEL_MEAN, pixel_std=PIXEL_STD)
+    plan = Plan.of(chosen, patients)
+    config = _config(chosen, model_id, view or chosen.view)
     settings = TrainerSettings(chosen, config, seed, Checkpoint(out / "checkpoints"), progress_words(say))
-    draw = _Drawing(seed, config, workers, say, families)
+    sources = read_sources(real.paths, real.marks) if real.paths else []
+    draw = _Drawing(seed, config, workers, say, families, out / "scans", sources, chosen.twin_pairs)
     torch.manual_seed(seed)
     net, origin = _starting_net(config, start)
-    _train_extractor(net, draw.extractor(plan.extractor), settings)
-    lstm, facts = _train_lstm(net, draw.sequences(plan.aggregation), settings, plan, say)
-    facts = replace(facts, start=origin, families=families)
+    _train_extractor(net, draw, plan.extractor, settings)
+    sequences = [*draw.twin_sequences(), *draw.sequences(plan.aggregation)]
+    lstm, facts, pooled = _train_lstm(net, sequences, settings, plan, say)
+    facts = replace(facts, start=origin, families=families, n_real=len(sources), credit=real.credit)
     save_model(out, net, lstm, config, f"# {model_id}\n\nNot evaluated yet.\n")
-    point, evaluation, results = _judge(load_model(out), draw, plan, say)
+    loaded = load_model(out)
+    point, domain, evaluation, results = _judge(loaded, draw, plan, chosen, _domain(loaded, pooled))
     card = write_card(config, facts, point, evaluation)
     save_model(out, net, lstm, config, card)
     write_operating_point(out, point)
+    write_domain(out, domain)
     (out / "evaluation.json").write_text(evaluation.to_json())
     (out / "evaluation_scans.csv").write_text(results_csv(results))
     return _summary(out, point, evaluation)
+
+
+def _config(recipe: TrainingRecipe, model_id: str, view: ViewRecipe) -> ModelConfig:
+    config = ModelConfig(model_id=model_id, view=view, pixel_mean=PIXEL_MEAN, pixel_std=PIXEL_STD)
+    if not recipe.has_wide_head:
+        return config
+    return replace(
+        config, pooling="focus", dense_channels=ALL_DENSE_CHANNELS, dense_hidden=128, dense_stride=8
+    )
 
 
 def _starting_net(config: ModelConfig, start: str | None) -> tuple[FractureNet, str]:
@@ -116,7 +141,11 @@ def _starting_net(config: ModelConfig, start: str | None) -> tuple[FractureNet, 
     if start is None:
         return net, "random weights"
     other = load_model(start)
-    net.load_state_dict(other.net.state_dict())
+    if other.config.dense_channels == config.dense_channels:
+        net.load_state_dict(other.net.state_dict())
+    else:  # another dense head: it begins anew
+        net.resnet.load_state_dict(other.net.resnet.state_dict())
+        net.head.load_state_dict(other.net.head.state_dict())
     return net, f"the extractor of {other.config.model_id} ({other.digest[:12]})"
 
 
@@ -135,49 +164,80 @@ class _Drawing:
     workers: int
     say: Say
     families: tuple[str, ...]
+    folder: Path
+    sources: Sequence[RealSource]
+    twin_pairs: tuple[int, int]
 
-    def extractor(self, n: int) -> list[TrainingScan]:
-        scans = self._draw("extractor", TRAINING_SEEDS, n, is_for_extractor=True)
-        return [scan.training for scan in scans if scan.training is not None]  # the views are let go
+    def extractor(self, n: int) -> DrawnScans:
+        """Simulated scans that are drawn while the training reads the first of them."""
+        wanted = self._requests(TRAINING_SEEDS, n, is_for_extractor=True)
+        return DrawnScans(wanted, self.folder, self.workers)
+
+    def twins(self) -> list[TrainingScan]:
+        """Twins and shams of the real scans, for the extractor."""
+        scans = [scan for source in self.sources for scan in self._twins(source, 0, is_for_extractor=True)]
+        return [scan.training for scan in scans if scan.training is not None]
+
+    def twin_sequences(self) -> list[SequenceScan]:
+        """Others of them, for the LSTM; of volumes only."""
+        volumes = [source for source in self.sources if not source.is_image]
+        scans = [scan for source in volumes for scan in self._twins(source, 1, is_for_extractor=False)]
+        return [scan.sequence for scan in scans if scan.sequence is not None]
+
+    def _twins(self, source: RealSource, kind: int, *, is_for_extractor: bool) -> list[PhantomScan]:
+        n = round(self.twin_pairs[kind] * (IMAGE_SHARE if source.is_image else 1))
+        self.say(f"making {n} twins and their shams of {source.name}, {len(source.marks)} vertebrae")
+        seed = (self.seed * 2 + kind) * MOST_SOURCES + source.number  # each source draws its own losses
+        return draw_twins(source, n, seed, self.config.view, self.folder, is_for_extractor=is_for_extractor)
 
     def sequences(self, n: int) -> list[SequenceScan]:
-        return [scan.sequence for scan in self._draw("LSTM", AGGREGATION_SEEDS, n)]
+        return [s.sequence for s in self._draw("LSTM", AGGREGATION_SEEDS, n) if s.sequence is not None]
 
     def operating_point(self, n: int) -> list[PhantomScan]:
-        return list(self._draw("operating point", OPERATING_POINT_SEEDS, n))
+        return self._draw("operating point", OPERATING_POINT_SEEDS, n)
 
     def test(self, n: int) -> list[PhantomScan]:
-        return list(self._draw("test", TEST_SEEDS, n))
+        return self._draw("test", TEST_SEEDS, n)
 
-    def _draw(
-        self, what: str, first: int, n: int, *, is_for_extractor: bool = False
-    ) -> Iterator[PhantomScan]:
+    def _draw(self, what: str, first: int, n: int) -> list[PhantomScan]:
         self.say(f"simulating {n} patients for the {what}")
-        wanted: list[DrawRequest] = requests(
-            self.seed * SEED_SPAN + first,
-            n,
-            self.config.view,
-            is_for_extractor=is_for_extractor,
-            families=self.families,
+        return list(draw_scans_once(self._requests(first, n), self.folder, self.workers))
+
+    def _requests(self, first: int, n: int, *, is_for_extractor: bool = False) -> list[DrawRequest]:
+        first_seed = self.seed * SEED_SPAN + first
+        return requests(
+            first_seed, n, self.config.view, is_for_extractor=is_for_extractor, families=self.families
         )
-        return draw_scans(wanted, self.workers)
 
 
-def _train_extractor(net: FractureNet, scans: Sequence[TrainingScan], settings: TrainerSettings) -> None:
+def _train_extractor(net: FractureNet, draw: _Drawing, n: int, settings: TrainerSettings) -> None:
     """Pre-training on crops, then features on whole tiles; batch norm is settled on tiles before and after."""
+    recipe = settings.recipe
+    drawn = draw.extractor(n)
+    try:
+        if recipe.pretrain.epochs > 0:
+            pretrain(net, drawn, settings, recipe.pretrain)
+        scans = MixedScans(draw.twins(), drawn)
+        for stage in recipe.mixed:
+            pretrain(net, scans, settings, stage)
+        _train_on_tiles(net, scans, settings)
+    finally:
+        drawn.close()
+
+
+def _train_on_tiles(net: FractureNet, scans: Sequence[TrainingScan], settings: TrainerSettings) -> None:
     recipe, view = settings.recipe, settings.config.view
     size = (view.tile_rows, view.tile_cols)
     loss = ExtractorLoss(net, scans, settings, size=size, dense_weight=0.0, image_truth=False)
     if recipe.pretrain.epochs > 0:
-        pretrain(net, scans, settings)
-        settle_batch_norm(net, lambda step: loss.draw(recipe.features, step)[0])
+        settle_batch_norm(net, lambda step: loss.draw(recipe.features, step).images)
     train_features(net, scans, settings)
-    settle_batch_norm(net, lambda step: loss.draw(recipe.features, step)[0], keep=recipe.features_frozen)
+    settle_batch_norm(net, lambda step: loss.draw(recipe.features, step).images, keep=recipe.features_frozen)
 
 
 def _train_lstm(
     net: FractureNet, scans: Sequence[SequenceScan], settings: TrainerSettings, plan: Plan, say: Say
-) -> tuple[ScanLstm, TrainingFacts]:
+) -> tuple[ScanLstm, TrainingFacts, list[PooledScan]]:
     recipe = settings.recipe
     shares = {"training": 1 - recipe.validation_share, "validation": recipe.validation_share}
     splits = split_by_patient([scan.patient for scan in scans], shares, settings.seed)
@@ -191,19 +251,34 @@ def _train_lstm(
         settings,
     )
     sizes = (plan.extractor, len(splits["training"]), len(splits["validation"]))
-    return lstm, TrainingFacts(recipe, settings.seed, *sizes, code_version())
+    facts = TrainingFacts(recipe, settings.seed, *sizes, code_version())
+    return lstm, facts, [pooled[i] for i in splits["training"]]
 
 
 def _judge(
-    loaded: LoadedModel, draw: _Drawing, plan: Plan, say: Say
-) -> tuple[OperatingPoint, Evaluation, list[Result]]:
-    """The threshold from scans of its own, then the test, once."""
+    loaded: LoadedModel, draw: _Drawing, plan: Plan, recipe: TrainingRecipe, domain: DomainReference
+) -> tuple[OperatingPoint, DomainReference, Evaluation, list[Result]]:
+    """Threshold and domain limit from scans of their own, then the test, once."""
+    features: list[NDArray[np.float32]] = []
     held_out = score_phantoms(
-        loaded, draw.operating_point(plan.operating_point), counter("scored", plan.operating_point, say)
+        loaded,
+        draw.operating_point(plan.operating_point),
+        counter("scored", plan.operating_point, draw.say),
+        features,
     )
-    point = choose_operating_point(held_out, f"{len(held_out)} simulated scans that no training touched")
-    results = score_phantoms(loaded, draw.test(plan.test), counter("scored", plan.test, say))
-    return point, evaluate(results, point.threshold), results
+    chosen_on = f"{len(held_out)} simulated scans that no training touched"
+    point = choose_operating_point(held_out, chosen_on, recipe.target_specificity)
+    domain = domain.with_limit(np.array([domain.distance(own) for own in features]), chosen_on)
+    results = score_phantoms(loaded, draw.test(plan.test), counter("scored", plan.test, draw.say))
+    return point, domain, evaluate(results, point.threshold), results
+
+
+def _domain(loaded: LoadedModel, pooled: Sequence[PooledScan]) -> DomainReference:
+    """Where the scans that the LSTM was trained on lie, in the features that the finished model gives them."""
+    with torch.inference_mode():
+        features = [loaded.net.head(scan.pooled)[0].numpy() for scan in pooled]
+    fitted_on = f"{len(pooled)} scans that the LSTM was trained on"
+    return fit_domain(features, model_digest=loaded.digest, fitted_on=fitted_on)
 
 
 def _summary(out: Path, point: OperatingPoint, evaluation: Evaluation) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
 ViewKind = Literal["whole", "tiles"]
+Pooling = Literal["mean", "focus"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ PUBLISHED_VIEW = ViewRecipe(name="published", kind="whole", pixel_mm=None)
 # and what lies in front of them only costs time.
 TILES_VIEW = ViewRecipe(name="tiles-1p25", kind="tiles", pixel_mm=1.25, tile_cols=128)
 
+
 VIEW_RECIPES: dict[str, ViewRecipe] = {recipe.name: recipe for recipe in (PUBLISHED_VIEW, TILES_VIEW)}
 
 
@@ -61,11 +63,17 @@ class ModelConfig:
     architecture: str = "resnet34-fc32-lstm256"
     feature_size: int = 32  # the vector each slice is reduced to (Mao 2025)
     lstm_size: int = 256  # units of the one LSTM layer (Mao 2025)
+    # mean: over the last feature map (He 2016); focus: the features of the places that the dense head finds suspicious.
+    pooling: Pooling = "mean"
+    dense_channels: int = 1  # of the dense head: 1 fracture, or 5: fracture, body, three heights' losses
+    dense_hidden: int = 64
+    dense_stride: int = 16  # pixels per cell of the dense head: 16 or 8
     dropout: float = 0.2  # in the aggregation, while training (Mao 2025)
     # The published per-pixel mean, as one number per model: tiles have no fixed place in the body.
     pixel_mean: float = 0.25
     pixel_std: float = 0.25
-    # True: the weights have seen simulated scans only. Every output that carries a score says so.
+    # True: all fractures that the weights have seen were made, in simulated patients or in real scans deformed. Every
+    # output that carries a score says so.
     is_simulated_only: bool = True
     intended_use: str = "research; not for clinical use"
 

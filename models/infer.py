@@ -74,19 +74,27 @@ class Convolutions:
     ) -> None:
         self.config, self.device, self.dtype = config, device, dtype
         self.batch_size = batch_size or (CUDA_BATCH if device.type == "cuda" else CPU_BATCH)
+        self.net = copy.deepcopy(net).float().cpu().eval().requires_grad_(False)
         resnet = fold_batch_norm(copy.deepcopy(net.resnet).float()).requires_grad_(False)
         self.resnet = resnet.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def pooled(self, images: Iterable[NDArray[np.uint8]]) -> Iterator[Tensor]:
-        """The mean over each image's last feature map, (512,) in fp32 on the CPU, in order."""
+        """The pooled last feature map of each image, (512,) in fp32 on the CPU, in order."""
         left = iter(images)
         while batch := list(islice(left, self.batch_size)):
-            deep = self._convolve(batch)
+            dense, deep = self._convolve(batch)
             for index in range(len(batch)):
-                yield deep[index].mean(dim=(1, 2))
+                yield self._pool(dense[index], deep[index])
 
-    def _convolve(self, batch: list[NDArray[np.uint8]]) -> Tensor:
-        """Up to `batch_size` images → (batch_size, 512, h, w) on the CPU, filled up with black."""
+    def _pool(self, dense: Tensor, deep: Tensor) -> Tensor:
+        """One image by itself, in fp32: no shape to depend on. dense (256, H, W), deep (512, h, w) → (512,)."""
+        if self.net.pooling == "mean":
+            return deep.mean(dim=(1, 2))
+        with torch.inference_mode():
+            return self.net.pool(deep[None], self.net.dense_head(dense[None]))[0]
+
+    def _convolve(self, batch: list[NDArray[np.uint8]]) -> tuple[Tensor, Tensor]:
+        """Up to `batch_size` images → stride-16 and stride-32 features on the CPU in fp32, filled up with black."""
         recipe = self.config.view
         filled = np.zeros((self.batch_size, 1, recipe.tile_rows, recipe.tile_cols), np.uint8)
         filled[: len(batch), 0] = batch
@@ -94,7 +102,10 @@ class Convolutions:
             pixels = torch.from_numpy(filled).to(self.device).float() / 255
             pixels = (pixels - self.config.pixel_mean) / self.config.pixel_std
             pixels = pixels.to(self.dtype).contiguous(memory_format=torch.channels_last)
-            return cast(Tensor, self.resnet(pixels)[1].float().cpu().contiguous())
+            dense, deep = self.resnet(pixels)
+            return cast(Tensor, dense.float().cpu().contiguous()), cast(
+                Tensor, deep.float().cpu().contiguous()
+            )
 
 
 class Scorer:

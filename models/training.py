@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.augment import augment, cell_targets
+from models.augment import augment
 from models.config import ModelConfig
 from models.dataset import SequenceScan, TrainingScan, draw_crop
-from models.heads import FractureNet, SliceHead, row_logits
-from models.infer import Convolutions
+from models.dense_truth import DenseTargets, dense_loss, dense_targets, image_labels
+from models.heads import FractureNet, SliceHead
+from models.infer import Convolutions, choose_dtype, has_fast_bf16
 from models.lstm import ScanLstm
 from models.optimise import Checkpoint, OnProgress, ParameterGroups, StageRun
 from models.recipes import Stage, TrainingRecipe
-from models.resnet import DENSE_STRIDE
 
 # An aggregation learns from scans with some of their images left out: archives give sequences of any length.
 KEEP_IMAGES_SHARE = 0.75
 SETTLE_BATCHES = 24
+IMAGES_PER_SCAN = 3  # an epoch of the extractor: as many images as so many slices of every scan
 BATCH_NORM_MOMENTUM = 0.1  # torch's own
 
 
@@ -52,15 +55,17 @@ def normalise(images: Tensor, config: ModelConfig) -> Tensor:
     return (images - config.pixel_mean) / config.pixel_std
 
 
-def pretrain(net: FractureNet, scans: Sequence[TrainingScan], settings: TrainerSettings) -> None:
+def pretrain(
+    net: FractureNet, scans: Sequence[TrainingScan], settings: TrainerSettings, stage: Stage
+) -> None:
     """Teach the extractor where fractures are, on narrow crops around the spine; needs dense truth."""
-    recipe = settings.recipe
-    known = [scan for scan in scans if scan.lesion_mask is not None]
-    if recipe.pretrain.epochs > 0 and not known:
+    known = scans if hasattr(scans, "kinds") else [scan for scan in scans if scan.truth is not None]
+    if stage.epochs > 0 and not known:
         raise ValueError("pre-training needs scans whose fractured bodies are known")
-    loss = ExtractorLoss(net, known, settings, size=recipe.pretrain_crop, dense_weight=1.0, image_truth=True)
+    size = settings.recipe.pretrain_crop
+    loss = ExtractorLoss(net, known, settings, size=size, dense_weight=1.0, image_truth=True)
     with frozen(net, ()) as trainable:
-        _extractor_stage(recipe.pretrain, trainable, known, settings, loss)
+        _extractor_stage(stage, trainable, known, settings, loss)
 
 
 def train_features(net: FractureNet, scans: Sequence[TrainingScan], settings: TrainerSettings) -> None:
@@ -78,6 +83,16 @@ def train_features(net: FractureNet, scans: Sequence[TrainingScan], settings: Tr
         _extractor_stage(recipe.features, trainable, scans, settings, loss)
 
 
+class Batch(NamedTuple):
+    """One step's images and truth. `label_weights` 0: nobody knows whether the image shows a fracture."""
+
+    images: Tensor  # (N, 1, H, W), normalised
+    labels: Tensor  # (N,)
+    label_weights: Tensor  # (N,)
+    cells: DenseTargets
+    is_known: Tensor  # (N,) whether the dense truth is known
+
+
 class ExtractorLoss:
     """Draws the batch of a step and gives its loss; the same step gives the same batch."""
 
@@ -93,48 +108,76 @@ class ExtractorLoss:
     ) -> None:
         self.net, self.scans, self.settings, self.size = net, scans, settings, size
         self.dense_weight, self.image_truth = dense_weight, image_truth
-        self.positive = [i for i, scan in enumerate(scans) if scan.is_positive]
-        self.negative = [i for i, scan in enumerate(scans) if not scan.is_positive]
+        kinds = kinds_of(scans)
+        self.places = {
+            kind: np.flatnonzero([own == kind for own in kinds])
+            for kind in itertools.product((False, True), repeat=2)
+        }
 
     def __call__(self, stage: Stage, step: int) -> Tensor:
-        images, cells, labels, known = self.draw(stage, step)
-        out = self.net(images)
-        loss = F.binary_cross_entropy_with_logits(out.logits, labels)
-        if self.dense_weight and bool(known.any()):
-            loss = loss + self.dense_weight * self.dense_loss(out.cell_logits[known], cells[known])
+        batch = self.draw(stage, step)
+        with convolution_precision():
+            out = self.net(batch.images)
+        each = F.binary_cross_entropy_with_logits(out.logits, batch.labels, reduction="none")
+        loss = (each * batch.label_weights).sum() / batch.label_weights.sum().clamp(min=1)
+        if self.dense_weight and bool(batch.is_known.any()):
+            known = batch.is_known
+            own = DenseTargets(*(values[known] for values in batch.cells))
+            loss = loss + self.dense_weight * dense_loss(out.cells[known], own, self.settings.recipe)
         return loss
 
-    def draw(self, stage: Stage, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """images (N, 1, H, W), cells (N, H/16, W/16), labels (N,), known (N,): of one step."""
+    def draw(self, stage: Stage, step: int) -> Batch:
+        """What one step is taught by."""
+        ranges = self.settings.recipe.augmentation.scaled(stage.wildness)
         rng = np.random.default_rng([self.settings.seed, _number(stage.name), step])
-        chosen = [self.scans[i] for i in self._choose(stage.batch, rng)]
-        crops = [draw_crop(scan, self.size, rng) for scan in chosen]
+        chosen = [self.scans[i] for i in self._choose(stage, step, rng)]
+        crops = [draw_crop(scan, self.size, rng, ranges.aside_px) for scan in chosen]
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        images, masks = augment(
+        images, labels = augment(
             torch.from_numpy(np.stack([crop.image for crop in crops])),
-            torch.from_numpy(np.stack([crop.mask for crop in crops])),
+            torch.from_numpy(np.stack([crop.labels for crop in crops])),
             self.size,
-            self.settings.recipe.augmentation,
+            ranges,
             generator,
         )
-        cells = cell_targets(masks, DENSE_STRIDE)
-        known = torch.tensor([scan.lesion_mask is not None for scan in chosen])
-        labels = torch.tensor([float(scan.is_positive) for scan in chosen])
+        bodies = torch.from_numpy(np.stack([crop.bodies for crop in crops]))
+        cells = dense_targets(labels, bodies, self.settings.config.dense_stride)
+        is_known = torch.tensor([scan.truth is not None for scan in chosen])
+        said = torch.tensor([float(scan.is_positive) for scan in chosen])
+        weights = torch.ones(len(said))
         if self.image_truth:
-            labels = torch.where(known, cells.amax(dim=(1, 2)), labels)
-        return normalise(images, self.settings.config), cells, labels, known
+            shown, weights_of_shown = image_labels(labels, bodies)
+            said = torch.where(is_known, shown, said)
+            weights = torch.where(is_known, weights_of_shown, weights)
+        return Batch(normalise(images, self.settings.config), said, weights, cells, is_known)
 
-    def dense_loss(self, cell_logits: Tensor, cells: Tensor) -> Tensor:
-        """Which row holds a fractured body, and which cell of it."""
-        recipe = self.settings.recipe
-        rows = F.binary_cross_entropy_with_logits(row_logits(cell_logits), cells.amax(dim=2))
-        each = F.binary_cross_entropy_with_logits(cell_logits, cells)
-        return recipe.dense_row_weight * rows + recipe.dense_cell_weight * each
+    def _choose(self, stage: Stage, step: int, rng: np.random.Generator) -> list[int]:
+        """As many positive as negative scans, as the published cohort has; real ones in the stage's share."""
+        usable = usable_at(self.scans, step)
+        places = {kind: own[: np.searchsorted(own, usable)] for kind, own in self.places.items()}
+        chosen = []
+        for k in range(stage.batch):
+            is_real, is_positive = bool(rng.random() < stage.real_share), k % 2 == 0
+            order = itertools.product((is_real, not is_real), (is_positive, not is_positive))
+            chosen.append(int(rng.choice(next(places[kind] for kind in order if len(places[kind])))))
+        return chosen
 
-    def _choose(self, n: int, rng: np.random.Generator) -> list[int]:
-        """As many positive as negative scans, as the published cohort has."""
-        halves = (self.positive or self.negative, self.negative or self.positive)
-        return [int(rng.choice(halves[k % 2])) for k in range(n)]
+
+def kinds_of(scans: Sequence[TrainingScan]) -> list[tuple[bool, bool]]:
+    """(made of a real scan, fractured) of every scan; of scans that are drawn beside the training without waiting."""
+    known: list[tuple[bool, bool]] | None = getattr(scans, "kinds", None)
+    return known or [(scan.is_real, scan.is_positive) for scan in scans]
+
+
+def usable_at(scans: Sequence[TrainingScan], step: int) -> int:
+    """How many of the scans a step may use: all, unless they are drawn beside the training."""
+    usable: Callable[[int], int] | None = getattr(scans, "usable", None)
+    return len(scans) if usable is None else usable(step)
+
+
+def convolution_precision() -> torch.autocast:
+    """bf16 in the convolutions where this processor multiplies it in hardware; the weights stay in fp32."""
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=has_fast_bf16())
 
 
 @contextmanager
@@ -161,7 +204,7 @@ def _extractor_stage(
         stage,
         net,
         [([p for p in net.parameters() if p.requires_grad], 1.0)],
-        n_items=sum(len(scan.images) for scan in scans),
+        n_items=len(scans) * IMAGES_PER_SCAN,
         checkpoint=settings.checkpoint,
         on_progress=settings.on_progress,
     )
@@ -185,7 +228,8 @@ def settle_batch_norm(
             norm.reset_running_stats()
             norm.momentum = None  # torch: cumulative average
         for step in range(n_batches):
-            net(draw(step))
+            with convolution_precision():
+                net(draw(step))
         for norm in norms:
             norm.momentum = BATCH_NORM_MOMENTUM
 
@@ -198,7 +242,8 @@ def pool_scans(
     device: torch.device | None = None,
 ) -> list[PooledScan]:
     """The pooled 512-vectors of every image of every scan, by the very code that scores (no augmentation)."""
-    runner = Convolutions(net.eval(), config, device or torch.device("cpu"), torch.float32)
+    where = device or torch.device("cpu")
+    runner = Convolutions(net.eval(), config, where, choose_dtype("auto", where))
     vectors = runner.pooled(image for scan in scans for image in scan.images_nhw)
     done = []
     for index, scan in enumerate(scans):

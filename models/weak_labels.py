@@ -43,14 +43,15 @@ class WeakLabelLoss:
         self.forward = _on_all_devices(net, device)
 
     def __call__(self, stage: Stage, step: int) -> Tensor:
-        images, _, labels, _ = self.drawn.draw(stage, step)
+        batch = self.drawn.draw(stage, step)
+        images, labels = batch.images, batch.labels
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.is_bf16):
             said = cast(SliceOutput, self.forward(images.to(self.device)))
         return F.binary_cross_entropy_with_logits(said.logits.float(), labels.to(self.device))
 
     def images(self, stage: Stage, step: int) -> Tensor:
         """The images of a step alone, on the device."""
-        return self.drawn.draw(stage, step)[0].to(self.device)
+        return self.drawn.draw(stage, step).images.to(self.device)
 
 
 def _on_all_devices(net: FractureNet, device: torch.device) -> nn.Module:

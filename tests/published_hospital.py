@@ -29,7 +29,7 @@ from warehouse.records import ModelRecord, OperatingPointRecord
 from warehouse.store import Store
 from warehouse.tables import WAREHOUSE_TABLES
 
-MODEL = describe_model("ovf-phantom-1")
+MODEL = describe_model("ovf-phantom-2")
 FLAGGED_SEEDS, OTHER_SEED = (11, 12), 13  # 12 has a Chinese name in GB18030 and a birth date that is none
 LOGITS = {11: 2.5, 12: 1.25, 13: -3.0}
 THRESHOLD = 0.6

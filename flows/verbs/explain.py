@@ -22,7 +22,7 @@ def explain(
     flagged: Annotated[bool, typer.Option("--flagged", help="every series that is flagged now")] = False,
     model: Annotated[
         str, typer.Option(help="id of an installed model, or a folder with one")
-    ] = "ovf-phantom-1",
+    ] = "ovf-phantom-2",
     slabs: Annotated[Path | None, typer.Option(help="folder of the kept slabs, if the sweep had one")] = None,
     warehouse: WarehouseOption = DEFAULT,
 ) -> None:

@@ -47,7 +47,7 @@ def show(
 ) -> None:
     """Everything known of a model, in the order of the CLAIM and TRIPOD+AI items; checks its hashes.
 
-    Example: ovf model show ovf-phantom-1
+    Example: ovf model show ovf-phantom-2
     """
     from flows.model_show import model_text
     from models.registry import verify_model

@@ -19,7 +19,7 @@ Doubt = Literal["leave-out", "case", "control"]
 def train(
     out: Annotated[Path, typer.Option(help="folder for checkpoints and, at the end, the model")],
     recipe: Annotated[
-        str, typer.Option(help="quick | published; for simulated scans also refine (with --start)")
+        str, typer.Option(help="quick | published; for simulated scans also wide and refine (with --start)")
     ] = "quick",
     warehouse: Annotated[
         Path | None, typer.Option(help="train on the slabs of this warehouse; simulated scans unless told")
@@ -67,6 +67,17 @@ def train(
     patients: Annotated[
         int | None, typer.Option(min=40, help="simulated patients; the recipe's own number unless told")
     ] = None,
+    real_series: Annotated[
+        list[Path] | None,
+        typer.Option(help="folder of a real CT series, or a sagittal image, to make twins of; repeatable"),
+    ] = None,
+    real_marks: Annotated[
+        list[Path] | None,
+        typer.Option(help="its vertebrae, as `ovf twins` reads them: one file for all, or one for each"),
+    ] = None,
+    real_credit: Annotated[
+        str, typer.Option(help="whose scans they are, and under which licence; stands in the card")
+    ] = "",
 ) -> None:
     """Train a model on the slabs of a warehouse, or on simulated scans. Stops and resumes at its last checkpoint.
 
@@ -76,10 +87,15 @@ def train(
     Example: ovf train --warehouse ovf-warehouse/warehouse.duckdb --from-reports --recipe quick --out my-model
     """
     if warehouse is None and labels is None and not from_reports:
-        _on_phantoms(out, recipe, seed, workers, start=start, model_id=model_id, patients=patients)
+        real = (tuple(real_series or ()), tuple(real_marks or ()), real_credit)
+        _on_phantoms(out, recipe, seed, workers, start=start, model_id=model_id, patients=patients, real=real)
         return
     if (labels is None) is not from_reports:
         raise typer.BadParameter("say who is a case: either --labels FILE or --from-reports")
+    if real_series or real_marks:
+        raise typer.BadParameter(
+            "--real-series and --real-marks go with simulated scans, not with a warehouse"
+        )
     if patients is not None:
         raise typer.BadParameter("--patients is for simulated scans: a warehouse has its own")
     from flows.cohort import CohortOrder
@@ -122,8 +138,9 @@ def _on_phantoms(
     start: str | None,
     model_id: str | None,
     patients: int | None,
+    real: tuple[tuple[Path, ...], tuple[Path, ...], str],
 ) -> None:
-    from flows.train import train_on_phantoms
+    from flows.train import RealData, train_on_phantoms
 
     console = make_console()
     console.print(
@@ -136,5 +153,6 @@ def _on_phantoms(
             model_id=model_id or "ovf-phantom",
             say=console.print,
             workers=workers,
+            real=RealData(*real),
         )
     )

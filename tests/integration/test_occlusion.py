@@ -15,7 +15,7 @@ from models.infer import Scorer
 from models.loading import load_model
 from models.occlusion import OcclusionPlan, explain_scan
 
-MODEL, SEED = "ovf-phantom-1", 500_000_057
+MODEL, SEED = "ovf-phantom-2", 500_000_057
 
 
 def test_peak_lies_on_the_fractured_vertebra_and_maps_on_their_images() -> None:

@@ -9,7 +9,7 @@ from flows.phantom_scans import draw_scans, requests
 from models.loading import load_model
 from models.registry import describe_model, read_operating_point
 
-SHIPPED = "ovf-phantom-1"
+SHIPPED = "ovf-phantom-2"
 # Seeds that neither training (from 1,000,000) nor the evaluation on the card (from 9,000,000) draws.
 FRESH_SEEDS = 77_000_000
 N_SCANS = 24

@@ -12,7 +12,7 @@ import pytest
 from models.domain import DOMAIN_FILE, fit_domain, limit_keeping, read_domain, write_domain
 from models.registry import SHIPPED, ModelError, describe_model
 
-DIGEST = describe_model("ovf-phantom-1").digest
+DIGEST = describe_model("ovf-phantom-2").digest
 SPREAD = np.diag([3.0, 1.0, 0.5])
 
 
@@ -54,7 +54,7 @@ def test_silent_features_do_not_make_every_whisper_foreign() -> None:
 
 def test_file_keeps_every_number_and_refuses_what_is_none(tmp_path: Path) -> None:
     for name in ("manifest.json", "config.json"):
-        (tmp_path / name).write_bytes((SHIPPED / "ovf-phantom-1" / name).read_bytes())
+        (tmp_path / name).write_bytes((SHIPPED / "ovf-phantom-2" / name).read_bytes())
     assert read_domain(tmp_path) is None
     reference = fit_domain(scans(20, 1), model_digest=DIGEST, fitted_on="made up")
     write_domain(tmp_path, reference)

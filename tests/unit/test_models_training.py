@@ -9,13 +9,28 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.augment import augment, cell_targets
+from models.augment import augment
 from models.config import TILES_VIEW, ModelConfig
-from models.dataset import CROP_MARGIN_PX, SequenceScan, TrainingScan, cut, draw_crop, split_by_patient
-from models.heads import FractureNet
+from models.dataset import (
+    CROP_MARGIN_PX,
+    FRACTURED,
+    LOSSES,
+    N_FACTS,
+    N_LABELS,
+    STATUS,
+    UNKNOWN,
+    DenseTruth,
+    SequenceScan,
+    TrainingScan,
+    cut,
+    draw_crop,
+    split_by_patient,
+)
+from models.dense_truth import dense_targets, image_labels
+from models.heads import FractureNet, focus
 from models.lstm import ScanLstm
 from models.optimise import Checkpoint, Plateau, Progress, StageRun, rate_share
-from models.recipes import PUBLISHED, QUICK, WIDE_AUGMENTATION, Augmentation, Stage
+from models.recipes import PUBLISHED, QUICK, WIDE_AUGMENTATION, WILD_AUGMENTATION, Augmentation, Stage
 from models.training import (
     Aggregation,
     ExtractorLoss,
@@ -30,6 +45,7 @@ from models.training import (
 NO_CHANGE = Augmentation(rotate_deg=0, shift_px=0)
 SMALL_VIEW = replace(TILES_VIEW, tile_rows=64, tile_cols=64)
 CONFIG = ModelConfig(model_id="test", view=SMALL_VIEW)
+WIDE_CONFIG = replace(CONFIG, pooling="focus", dense_channels=5, dense_hidden=32, dense_stride=8)
 
 
 @pytest.fixture(autouse=True)
@@ -41,19 +57,29 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+LESION = 9  # the label of the fractured body
+
+
+def facts(**losses: float) -> np.ndarray:
+    bodies = np.zeros((N_LABELS, N_FACTS), np.float32)
+    bodies[LESION] = (FRACTURED, losses.get("front", 0.4), 0.3, 0.0)
+    return bodies
+
+
 def scan_with_lesion(
     n_rows: int = 200, first: int = 100, last: int = 116, patient: str = "a"
 ) -> TrainingScan:
-    mask = np.zeros((n_rows, 120), np.uint8)
-    mask[first:last, 50:74] = 1
-    images = np.full((2, n_rows, 120), 60, np.uint8) + mask * 100
-    return TrainingScan(patient, True, images, np.full(n_rows, 62, np.float32), mask, ((first, last),))
+    mask = np.zeros((2, n_rows, 120), np.uint8)
+    mask[:, first:last, 50:74] = 1
+    truth = DenseTruth(mask[:, ::2, ::2] * np.uint8(LESION), facts(), ((first, last),))
+    images = np.full((2, n_rows, 120), 60, np.uint8) + mask * np.uint8(100)
+    return TrainingScan(patient, True, images, np.full(n_rows, 62, np.float32), truth)
 
 
-def sound_scan(patient: str = "b") -> TrainingScan:
-    mask = np.zeros((200, 120), np.uint8)
+def sound_scan(patient: str = "b", *, is_real: bool = False) -> TrainingScan:
+    truth = DenseTruth(np.zeros((2, 100, 60), np.uint8), np.zeros((N_LABELS, N_FACTS), np.float32))
     images = np.full((2, 200, 120), 60, np.uint8)
-    return TrainingScan(patient, False, images, np.full(200, 62, np.float32), mask)
+    return TrainingScan(patient, False, images, np.full(200, 62, np.float32), truth, is_real)
 
 
 def test_published_recipe_has_every_published_number() -> None:
@@ -96,52 +122,83 @@ def test_crop_holds_the_lesion_and_lies_around_the_spine() -> None:
     rng = np.random.default_rng(0)
     held = 0
     for _ in range(40):
-        crop = draw_crop(scan_with_lesion(), (64, 48), rng)
-        assert crop.image.shape == crop.mask.shape == (64 + 2 * CROP_MARGIN_PX, 48 + 2 * CROP_MARGIN_PX)
-        inner = crop.mask[CROP_MARGIN_PX:-CROP_MARGIN_PX, CROP_MARGIN_PX:-CROP_MARGIN_PX]
-        held += int(inner.sum()) == 16 * 24
-        assert np.array_equal(crop.mask > 0, crop.image > 100)
+        crop = draw_crop(scan_with_lesion(), (64, 48), rng, aside_px=4)
+        assert crop.image.shape == (64 + 2 * CROP_MARGIN_PX, 48 + 2 * CROP_MARGIN_PX)
+        assert crop.labels.shape == (crop.image.shape[0] // 2, crop.image.shape[1] // 2)
+        inner = crop.labels[CROP_MARGIN_PX // 2 : -CROP_MARGIN_PX // 2]
+        held += int((inner > 0).sum()) == 8 * 12
+        assert np.array_equal(crop.labels > 0, crop.image[::2, ::2] > 100)
     assert held >= 25
 
 
 def test_augmentation_without_ranges_is_the_middle_of_the_crop() -> None:
     image = np.random.default_rng(1).integers(0, 256, (1, 40, 40), dtype=np.uint8)
-    out, _ = augment(
-        torch.from_numpy(image), torch.zeros(1, 40, 40), (24, 20), NO_CHANGE, torch.Generator().manual_seed(0)
-    )
+    none = torch.zeros(1, 20, 20, dtype=torch.uint8)
+    out, _ = augment(torch.from_numpy(image), none, (24, 20), NO_CHANGE, torch.Generator().manual_seed(0))
     np.testing.assert_allclose(out[0, 0].numpy(), image[0, 8:32, 10:30] / 255, atol=1e-5)
 
 
-def test_augmentation_moves_mask_and_image_alike() -> None:
+def test_augmentation_moves_labels_and_image_alike() -> None:
     crop = draw_crop(scan_with_lesion(), (96, 64), np.random.default_rng(2))
-    geometry = replace(WIDE_AUGMENTATION, gain=0, offset=0, gamma=0, noise=0, blotch=0, blur_px=0)
-    images, masks = augment(
+    geometry = Augmentation(rotate_deg=12, shift_px=8, scale=0.15, stretch=0.04, bend_px=6)
+    images, labels = augment(
         torch.from_numpy(crop.image[None]),
-        torch.from_numpy(crop.mask[None]),
+        torch.from_numpy(crop.labels[None]),
         (96, 64),
         geometry,
         torch.Generator().manual_seed(5),
     )
-    bright = images[0, 0] > (60 + 100 * 0.9) / 255
-    assert float(masks[0, 0][bright].min()) > 0.8
-    assert bright.sum() > 200
+    bright = torch.nn.functional.avg_pool2d(images[:, 0], 4)[0] * 255
+    assert bool((labels[0][bright > 158] == LESION).all())
+    assert bool((labels[0][bright < 62] == 0).all())
+    assert (labels[0] == LESION).sum() > 12
 
 
-def test_intensity_stays_in_the_window_and_repeats_by_seed() -> None:
+@pytest.mark.parametrize("ranges", [WIDE_AUGMENTATION, WILD_AUGMENTATION])
+def test_intensity_stays_in_the_window_and_repeats_by_seed(ranges: Augmentation) -> None:
     images = torch.from_numpy(np.random.default_rng(3).integers(0, 256, (4, 60, 60), dtype=np.uint8))
+    labels = torch.from_numpy(np.random.default_rng(4).integers(0, 18, (4, 30, 30), dtype=np.uint8))
     first, second = (
-        augment(images, images * 0, (32, 32), WIDE_AUGMENTATION, torch.Generator().manual_seed(7))[0]
-        for _ in range(2)
+        augment(images, labels, (32, 32), ranges, torch.Generator().manual_seed(7))[0] for _ in range(2)
     )
     assert torch.equal(first, second)
     assert 0 <= float(first.min()) <= float(first.max()) <= 1
+    assert float(first.std()) > 0.02
 
 
-def test_cell_is_fractured_when_a_quarter_of_it_is() -> None:
-    mask = torch.zeros(1, 1, 32, 32)
-    mask[0, 0, :4, :16] = 1  # exactly a quarter of cell (0, 0)
-    mask[0, 0, 16:19, 16:32] = 1  # less of cell (1, 1)
-    assert cell_targets(mask, 16)[0].tolist() == [[1.0, 0.0], [0.0, 0.0]]
+def test_cells_know_fractures_bodies_and_losses() -> None:
+    labels = torch.zeros(1, 8, 8, dtype=torch.long)  # places of 4 pixels: 32 x 32
+    labels[0, 1, 1] = LESION  # one place of four of cell (0, 0)
+    labels[0, 4:6, 4:6] = 3  # cell (2, 2): nothing known of its heights
+    bodies = torch.from_numpy(facts())[None]
+    bodies[0, 3, LOSSES] = UNKNOWN
+    found = dense_targets(labels, bodies, 8)
+    assert found.fracture[0].nonzero().tolist() == [[0, 0]]
+    assert found.body[0].nonzero().tolist() == [[0, 0], [2, 2]]
+    np.testing.assert_allclose(found.losses[0, :, 0, 0], [2.0, 1.5, 0.0])  # in fifths of a height
+    assert found.loss_weight[0].nonzero().tolist() == [[0, 0]]
+    assert bool((found.body_weight == 1).all())
+
+
+def test_an_image_with_a_sliver_of_a_fracture_or_an_unknown_body_teaches_no_label() -> None:
+    labels = torch.zeros(4, 8, 8, dtype=torch.long)
+    labels[0, 2:5, 2:5] = LESION
+    labels[1, 7, :2] = LESION
+    labels[2, 2:5, 2:5] = 4
+    bodies = torch.from_numpy(facts())[None].repeat(4, 1, 1)
+    bodies[2, 4, STATUS] = UNKNOWN
+    said, weights = image_labels(labels, bodies)
+    assert said.tolist() == [1, 0, 0, 0]
+    assert weights.tolist() == [1, 0, 0, 1]
+
+
+def test_pooling_with_focus_reads_where_the_dense_head_points() -> None:
+    deep = torch.zeros(1, 512, 2, 2)
+    deep[0, :, 1, 1] = 1.0
+    cells = torch.full((1, 8, 8), -6.0)
+    assert float(focus(deep, cells)[0, 0]) == pytest.approx(0.25)
+    cells[0, 6, 6] = 4.0
+    assert float(focus(deep, cells)[0, 0]) > 0.99
 
 
 def test_plateau_halves_after_its_patience() -> None:
@@ -210,13 +267,24 @@ def test_half_of_a_batch_is_positive_and_truth_is_the_images_own() -> None:
     loss = ExtractorLoss(
         FractureNet(CONFIG), scans, settings(), size=(64, 48), dense_weight=1.0, image_truth=True
     )
-    images, cells, labels, known = loss.draw(Stage("s", 1, 8, 0.1), step=0)
-    assert images.shape == (8, 1, 64, 48)
-    assert cells.shape == (8, 4, 3)
-    assert known.all()
-    assert torch.equal(labels, cells.amax(dim=(1, 2)))
-    assert labels[1::2].sum() == 0  # every second one is drawn from the sound scans
-    assert labels[::2].sum() >= 2
+    batch = loss.draw(Stage("s", 1, 8, 0.1), step=0)
+    assert batch.images.shape == (8, 1, 64, 48)
+    assert batch.cells.fracture.shape == (8, 4, 3)
+    assert batch.is_known.all()
+    shown = batch.cells.fracture.flatten(1).amax(dim=1)
+    assert torch.equal(batch.labels[batch.label_weights > 0], shown[batch.label_weights > 0])
+    assert batch.labels[1::2].sum() == 0  # every second one is drawn from the sound scans
+    assert batch.labels[::2].sum() >= 2
+
+
+def test_a_stage_draws_its_share_of_scans_made_of_real_ones() -> None:
+    scans = [scan_with_lesion(), sound_scan(), sound_scan("c", is_real=True)]
+    loss = ExtractorLoss(
+        FractureNet(CONFIG), scans, settings(), size=(64, 48), dense_weight=1.0, image_truth=True
+    )
+    rng = np.random.default_rng(0)
+    assert loss._choose(Stage("s", 1, 40, 0.1), 0, rng).count(2) == 0
+    assert 10 <= loss._choose(Stage("s", 1, 40, 0.1, real_share=0.5), 0, rng).count(2) <= 30
 
 
 def test_label_propagation_gives_every_image_its_scans_label() -> None:
@@ -224,14 +292,26 @@ def test_label_propagation_gives_every_image_its_scans_label() -> None:
     loss = ExtractorLoss(
         FractureNet(CONFIG), scans, settings(), size=(64, 48), dense_weight=0.0, image_truth=False
     )
-    labels = loss.draw(Stage("s", 1, 16, 0.1), step=1)[2]
-    assert labels.tolist() == [1.0, 0.0] * 8
+    batch = loss.draw(Stage("s", 1, 16, 0.1), step=1)
+    assert batch.labels.tolist() == [1.0, 0.0] * 8
+    assert bool((batch.label_weights == 1).all())
 
 
 def test_pretraining_needs_dense_truth() -> None:
-    bare = replace(sound_scan(), lesion_mask=None)
+    bare = replace(sound_scan(), truth=None)
     with pytest.raises(ValueError, match="known"):
-        pretrain(FractureNet(CONFIG), [bare], settings())
+        pretrain(FractureNet(CONFIG), [bare], settings(), settings().recipe.pretrain)
+
+
+@pytest.mark.parametrize("config", [CONFIG, WIDE_CONFIG])
+def test_one_step_of_either_network_moves_every_weight(config: ModelConfig) -> None:
+    torch.manual_seed(0)
+    net = FractureNet(config)
+    scans = [scan_with_lesion(), sound_scan()]
+    wide = TrainerSettings(settings().recipe, config, seed=0)
+    loss = ExtractorLoss(net.train(), scans, wide, size=(64, 48), dense_weight=1.0, image_truth=True)
+    loss(Stage("s", 1, 8, 0.1), 0).backward()
+    assert all(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in net.parameters())
 
 
 def test_settled_batch_norm_is_the_plain_average() -> None:
@@ -242,7 +322,9 @@ def test_settled_batch_norm_is_the_plain_average() -> None:
     inner = net.resnet.conv1(torch.full((1, 3, 64, 64), 1.0)).mean(dim=(0, 2, 3))
     expected = inner.detach()  # mean over steps 0, 1, 2 of a linear map
     assert kernel.shape == (64,)
-    torch.testing.assert_close(net.resnet.bn1.running_mean, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        net.resnet.bn1.running_mean, expected, rtol=1e-2, atol=4e-3
+    )  # bf16 where it is fast
     assert not net.training
 
 

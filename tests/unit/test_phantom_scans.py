@@ -1,10 +1,15 @@
 """Simulated scans for training: the same request gives the same scan, and truth lies where the bone is."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from flows.phantom_scans import PhantomScan, draw_scan, requests
+from flows.scan_cache import read_scan, write_scan
 from models.config import TILES_VIEW
+from models.dataset import FRACTURED
 
 
 @pytest.fixture(scope="module")
@@ -20,36 +25,53 @@ def test_requests_interleave_the_wanted_share() -> None:
 
 
 def test_the_same_request_gives_the_same_scan(fractured: PhantomScan) -> None:
-    again = draw_scan(requests(77, 1, TILES_VIEW, positive_share=1.0)[0])
-    assert np.array_equal(again.sequence.images_nhw, fractured.sequence.images_nhw)
-    assert again.training is None
+    again = draw_scan(requests(77, 1, TILES_VIEW, positive_share=1.0, is_for_extractor=True)[0])
+    assert again.training is not None
+    assert fractured.training is not None
+    assert np.array_equal(again.training.images, fractured.training.images)
+    assert again.sequence is None
+
+
+def test_a_kept_scan_is_read_as_it_was(fractured: PhantomScan, tmp_path: Path) -> None:
+    write_scan(tmp_path / "one.npz", fractured)
+    read = read_scan(tmp_path / "one.npz")
+    assert replace(read, training=None) == replace(fractured, training=None)
+    before, after = fractured.training, read.training
+    assert before is not None
+    assert before.truth is not None
+    assert after is not None
+    assert after.truth is not None
+    assert np.array_equal(after.images, before.images)
+    assert np.array_equal(after.truth.labels, before.truth.labels)
+    assert after.truth.fractured_spans == before.truth.fractured_spans
 
 
 def test_truth_lies_on_bone_in_the_view_s_pixels(fractured: PhantomScan) -> None:
     scan = fractured.training
     assert scan is not None
-    assert scan.lesion_mask is not None
-    assert scan.images.shape[1:] == scan.lesion_mask.shape
-    assert len(scan.images) == 3
-    inside = scan.images[:, scan.lesion_mask > 0].mean()
+    assert scan.truth is not None
+    assert scan.images.shape[0] == scan.truth.labels.shape[0] == 3
+    assert scan.truth.labels.shape[1:] == tuple((n + 1) // 2 for n in scan.images.shape[1:])
+    inside = scan.images[:, ::2, ::2][scan.truth.labels > 0].mean()
     assert inside > scan.images.mean() + 20
     assert fractured.worst_grade >= 1
 
 
-def test_lesion_rows_and_spine_frame_the_mask(fractured: PhantomScan) -> None:
+def test_spans_and_spine_frame_the_fractured_bodies(fractured: PhantomScan) -> None:
     scan = fractured.training
     assert scan is not None
-    assert scan.lesion_mask is not None
-    rows, cols = np.nonzero(scan.lesion_mask)
-    assert min(first for first, _ in scan.lesion_rows) == rows.min()
-    assert max(last for _, last in scan.lesion_rows) == rows.max() + 1
-    assert np.abs(scan.centre_cols[rows] - cols).max() < 40
+    assert scan.truth is not None
+    is_fractured = scan.truth.bodies[:, 0] == FRACTURED
+    assert (scan.truth.bodies[is_fractured, 1:].max(axis=1) >= 0.19).all()
+    _, rows, cols = np.nonzero(is_fractured[scan.truth.labels])
+    assert min(first for first, _ in scan.truth.fractured_spans) in (2 * rows.min() - 1, 2 * rows.min())
+    assert np.abs(scan.centre_cols[2 * rows] - 2 * cols).max() < 40
 
 
-def test_a_patient_without_fracture_has_an_empty_mask() -> None:
+def test_a_patient_without_fracture_has_none_in_the_truth() -> None:
     scan = draw_scan(requests(78, 1, TILES_VIEW, positive_share=0.0, is_for_extractor=True)[0])
     assert not scan.is_positive
     assert scan.training is not None
-    assert scan.training.lesion_mask is not None
-    assert not scan.training.lesion_mask.any()
-    assert scan.training.lesion_rows == ()
+    assert scan.training.truth is not None
+    assert not (scan.training.truth.bodies[:, 0] == FRACTURED).any()
+    assert scan.training.truth.fractured_spans == ()

@@ -1,0 +1,378 @@
+"""A frozen model on the frozen test set: every study of `phantom/protocol-1` scored once, and what follows from it.
+
+The threshold, the calibration and the domain limit beside the model are read, never changed. Each use of the test set
+adds a line to `protocol_uses.jsonl` beside the model, with the digests of all that was frozen, before a scan is drawn.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, fields
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from estimates.roc import Interval, auc, share
+from flows.phantom_scans import PIXEL_MM, sequence_scan
+from flows.version import code_version
+from models.config import ViewRecipe
+from models.dataset import SequenceScan
+from models.domain import DomainReference, read_domain
+from models.infer import ScanScore, Scorer
+from models.loading import load_model
+from models.pooling import max_probability, mean_probability, sigmoid, vote_share
+from models.registry import CARD_FILE, read_operating_point
+from phantom import protocol
+from phantom.protocol import ProtocolStudy, draw_test_patient, draw_test_scan
+
+# Drawn as wide as any view reads (its central slices reach 12 mm); the truth is the frozen one, of ±30 mm.
+HALF_WIDTH_MM = 15.0
+SCANS_PER_CALL = 16
+USES_FILE, SCANS_FILE, RESULTS_FILE = "protocol_uses.jsonl", "protocol_scans.csv", "protocol.json"
+CARD_HEADING = "## On the frozen test set, `phantom/protocol-1`"
+RULES = ("lstm", "max", "mean", "vote")
+GIVEAWAYS = ("trabecular_hu", "age_years", "noise_hu", "thickness_mm", "mean_intensity")
+LOSS_BIN = 0.05
+LOW_LOSS, FRACTURE_LOSS = 0.08, 0.20
+# Thickest slice of each group of scanners, in mm.
+THICKNESS_GROUPS = ((1.0, "to 1 mm"), (2.0, "to 2 mm"), (3.0, "to 3 mm"), (9.0, "over 3 mm"))
+FROZEN_FILES = ("operating_point.json", "calibration.json", "domain.json")
+
+
+@dataclass(frozen=True)
+class ProtocolResult:
+    """One scored study: what it is, and a score by each rule (probabilities; vote: share of images)."""
+
+    patient_seed: int
+    family: str
+    is_seen_family: bool
+    kind: str
+    worst_grade: int
+    largest_loss: float
+    coverage: str
+    thickness_mm: float
+    kernel: str
+    kvp: int
+    noise_hu: float
+    trabecular_hu: float
+    age_years: float
+    mean_intensity: float
+    domain_distance: float  # from what the model has seen; 0 without a reference
+    is_evaluable: bool  # within the limit of the domain
+    lstm: float
+    max: float
+    mean: float
+    vote: float
+
+
+def judge_on_protocol(
+    directory: Path, *, workers: int = 2, say: Callable[[str], None] = print, every: int = 1
+) -> str:
+    """Score the frozen test set with the model in `directory`, write the results beside it, return a summary.
+
+    `every`: only each so many-th study (1: all), which the log and the results say. Raises ModelError for a model
+    that is none or has no operating point, ProtocolError when the test set is not as it was frozen.
+    """
+    loaded, threshold = load_model(directory), read_operating_point(directory).threshold
+    studies = protocol.test_studies()[::every]
+    domain = read_domain(directory)
+    _log_use(directory, loaded.digest, len(studies))
+    scorer = Scorer(loaded)
+    results: list[ProtocolResult] = []
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        drawn = iter(pool.map(_draw, studies, [loaded.config.view] * len(studies), chunksize=4))
+        while part := list(islice(drawn, SCANS_PER_CALL)):
+            scores = scorer.score([sequence.images_nhw for _, sequence in part])
+            results += [
+                _scored(facts, sequence, score, domain)
+                for (facts, sequence), score in zip(part, scores, strict=True)
+            ]
+            say(f"scored {len(results)} of {len(studies)} studies of the test set")
+    _write_csv(directory / SCANS_FILE, results)
+    report = summarise(read_results(directory / SCANS_FILE), threshold)  # of what others can count again
+    (directory / RESULTS_FILE).write_text(json.dumps(report, indent=2) + "\n")
+    _write_section(directory / CARD_FILE, report)
+    return _summary(report)
+
+
+def _log_use(directory: Path, digest: str, n: int) -> None:
+    """One line per use, before it happens: a test set is worth what it was not looked at."""
+    frozen = {
+        name: hashlib.sha256((directory / name).read_bytes()).hexdigest()
+        for name in FROZEN_FILES
+        if (directory / name).exists()
+    }
+    use = {
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "model_digest": digest,
+        "protocol_digest": protocol.DIGEST,
+        "studies": n,
+        "code": code_version(),
+        "sha256": frozen,
+    }
+    with (directory / USES_FILE).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(use) + "\n")
+
+
+Facts = dict[str, str | int | float | bool]
+
+
+def _draw(study: ProtocolStudy, view: ViewRecipe) -> tuple[Facts, SequenceScan]:
+    """One study's images as the scorer reads them, and its facts."""
+    slab = draw_test_scan(study, pixel_mm=PIXEL_MM, half_width_mm=HALF_WIDTH_MM)
+    scan, bodies = slab.acquisition, [body for body in slab.vertebrae if body.is_visible]
+    facts: Facts = {
+        "patient_seed": study.patient_seed,
+        "family": study.family,
+        "is_seen_family": study.is_seen_family,
+        "kind": study.kind,
+        "worst_grade": study.worst_grade,
+        "largest_loss": max((body.loss for body in bodies), default=0.0),
+        "coverage": study.coverage,
+        "thickness_mm": float(scan.thickness_mm),
+        "kernel": scan.kernel,
+        "kvp": scan.kvp,
+        "noise_hu": float(scan.noise_hu),
+        "trabecular_hu": float(np.mean([body.trabecular_hu for body in bodies] or [0.0])),
+        "age_years": float(draw_test_patient(study).age_years),
+    }
+    return facts, sequence_scan(slab, f"test-{study.patient_seed}", view)
+
+
+def _scored(
+    facts: Facts, sequence: SequenceScan, score: ScanScore, domain: DomainReference | None
+) -> ProtocolResult:
+    distance = domain.distance(score.slice_features) if domain is not None else 0.0
+    limit = domain.limit if domain is not None else None
+    return ProtocolResult(
+        **facts,  # type: ignore[arg-type]
+        mean_intensity=float(sequence.images_nhw.mean()),
+        domain_distance=distance,
+        is_evaluable=limit is None or distance <= limit,
+        lstm=float(sigmoid(np.array([score.logit]))[0]),
+        max=max_probability(score.slice_logits),
+        mean=mean_probability(score.slice_logits),
+        vote=vote_share(score.slice_logits),
+    )
+
+
+def _write_csv(path: Path, results: Sequence[ProtocolResult]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(ProtocolResult)])
+        writer.writeheader()
+        for result in results:
+            row = {k: f"{v:.5g}" if isinstance(v, float) else v for k, v in asdict(result).items()}
+            writer.writerow(row)
+
+
+def read_results(path: Path) -> list[ProtocolResult]:
+    """The scored studies that a test left beside a model."""
+    kinds = {field.name: _READERS[str(field.type)] for field in fields(ProtocolResult)}
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            ProtocolResult(**{name: kinds[name](value) for name, value in row.items()})
+            for row in csv.DictReader(file)
+        ]
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": lambda text: text == "True",
+}
+Report = dict[str, Any]
+
+
+def summarise(results: Sequence[ProtocolResult], threshold: float) -> Report:
+    """All numbers of a test, for all families, the seen and the unseen ones; traumatic and the like are left out."""
+    groups = {
+        "all families": list(results),
+        "seen families": [r for r in results if r.is_seen_family],
+        "unseen families": [r for r in results if not r.is_seen_family],
+    }
+    found: Report = {"protocol_digest": protocol.DIGEST, "threshold": threshold}
+    return found | {name: _of_group(own, threshold) for name, own in groups.items() if _has_both(own)}
+
+
+def _sides(results: Iterable[ProtocolResult]) -> tuple[list[ProtocolResult], list[ProtocolResult]]:
+    kept = list(results)
+    return [r for r in kept if r.kind == "positive"], [r for r in kept if r.kind == "negative"]
+
+
+def _has_both(results: Iterable[ProtocolResult]) -> bool:
+    return all(_sides(results))
+
+
+def _of_group(results: Sequence[ProtocolResult], threshold: float) -> Report:
+    positive, negative = _sides(results)
+    low = [r for r in negative if LOW_LOSS <= r.largest_loss < FRACTURE_LOSS]
+    return {
+        "n_positive": len(positive),
+        "n_negative": len(negative),
+        "auc_by_rule": {rule: asdict(_area(positive, negative, rule)) for rule in RULES},
+        "sensitivity": asdict(_flagged(positive, threshold)),
+        "specificity": asdict(_not_flagged(negative, threshold)),
+        "not_evaluable": {
+            "positive": sum(not r.is_evaluable for r in positive),
+            "negative": sum(not r.is_evaluable for r in negative),
+            "sensitivity_if_wrong": asdict(
+                _share_of(positive, lambda r: r.is_evaluable and r.lstm > threshold)
+            ),
+            "specificity_if_wrong": asdict(
+                _share_of(negative, lambda r: r.is_evaluable and r.lstm <= threshold)
+            ),
+        },
+        "flagged_low_bodies": asdict(_flagged(low, threshold)) if low else None,
+        "by_grade": {
+            str(grade): {
+                "n": len(own),
+                "auc": asdict(_area(own, negative)),
+                "flagged": asdict(_flagged(own, threshold)),
+            }
+            for grade in (1, 2, 3)
+            if (own := [r for r in positive if r.worst_grade == grade])
+        },
+        "flagged_by_loss": list(_by_loss(positive + negative, threshold)),
+        "auc_by_family": _areas_by(positive + negative, lambda r: r.family),
+        "auc_by_coverage": _areas_by(positive + negative, lambda r: r.coverage),
+        "auc_by_thickness": _areas_by(positive + negative, _thickness_group),
+        "auc_by_kernel": _areas_by(positive + negative, lambda r: r.kernel),
+        "auc_by_kvp": _areas_by(positive + negative, lambda r: str(r.kvp)),
+        "auc_of_giveaways": {name: _either_way(positive, negative, name) for name in GIVEAWAYS},
+        "flagged_of_other_kinds": _other_kinds(results, threshold),
+    }
+
+
+def _area(
+    positive: Sequence[ProtocolResult], negative: Sequence[ProtocolResult], rule: str = "lstm"
+) -> Interval:
+    return auc([float(getattr(r, rule)) for r in positive], [float(getattr(r, rule)) for r in negative])
+
+
+def _flagged(results: Sequence[ProtocolResult], threshold: float) -> Interval:
+    return share(sum(r.lstm > threshold for r in results), len(results))
+
+
+def _share_of(results: Sequence[ProtocolResult], is_right: Callable[[ProtocolResult], bool]) -> Interval:
+    return share(sum(map(is_right, results)), len(results))
+
+
+def _not_flagged(results: Sequence[ProtocolResult], threshold: float) -> Interval:
+    return share(sum(r.lstm <= threshold for r in results), len(results))
+
+
+def _by_loss(results: Sequence[ProtocolResult], threshold: float) -> Iterator[Report]:
+    """Flagged by the largest loss of a scan, in bins of 5 %."""
+    bins = np.array([int(r.largest_loss / LOSS_BIN + 1e-9) for r in results])
+    for number in sorted(set(bins.tolist())):
+        own = [r for r, at in zip(results, bins, strict=True) if at == number]
+        yield {
+            "from": round(number * LOSS_BIN, 2),
+            "to": round((number + 1) * LOSS_BIN, 2),
+            "n": len(own),
+            "flagged": asdict(_flagged(own, threshold)),
+        }
+
+
+def _areas_by(results: Sequence[ProtocolResult], key: Callable[[ProtocolResult], str]) -> Report:
+    found: Report = {}
+    for value in sorted({key(r) for r in results}):
+        positive, negative = _sides(r for r in results if key(r) == value)
+        if positive and negative:
+            area = _area(positive, negative)
+            found[value] = {"n_positive": len(positive), "n_negative": len(negative), **asdict(area)}
+    return found
+
+
+def _thickness_group(result: ProtocolResult) -> str:
+    return next(name for most, name in THICKNESS_GROUPS if result.thickness_mm <= most)
+
+
+def _either_way(positive: Sequence[ProtocolResult], negative: Sequence[ProtocolResult], name: str) -> float:
+    area = _area(positive, negative, name).value
+    return max(area, 1 - area)
+
+
+def _other_kinds(results: Sequence[ProtocolResult], threshold: float) -> Report:
+    kinds = ("traumatic", "pathological", "treated")
+    own = {kind: [r for r in results if r.kind == kind] for kind in kinds}
+    return {kind: asdict(_flagged(scans, threshold)) for kind, scans in own.items() if scans}
+
+
+def _write_section(card: Path, report: Report) -> None:
+    """The test as the last section of the model's card, in place of an earlier one; the card is in no digest."""
+    kept = card.read_text(encoding="utf-8").split(CARD_HEADING)[0].rstrip()
+    card.write_text(f"{kept}\n\n{CARD_HEADING}\n\n" + "\n".join(_section(report)) + "\n", encoding="utf-8")
+
+
+def _section(report: Report) -> Iterator[str]:
+    groups = {name: group for name, group in report.items() if isinstance(group, dict)}
+    yield f"Simulated scans of seeds and families as frozen; {USES_FILE} logs every use. 95 % limits."
+    yield ""
+    yield "| what | " + " | ".join(groups) + " |"
+    yield "|---|" + "---|" * len(groups)
+    yield _row(
+        "studies with and without a fracture", groups, lambda g: f"{g['n_positive']} + {g['n_negative']}"
+    )
+    for rule in RULES:
+        yield _row(f"AUC, {rule}", groups, _limits_at("auc_by_rule", rule))
+    for grade in ("1", "2", "3"):
+        yield _row(f"AUC, worst grade {grade}", groups, _limits_at("by_grade", grade, "auc"))
+        yield _row(f"flagged, grade {grade}", groups, _limits_at("by_grade", grade, "flagged"))
+    yield _row("sensitivity", groups, _limits_at("sensitivity"))
+    yield _row("specificity", groups, _limits_at("specificity"))
+    yield _row(
+        "sensitivity, not evaluable counted as wrong",
+        groups,
+        _limits_at("not_evaluable", "sensitivity_if_wrong"),
+    )
+    yield _row(
+        "specificity, not evaluable counted as wrong",
+        groups,
+        _limits_at("not_evaluable", "specificity_if_wrong"),
+    )
+    yield _row("flagged: 8-19 % loss, no fracture", groups, _limits_at("flagged_low_bodies"))
+    for name in GIVEAWAYS:
+        areas = {group: found["auc_of_giveaways"][name] for group, found in groups.items()}
+        yield f"| AUC of {name} alone, either way | " + " | ".join(f"{a:.2f}" for a in areas.values()) + " |"
+
+
+def _limits_at(*path: str) -> Callable[[Report], str]:
+    """A number with its limits somewhere in a group's report; a dash where there is none."""
+
+    def cell(group: Report) -> str:
+        found: Any = group
+        for name in path:
+            found = found.get(name) if found else None
+        return _limits(found) if found else "-"
+
+    return cell
+
+
+def _row(what: str, groups: dict[str, Report], cell: Callable[[Report], str]) -> str:
+    return f"| {what} | " + " | ".join(cell(group) for group in groups.values()) + " |"
+
+
+def _summary(report: Report) -> str:
+    lines = ["Simulated scans only; not for clinical use."]
+    for name, group in report.items():
+        if isinstance(group, dict):
+            lstm, sens, spec = group["auc_by_rule"]["lstm"], group["sensitivity"], group["specificity"]
+            lines.append(
+                f"{name}: {group['n_positive']} + {group['n_negative']}, AUC {_limits(lstm)}, "
+                f"sensitivity {_limits(sens)}, specificity {_limits(spec)}"
+            )
+    return "\n".join(lines)
+
+
+def _limits(found: dict[str, float]) -> str:
+    return f"{found['value']:.3f} ({found['low']:.3f}-{found['high']:.3f})"
