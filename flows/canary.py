@@ -32,7 +32,7 @@ from warehouse.landing import read_staging
 from warehouse.night_records import CanaryRecord
 
 # Largest difference of a logit, by the precision of the convolutions. One machine repeats itself bit by bit (batches
-# have one shape); other processors and GPUs sum in another order (docs/nightly.md has the measurements).
+# have one shape); other processors and GPUs sum in another order (docs/nightly.md says what was tried).
 LOGIT_TOLERANCE = {"fp32": 0.02, "bf16": 0.15, "fp16": 0.05}
 # Between two precisions of one model, when the second is enrolled.
 CROSS_TOLERANCE = 0.5
