@@ -72,7 +72,7 @@ def said_now(
     from tasks.jpeg2000 import SlabFileError, read_slab
 
     loaded = load_model(model)
-    scorer, threshold, domain = Scorer(loaded), read_operating_point(model).threshold, read_domain(model)
+    scorer, point, domain = Scorer(loaded), read_operating_point(model), read_domain(model)
     found: dict[str, Said | str] = {}
     left = iter(rows)
     while part := list(islice(left, SCANS_PER_CALL)):
@@ -88,11 +88,12 @@ def said_now(
                 found[row["study_key"]] = SLAB_UNREADABLE
         scores = scorer.score([view.images_nhw for _, view in views])
         for (study_key, view), score in zip(views, scores, strict=True):
-            probability = float(sigmoid(np.array([score.logit]))[0])
+            calibrated = point.calibration_slope * score.logit + point.calibration_intercept
+            probability = float(sigmoid(np.array([calibrated]))[0])
             distance = domain.distance(score.slice_features) if domain else None
             found[study_key] = Said(
                 probability,
-                probability >= threshold,
+                probability >= point.threshold,
                 score.slice_logits.tolist(),
                 view.slice_index.tolist(),
                 distance,

@@ -20,6 +20,7 @@ from models.registry import (
     describe_model,
     read_operating_point,
 )
+from models.split_file import SPLIT_FACTS_FILE, SPLIT_FILE, has_split, read_split
 
 NEEDED = (WEIGHTS_FILE, CONFIG_FILE, MANIFEST_FILE, CARD_FILE, OPERATING_POINT_FILE)
 # What may lie beside: numbers and tables, nothing that could be run.
@@ -28,8 +29,10 @@ BESIDE = (
     "evaluation.json",
     "evaluation_scans.csv",
     "training.json",
-    "splits.csv",
-    "splits.json",
+    SPLIT_FILE,
+    SPLIT_FACTS_FILE,
+    "calibration_scores.csv",
+    "curves.csv",
 )
 MOST_BYTES = 2 << 30  # of all files together; the shipped model has 43 MB
 
@@ -91,6 +94,8 @@ def _verify(place: Path) -> None:
     load_model(place)  # hashes, format, and that the weights fit the network
     read_operating_point(place)
     read_domain(place)
+    if has_split(place):
+        read_split(place)  # not altered, and no patient in two parts
 
 
 def _install(place: Path, found: ModelListing, into: Path) -> ModelListing:

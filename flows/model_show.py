@@ -10,8 +10,9 @@ from typing import Any
 
 from models.domain import read_domain
 from models.registry import ModelListing, describe_model, read_operating_point
+from models.split_file import SPLIT_FACTS_FILE, SPLIT_FILE
 
-TRAINING_FILES = ("training.json", "splits.json", "splits.csv")
+TRAINING_FILES = ("training.json", SPLIT_FACTS_FILE, SPLIT_FILE)
 EVALUATION_FILE = "evaluation.json"
 
 

@@ -99,8 +99,8 @@ def write_split(directory: Path, rows: Sequence[SplitRow], facts: SplitFacts) ->
 
 
 def has_split(directory: Path) -> bool:
-    """Whether a split lies beside the model (those of simulated scans drawn by seed have none)."""
-    return (directory / SPLIT_FILE).is_file()
+    """Whether the model has a split (those of simulated scans drawn by seed have none); one that got lost counts."""
+    return (directory / SPLIT_FILE).is_file() or MANIFEST_KEY in read_manifest(directory)
 
 
 def read_split(directory: Path) -> Split:

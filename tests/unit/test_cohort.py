@@ -19,13 +19,14 @@ from models.config import TILES_VIEW, ModelConfig
 from models.heads import FractureNet
 from models.loading import load_model, save_model
 from models.lstm import ScanLstm
-from models.registry import MANIFEST_FILE
+from models.registry import MANIFEST_FILE, ModelError
 from models.split_file import (
     SPLIT_FILE,
     SplitError,
     SplitFacts,
     SplitRow,
     check_split,
+    has_split,
     read_split,
     write_split,
 )
@@ -160,6 +161,11 @@ def test_a_split_is_bound_to_its_weights(tmp_path: Path) -> None:
     with pytest.raises(SplitError, match="altered"):
         read_split(tmp_path)
     (tmp_path / SPLIT_FILE).write_text(text)
+    (tmp_path / SPLIT_FILE).rename(tmp_path / "away.csv")
+    assert has_split(tmp_path)  # lost, not absent
+    with pytest.raises(ModelError, match="cannot be read"):
+        read_split(tmp_path)
+    (tmp_path / "away.csv").rename(tmp_path / SPLIT_FILE)
     manifest = json.loads((tmp_path / MANIFEST_FILE).read_text())
     manifest.pop("split_sha256")
     (tmp_path / MANIFEST_FILE).write_text(json.dumps(manifest))
