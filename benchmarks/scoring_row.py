@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measure import Row, in_turns
 from benchmarks.model import benchmark_model
@@ -31,7 +33,9 @@ def scoring_rows(folder: Path) -> list[Row]:
     _check_same(ours, loaded, images[:CPU_BATCH])
     pair = in_turns(lambda: list(ours.pooled(images)), lambda: eager_pooled(loaded, images), turns=TURNS)
     precision = "bf16" if dtype == torch.bfloat16 else "fp32"
-    note = "" if has_fast_bf16() else f"this processor has no bf16; in fp32 {pair.times_faster:.2f} ×"
+    giga = flop_of(lambda: eager_pooled(loaded, images)) / 1e9
+    speeds = f"{giga / pair.ours_median_s:.0f} against {giga / pair.peer_median_s:.0f} GFLOP/s"
+    missing = "" if has_fast_bf16() else f"this processor has no bf16; in fp32 {pair.times_faster:.2f} ×; "
     return [
         Row(
             number="4",
@@ -41,10 +45,17 @@ def scoring_rows(folder: Path) -> list[Row]:
             peer=f"{len(images) / pair.peer_median_s:.1f}/s (fp32)",
             ratio=pair.times_faster if has_fast_bf16() else None,
             target=TARGET,
-            note=note,
+            note=f"{missing}{speeds}",
             numbers={"ours_s": pair.ours_s, "peer_s": pair.peer_s, "fp32_or_bf16_ratio": pair.times_faster},
         )
     ]
+
+
+def flop_of(work: Callable[[], object]) -> int:
+    """Floating-point operations of the network in one call: what a processor's peak can be held against."""
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return int(counter.get_total_flops())
 
 
 def eager_pooled(loaded: LoadedModel, images: NDArray[np.uint8]) -> torch.Tensor:
