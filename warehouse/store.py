@@ -18,7 +18,7 @@ from duckdb import DuckDBPyConnection as Connection
 
 from warehouse import copying, ledger, schema, upkeep
 from warehouse.connect import connect, connecting, transaction, value_of
-from warehouse.errors import WarehouseMissing, WrongKey
+from warehouse.errors import WarehouseMissing, WrongKey, WrongSchema
 from warehouse.forget import Forgotten, forget
 from warehouse.insert import insert_all
 from warehouse.landing import (
@@ -155,8 +155,20 @@ class Store:
 
     @staticmethod
     def migrate(warehouse: Path, *, wait_s: float = DEFAULT_WAIT_S) -> list[str]:
-        """Bring a warehouse of an earlier version to this schema; see `upkeep.migrate`."""
-        return upkeep.migrate(warehouse, wait_s=wait_s)
+        """Bring an earlier warehouse, and the copy that readers have, to this schema; see `upkeep.migrate`."""
+        applied = upkeep.migrate(warehouse, wait_s=wait_s)
+        store = Store.open(warehouse, create=False, wait_s=wait_s)
+        if store._is_copy_outdated():
+            store.publish()
+        return applied
+
+    def _is_copy_outdated(self) -> bool:
+        """Whether readers would find an earlier schema, as after a migration."""
+        try:
+            self.read().close()
+        except WrongSchema:
+            return True
+        return False
 
     def backup(self, target: Path) -> Path:
         """Copy everything an operator needs to go on elsewhere into a new folder; see `upkeep.backup`."""

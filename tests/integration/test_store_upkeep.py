@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -89,10 +90,13 @@ def test_T60_an_older_warehouse_is_migrated_and_a_copy_kept(tmp_path: Path) -> N
     path = tmp_path / "warehouse.duckdb"
     for file in (path, tmp_path / "identity.duckdb"):
         duckdb.connect(file).close()
+    (tmp_path / "published").mkdir()
+    shutil.copy(path, tmp_path / "published")
     with pytest.raises(WrongSchema, match="run `ovf migrate`"):
         Store.open(path, create=False)
     steps = [*schema.IDENTITY.migrations, *schema.WAREHOUSE.migrations]
     assert Store.migrate(path) == [step.name for step in steps]
+    Store.open(path, create=False).read().close()  # the copy of the readers as well
     assert Store.migrate(path) == []
     assert Store.open(path, create=False).land(rows.one_scored_study()).new_rows("score") == 1
     assert sorted(file.name for file in tmp_path.glob("*.schema0.duckdb")) == [
