@@ -94,7 +94,7 @@ def test_T49_second_night_finds_only_what_is_new_and_a_correction_supersedes(
     ovf: Command, archive: Path, warehouse: Path
 ) -> None:
     before = _rows(warehouse, "SELECT arrived_until FROM watermark")
-    _write_study(archive / "second", 2)
+    _write_study(archive / "second", 4)  # the second patient is cut at the sides: not evaluable
     corrected = archive / "first" / "IM0010"
     corrected.write_bytes(corrected.read_bytes()[:-400] + bytes(400))
     told = _night(ovf, archive, warehouse)
