@@ -87,7 +87,7 @@ bench: setup  ## the benchmarks, or some rows: make bench ROWS=1,2 (docs/benchma
 	$(BIN)/python -m benchmarks $(ROWS)
 
 # What `make explain` looks at.
-MODEL ?= ovf-phantom-1
+MODEL ?= ovf-phantom-2
 SCANS ?= 100
 
 .PHONY: explain
