@@ -21,7 +21,8 @@ from warehouse.queries import query
 
 # A heat map is some 150 images' worth of scoring: seconds a scan, and a page has to end.
 SECONDS_AT_MOST = 300.0
-HEIGHT_PIXELS = 320  # twice what the page shows, so that print stays sharp
+HEIGHT_PIXELS = 480  # twice what the page shows, so that print stays sharp
+LOW_HU, HIGH_HU = -150.0, 650.0  # narrower than the models' window: small pictures of old bone would be dark
 DEPTH_MM_PER_MM = 0.5  # depth shown for each mm of height: the spine and what lies around it
 COLOURS = 96  # of a heat map's palette
 
@@ -76,7 +77,7 @@ def thumbnails(
 def thumbnail(suspicious: SuspiciousSlice) -> Thumbnail:
     """Two small PNG files of one slice: all of its height, and half as much depth around the heat."""
     columns = _columns(suspicious.heat_zy)
-    plain = grey_rgb(suspicious.slice_zy_hu[:, columns])
+    plain = grey_rgb(suspicious.slice_zy_hu[:, columns], LOW_HU, HIGH_HU)
     heated = heated_rgb(plain, suspicious.heat_zy[:, columns])
     return Thumbnail(_png(plain, is_grey=True), _png(heated, is_grey=False))
 

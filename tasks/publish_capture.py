@@ -109,9 +109,11 @@ def _lines(result: ScoredResult, test_system: str | None) -> list[str]:
     return [*caveats(result, test_system).split("; "), said, "left: slice; right: what the answer rests on"]
 
 
-def grey_rgb(slice_zy_hu: NDArray[np.int16]) -> NDArray[np.uint8]:
-    """(rows, columns, 3) of the slice in the models' window."""
-    scaled = (slice_zy_hu.astype(np.float32) - LOW_HU) * (255 / (HIGH_HU - LOW_HU))
+def grey_rgb(
+    slice_zy_hu: NDArray[np.int16], low_hu: float = LOW_HU, high_hu: float = HIGH_HU
+) -> NDArray[np.uint8]:
+    """(rows, columns, 3) of the slice; in the models' window unless told."""
+    scaled = (slice_zy_hu.astype(np.float32) - low_hu) * (255 / (high_hu - low_hu))
     return np.repeat(np.clip(np.rint(scaled), 0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
 
 
