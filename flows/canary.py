@@ -17,7 +17,7 @@ import numpy as np
 
 from flows.cluster import Cluster
 from flows.errors import CanaryChanged
-from flows.golden_set import golden_set
+from flows.golden_set import CASES, golden_set
 from flows.sweep_context import SweepContext
 from tasks.crawl import crawl, read_here
 from tasks.index import Index
@@ -152,7 +152,7 @@ def _read_golden(context: SweepContext, folder: Path) -> _Golden:
             index.instances_of(ticket.study_instance_uid) for batch in index.studies() for ticket in batch
         ]
     case_of_series, studies = {}, []
-    for study in known:
+    for study in (study for study in known if study.instances):
         selection = select_study(
             group_series(study),
             study=study,
@@ -168,6 +168,8 @@ def _read_golden(context: SweepContext, folder: Path) -> _Golden:
             raise CanaryChanged([f"{case}: selection refuses it ({selection.selections[0].reason})"])
         case_of_series[selection.plans[0].series_key] = case
         studies.append(selection)
+    if unread := sorted(CASES.keys() - set(case_of_series.values())):
+        raise CanaryChanged([f"{case}: its files cannot be read any more" for case in unread])
     return _Golden(source, digest, case_of_series, tuple(studies))
 
 
