@@ -82,6 +82,7 @@ def test_T48_dicomweb_gives_the_folders_table_after_a_series_that_did_not_come(
     assert not list(warehouse.parent.glob("spool/*/*"))  # nothing fetched is left
 
 
+@pytest.mark.long
 def test_T48_dimse_gives_the_folders_table_though_the_pacs_was_killed_in_the_middle(
     ovf: Command, pacs: Pacs, undisturbed: Path, tmp_path: Path
 ) -> None:

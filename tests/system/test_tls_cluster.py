@@ -74,6 +74,7 @@ def test_unfit_workers_are_listed_and_end_with_10(
     assert len(lines) == 3
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_T40_T55_disturbed_cluster_gives_the_undisturbed_table(
     ovf, cluster: DaskProcesses, hospital: Path, undisturbed: Path, tmp_path: Path

@@ -71,3 +71,9 @@ def test_every_room_has_code() -> None:
     assert all(modules(room) for room in ROOMS)
     assert is_within("tasks.crawl", "tasks")
     assert not is_within("tasksx", "tasks")
+
+
+def test_every_file_of_tests_has_a_name_of_its_own() -> None:
+    """Pytest imports them by their names alone: two of one name in one run are an error of collection."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
