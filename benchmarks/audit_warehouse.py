@@ -61,7 +61,8 @@ SELECT series_key, 'r1', 'profile', 'reader', 'storage', 'view', 'model', 'slab'
     'pixel data cannot be decoded'
 FROM made WHERE fate BETWEEN 20 AND 24;
 INSERT INTO report
-SELECT md5('report' || i), study_key, 'final', TIMESTAMP '2020-01-01', i + 1, 500, 'linked', NULL, NULL
+SELECT md5('report' || i), study_key, 'final', TIMESTAMP '2020-01-01', i + 1, 500, 'linked', NULL, NULL,
+    'group ' || hash(i, 11) % 3
 FROM made WHERE said >= 10;
 INSERT INTO report_statement
 SELECT md5('report' || i), 'lexicon',

@@ -208,7 +208,9 @@ def readings(
         if missing:
             raise typer.BadParameter(f"{source.name} has no column {', '.join(missing)}")
         found = import_readings(store, read_rows(source), is_replacing=replace)
-    except (ReportFileError, FileNotFoundError) as error:
+    except FileNotFoundError as error:
+        raise typer.BadParameter(f"there is no file {source}") from error
+    except ReportFileError as error:
         raise typer.BadParameter(f"{source.name} cannot be read: {error}") from error
     for row_error in found.errors[:MAX_ROW_ERRORS]:
         print(row_error)

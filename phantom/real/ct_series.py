@@ -117,7 +117,9 @@ def read_sagittal_image(path: Path) -> RealSeries:
 
 def _ct_headers(folder: Path) -> Iterator[Dataset]:
     if not folder.is_dir():
-        raise RealDataError("no such folder")
+        raise RealDataError(
+            f"there is no folder {folder}: name the one that holds the files of one CT series"
+        )
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     if len(paths) > MAX_FILES:
         raise RealDataError(f"{len(paths)} files: name the folder of one series")
