@@ -47,7 +47,7 @@ def test_what_is_no_usable_series_says_why(tmp_path: Path) -> None:
         with pytest.raises(RealDataError, match=text):
             read_ct_series(tmp_path / name)
 
-    refused("absent", "no such folder")
+    refused("absent", "there is no folder")
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "note.txt").write_text("not an image")
     refused("empty", "no CT series")
