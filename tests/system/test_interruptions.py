@@ -62,6 +62,7 @@ def test_T55_worker_that_dies_late_has_no_finished_shard_done_again(
     assert differences(undisturbed, disturbed) == []
 
 
+@pytest.mark.long
 def test_T42_second_sweep_of_one_archive_is_refused(ovf, hospital: Path, tmp_path: Path) -> None:
     warehouse = tmp_path / "w" / "w.duckdb"
     with ovf.started(*_sweep(hospital, warehouse)) as first:

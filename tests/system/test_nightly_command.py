@@ -90,6 +90,7 @@ def test_first_night_takes_up_what_was_left_and_tells_what_is_damaged(
     assert _rows(warehouse, "SELECT count(*) FROM watermark") == [(1,)]
 
 
+@pytest.mark.long
 def test_T49_second_night_finds_only_what_is_new_and_a_correction_supersedes(
     ovf: Command, archive: Path, warehouse: Path
 ) -> None:
