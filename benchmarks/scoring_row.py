@@ -65,8 +65,8 @@ def eager_pooled(loaded: LoadedModel, images: NDArray[np.uint8]) -> torch.Tensor
         parts = []
         for first in range(0, len(images), CPU_BATCH):
             batch = torch.from_numpy(images[first : first + CPU_BATCH])[:, None].float() / 255
-            deep = loaded.net.resnet((batch - config.pixel_mean) / config.pixel_std)[1]
-            parts.append(deep.mean(dim=(2, 3)))
+            dense, deep = loaded.net.resnet((batch - config.pixel_mean) / config.pixel_std)
+            parts.append(loaded.net.pool(deep, loaded.net.dense_head(dense)))
         return torch.cat(parts)
 
 
