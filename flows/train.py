@@ -107,7 +107,7 @@ def train_on_phantoms(
     config = _config(chosen, model_id, view or chosen.view)
     settings = TrainerSettings(chosen, config, seed, Checkpoint(out / "checkpoints"), progress_words(say))
     sources = read_sources(real.paths, real.marks) if real.paths else []
-    draw = _Drawing(seed, config, workers, say, families, out / "scans", sources, chosen.twin_pairs)
+    draw = _Drawing(seed, config, workers, say, families, out / "scans", sources, chosen)
     torch.manual_seed(seed)
     net, origin = _starting_net(config, start)
     _train_extractor(net, draw, plan.extractor, settings)
@@ -166,7 +166,7 @@ class _Drawing:
     families: tuple[str, ...]
     folder: Path
     sources: Sequence[RealSource]
-    twin_pairs: tuple[int, int]
+    recipe: TrainingRecipe
 
     def extractor(self, n: int) -> DrawnScans:
         """Simulated scans that are drawn while the training reads the first of them."""
@@ -185,7 +185,7 @@ class _Drawing:
         return [scan.sequence for scan in scans if scan.sequence is not None]
 
     def _twins(self, source: RealSource, kind: int, *, is_for_extractor: bool) -> list[PhantomScan]:
-        n = round(self.twin_pairs[kind] * (IMAGE_SHARE if source.is_image else 1))
+        n = round(self.recipe.twin_pairs[kind] * (IMAGE_SHARE if source.is_image else 1))
         self.say(f"making {n} twins and their shams of {source.name}, {len(source.marks)} vertebrae")
         seed = (self.seed * 2 + kind) * MOST_SOURCES + source.number  # each source draws its own losses
         return draw_twins(source, n, seed, self.config.view, self.folder, is_for_extractor=is_for_extractor)
@@ -205,8 +205,9 @@ class _Drawing:
 
     def _requests(self, first: int, n: int, *, is_for_extractor: bool = False) -> list[DrawRequest]:
         first_seed = self.seed * SEED_SPAN + first
+        families = self.families + (self.recipe.extra_families if is_for_extractor else ())
         return requests(
-            first_seed, n, self.config.view, is_for_extractor=is_for_extractor, families=self.families
+            first_seed, n, self.config.view, is_for_extractor=is_for_extractor, families=families
         )
 
 
@@ -229,7 +230,7 @@ def _train_on_tiles(net: FractureNet, scans: Sequence[TrainingScan], settings: T
     recipe, view = settings.recipe, settings.config.view
     size = (view.tile_rows, view.tile_cols)
     loss = ExtractorLoss(net, scans, settings, size=size, dense_weight=0.0, image_truth=False)
-    if recipe.pretrain.epochs > 0:
+    if recipe.pretrain.epochs > 0 or recipe.mixed:
         settle_batch_norm(net, lambda step: loss.draw(recipe.features, step).images)
     train_features(net, scans, settings)
     settle_batch_norm(net, lambda step: loss.draw(recipe.features, step).images, keep=recipe.features_frozen)

@@ -129,6 +129,8 @@ class TrainingRecipe:
     validation_share: float = 0.1
     # Simulated patients for the extractor, for the LSTM (and its validation), for the threshold, and for the test.
     patients: tuple[int, int, int, int] = (3500, 600, 200, 400)
+    # Families of phantoms that the extractor sees once more in each round of the deal.
+    extra_families: tuple[str, ...] = ()
     # Pairs of twin and sham of each real volume, for the extractor and for the LSTM.
     twin_pairs: tuple[int, int] = (300, 40)
     target_specificity: float = 0.95
@@ -171,7 +173,7 @@ REFINE = replace(
     features=replace(QUICK.features, learning_rate=3e-4),
 )
 
-# The shipped model: wild looks, heights taught body by body, then half of every batch made of real scans.
+# From random weights or an earlier simulator's extractor: wild looks, heights taught body by body, then half of every batch made of real scans.
 WIDE = TrainingRecipe(
     name="wide",
     augmentation=WILD_AUGMENTATION,
@@ -195,4 +197,18 @@ WIDE = TrainingRecipe(
     has_wide_head=True,
 )
 
-RECIPES: dict[str, TrainingRecipe] = {recipe.name: recipe for recipe in (PUBLISHED, QUICK, REFINE, WIDE)}
+# The shipped model: from one that `wide` has taught (`ovf train --start`), one long stage with calmer looks and more of
+# the scans that it read worst.
+DEEPEN = replace(
+    WIDE,
+    name="deepen",
+    pretrain=replace(WIDE.pretrain, epochs=0),
+    mixed=(Stage("deepen", epochs=6.8, batch=32, learning_rate=5e-4, real_share=0.3, wildness=0.7),),
+    features=replace(WIDE.features, epochs=0.25),
+    patients=(7000, 800, 500, 200),
+    extra_families=("thick-slices", "thick-slices", "slender", "scoliotic", "restless"),
+)
+
+RECIPES: dict[str, TrainingRecipe] = {
+    recipe.name: recipe for recipe in (PUBLISHED, QUICK, REFINE, WIDE, DEEPEN)
+}
