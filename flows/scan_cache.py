@@ -146,18 +146,21 @@ class DrawnScans(Sequence[TrainingScan]):
 
 
 class MixedScans(Sequence[TrainingScan]):
-    """Scans made of real ones before those that are drawn beside the training."""
+    """Scans made of real ones before those that are drawn beside the training.
 
-    def __init__(self, first: Sequence[TrainingScan], drawn: DrawnScans) -> None:
-        self.first, self.drawn = first, drawn
+    `steps_before`: how many steps an earlier stage has made on the drawn ones.
+    """
+
+    def __init__(self, first: Sequence[TrainingScan], drawn: DrawnScans, steps_before: int = 0) -> None:
+        self.first, self.drawn, self.steps_before = first, drawn, steps_before
         self.kinds = [(scan.is_real, scan.is_positive) for scan in first] + drawn.kinds
 
     def __len__(self) -> int:
         return len(self.first) + len(self.drawn)
 
     def usable(self, step: int) -> int:
-        """All: by now they are drawn."""
-        return len(self)
+        """The first ones, and as many of the others as a step may use."""
+        return len(self.first) + self.drawn.usable(self.steps_before + step)
 
     @overload
     def __getitem__(self, index: int) -> TrainingScan: ...

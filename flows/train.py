@@ -27,7 +27,7 @@ from models.domain import DomainReference, fit_domain, write_domain
 from models.heads import ALL_DENSE_CHANNELS, FractureNet
 from models.loading import LoadedModel, load_model, save_model
 from models.lstm import ScanLstm
-from models.optimise import Checkpoint
+from models.optimise import Checkpoint, n_steps
 from models.recipes import RECIPES, TrainingRecipe
 from models.registry import OperatingPoint, write_operating_point
 from models.training import (
@@ -35,6 +35,7 @@ from models.training import (
     ExtractorLoss,
     PooledScan,
     TrainerSettings,
+    n_images,
     pool_scans,
     pretrain,
     settle_batch_norm,
@@ -218,10 +219,12 @@ def _train_extractor(net: FractureNet, draw: _Drawing, n: int, settings: Trainer
     try:
         if recipe.pretrain.epochs > 0:
             pretrain(net, drawn, settings, recipe.pretrain)
-        scans = MixedScans(draw.twins(), drawn)
+        twins, steps = draw.twins(), n_steps(recipe.pretrain, n_images(drawn))
         for stage in recipe.mixed:
+            scans = MixedScans(twins, drawn, steps)
             pretrain(net, scans, settings, stage)
-        _train_on_tiles(net, scans, settings)
+            steps += n_steps(stage, n_images(scans))
+        _train_on_tiles(net, MixedScans(twins, drawn, steps), settings)
     finally:
         drawn.close()
 

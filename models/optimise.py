@@ -59,6 +59,11 @@ class Plateau:
             self.factor, self.stalled = self.factor / 2, 0
 
 
+def n_steps(stage: Stage, n_items: int) -> int:
+    """How many steps a stage makes over `n_items` images or scans."""
+    return math.ceil(stage.epochs * n_items / stage.batch)
+
+
 def rate_share(stage: Stage, step: int, n_steps: int, plateau: Plateau) -> float:
     """The learning rate at `step`, as a share of the stage's rate."""
     if stage.schedule == "constant":
@@ -139,7 +144,7 @@ class StageRun:
         self.parameters = [p for own, _ in groups for p in own]
         self.optimiser = make_optimiser(stage, groups)
         self.steps_per_epoch = max(1, math.ceil(n_items / stage.batch))
-        self.n_steps = math.ceil(stage.epochs * n_items / stage.batch)
+        self.n_steps = n_steps(stage, n_items)
         self.plateau = Plateau()
         self.smooth_loss = math.nan
         self.first_step = self._resume()

@@ -163,6 +163,11 @@ class ExtractorLoss:
         return chosen
 
 
+def n_images(scans: Sequence[TrainingScan]) -> int:
+    """Images in an epoch of the extractor."""
+    return len(scans) * IMAGES_PER_SCAN
+
+
 def kinds_of(scans: Sequence[TrainingScan]) -> list[tuple[bool, bool]]:
     """(made of a real scan, fractured) of every scan; of scans that are drawn beside the training without waiting."""
     known: list[tuple[bool, bool]] | None = getattr(scans, "kinds", None)
@@ -204,7 +209,7 @@ def _extractor_stage(
         stage,
         net,
         [([p for p in net.parameters() if p.requires_grad], 1.0)],
-        n_items=len(scans) * IMAGES_PER_SCAN,
+        n_items=n_images(scans),
         checkpoint=settings.checkpoint,
         on_progress=settings.on_progress,
     )
