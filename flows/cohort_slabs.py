@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.process_pool import process_pool
 from models.config import ViewRecipe
 from models.dataset import SequenceScan, TrainingScan
 from tasks.jpeg2000 import SlabFileError, read_slab
@@ -64,7 +63,7 @@ def read_images(orders: Sequence[SlabOrder], workers: int) -> Iterator[CohortIma
     if workers <= 1:
         yield from map(read_one, orders)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with process_pool(workers) as pool:
         yield from pool.map(read_one, orders, chunksize=POOL_CHUNK)
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 
 import numpy as np
 
+from flows.process_pool import process_pool
 from flows.training_scans import training_scan
 from models.config import ViewRecipe
 from models.dataset import SequenceScan, TrainingScan
@@ -88,7 +87,7 @@ def draw_scans(wanted: Sequence[DrawRequest], workers: int = 1) -> Iterator[Phan
     if workers <= 1:
         yield from map(draw_scan, wanted)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with process_pool(workers) as pool:
         yield from pool.map(draw_scan, wanted, chunksize=POOL_CHUNK)
 
 

@@ -7,9 +7,7 @@ refused for a minute, and the run goes on.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -26,11 +24,8 @@ from flows.errors import PreflightError
 STARTUP_TIMEOUT_S = 180.0  # a first start migrates its database: 17 s measured on two busy cores
 CONNECT_TIMEOUT_S = 10.0
 MOST_STARTS = 5  # of one server; if it dies more often, something is wrong with it
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 # The child asks the kernel itself: code that runs between fork and exec may hang beside other threads.
-_CHILD = (
-    "import sys; from flows.prefect_server import die_with_parent; die_with_parent(int(sys.argv.pop(1))); "
-)
+_CHILD = "import sys; from tasks.parent import die_with_parent; die_with_parent(int(sys.argv.pop(1))); "
 _CHILD += "from uvicorn.main import main; main()"
 
 # No telemetry, no update check, no console noise, no background services: the server only keeps run states.
@@ -48,17 +43,6 @@ QUIET = {
     "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
     "PREFECT_CLI_COLORS": "false",
 }
-
-
-def die_with_parent(parent_pid: int | None = None) -> None:
-    """Have the kernel kill this process when the parent's thread that started it ends (Linux; elsewhere nothing).
-
-    `parent_pid`: end at once if that parent is gone already.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if parent_pid is not None and os.getppid() != parent_pid:
-        os._exit(1)
 
 
 @contextlib.contextmanager

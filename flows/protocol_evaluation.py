@@ -11,10 +11,8 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ import numpy as np
 
 from estimates.roc import Interval, auc, share
 from flows.phantom_scans import PIXEL_MM, sequence_scan
+from flows.process_pool import process_pool
 from flows.version import code_version
 from models.config import ViewRecipe
 from models.dataset import SequenceScan
@@ -87,7 +86,7 @@ def judge_on_protocol(
     _log_use(directory, loaded.digest, len(studies))
     scorer = Scorer(loaded)
     results: list[ProtocolResult] = []
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with process_pool(workers) as pool:
         drawn = iter(pool.map(_draw, studies, [loaded.config.view] * len(studies), chunksize=4))
         while part := list(islice(drawn, SCANS_PER_CALL)):
             scores = scorer.score([sequence.images_nhw for _, sequence in part])

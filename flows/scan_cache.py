@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
 from flows.phantom_scans import DrawRequest, PhantomScan, draw_scan
+from flows.process_pool import process_pool
 from models.dataset import DenseTruth, SequenceScan, TrainingScan
 
 POOL_CHUNK = 4
 # Of the extractor's scans: how many its first step may use, and how many more each step. A step on one core of a
 # processor with bf16 takes about a second, a scan a tenth.
 FIRST_SCANS, SCANS_PER_STEP = 2000, 1.0
-DRAWING_NICE = 5
+DRAWING_NICE = 5  # drawing is patient: the training goes first on a small machine
 _FACTS = tuple(name for name in PhantomScan.__dataclass_fields__ if name not in ("sequence", "training"))
 
 
@@ -41,7 +40,7 @@ def _drawn(missing: Sequence[DrawRequest], folder: Path, workers: int) -> Iterab
     if workers <= 1 or len(missing) < POOL_CHUNK:
         yield from map(_draw_into, missing, folders)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with process_pool(workers) as pool:
         yield from pool.map(_draw_into, missing, folders, chunksize=POOL_CHUNK)
 
 
@@ -109,7 +108,7 @@ class DrawnScans(Sequence[TrainingScan]):
         self.folder, self.wanted = folder, wanted
         self.kinds = [(False, request.has_fracture) for request in wanted]
         self._read: dict[int, TrainingScan] = {}
-        self._pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_step_back)
+        self._pool = process_pool(workers, DRAWING_NICE)
         self._drawn = {
             index: self._pool.submit(_draw_into, request, folder)
             for index, request in enumerate(wanted)
@@ -170,8 +169,3 @@ class MixedScans(Sequence[TrainingScan]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         return self.first[index] if index < len(self.first) else self.drawn[index - len(self.first)]
-
-
-def _step_back() -> None:
-    """Drawing is patient: the training goes first on a small machine."""
-    os.nice(DRAWING_NICE)

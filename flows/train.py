@@ -207,9 +207,7 @@ class _Drawing:
     def _requests(self, first: int, n: int, *, is_for_extractor: bool = False) -> list[DrawRequest]:
         first_seed = self.seed * SEED_SPAN + first
         families = self.families + (self.recipe.extra_families if is_for_extractor else ())
-        return requests(
-            first_seed, n, self.config.view, is_for_extractor=is_for_extractor, families=families
-        )
+        return requests(first_seed, n, self.config.view, is_for_extractor=is_for_extractor, families=families)
 
 
 def _train_extractor(net: FractureNet, draw: _Drawing, n: int, settings: TrainerSettings) -> None:

@@ -173,7 +173,8 @@ REFINE = replace(
     features=replace(QUICK.features, learning_rate=3e-4),
 )
 
-# From random weights or an earlier simulator's extractor: wild looks, heights taught body by body, then half of every batch made of real scans.
+# From random weights or an earlier simulator's extractor: wild looks, heights taught body by body, then half of every
+# batch made of real scans.
 WIDE = TrainingRecipe(
     name="wide",
     augmentation=WILD_AUGMENTATION,

@@ -25,7 +25,8 @@ from typing import Any
 import httpx
 import yaml
 
-from flows.prefect_server import QUIET, die_with_parent, free_port, start_server, stop_server, wait_until_up
+from flows.prefect_server import QUIET, free_port, start_server, stop_server, wait_until_up
+from tasks.parent import die_with_parent
 
 ROOT = Path(__file__).parents[1]
 POOL = "ovf"

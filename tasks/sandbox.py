@@ -10,13 +10,11 @@ Run as `python -m tasks.sandbox` it is that child.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import pickle
 import queue
 import resource
 import select
-import signal
 import struct
 import subprocess
 import sys
@@ -26,6 +24,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar, cast
+
+from tasks.parent import die_with_parent
 
 if TYPE_CHECKING:
     from models.config import ViewRecipe
@@ -41,7 +41,6 @@ _Started: TypeAlias = "subprocess.Popen[bytes] | OSError"
 _HEAD = struct.Struct("<Q")
 START_TIMEOUT_S = 60.0  # to import numpy and pydicom on a busy machine
 MOST_ANSWER_BYTES = 1 << 30
-PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class SandboxError(Exception):
@@ -223,7 +222,7 @@ def _read_exactly(descriptor: int, n_bytes: int, deadline: float) -> bytes:
 class _Spawner(threading.Thread):
     """Starts children from a thread that lives as long as the process.
 
-    PR_SET_PDEATHSIG fires when the thread that forked ends, not the process: a child started from a task's thread
+    The death signal fires when the thread that forked ends, not the process: a child started from a task's thread
     would be killed with that thread.
     """
 
@@ -282,7 +281,7 @@ def _start_child(memory_bytes: int) -> subprocess.Popen[bytes]:
 
 def child_main(parent_pid: int, memory_bytes: int) -> None:
     """Answer calls on stdin and stdout until the parent closes them or dies."""
-    _die_with(parent_pid)
+    die_with_parent(parent_pid)
     requests, answers = os.dup(0), os.dup(1)
     quiet = os.open(os.devnull, os.O_RDWR)
     os.dup2(quiet, 0)  # decoders that print must not write into the protocol
@@ -299,13 +298,6 @@ def child_main(parent_pid: int, memory_bytes: int) -> None:
         if body is None:
             return
         _write_all(answers, _answer(body))
-
-
-def _die_with(parent_pid: int) -> None:
-    with contextlib.suppress(OSError, AttributeError):  # not Linux: the closed pipe ends the child instead
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent_pid:
-        os._exit(0)
 
 
 def _bound_memory(memory_bytes: int) -> None:

@@ -26,7 +26,7 @@ from typing import Any
 import httpx
 import pytest
 
-from flows.prefect_server import die_with_parent
+from tasks.parent import die_with_parent
 
 BINARY = Path("/usr/sbin/Orthanc")
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")

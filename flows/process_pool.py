@@ -1,0 +1,24 @@
+"""Processes for work that needs no Dask: each begins anew (spawn) and ends with the command that started it."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from tasks.parent import die_with_parent
+
+
+def process_pool(workers: int, niceness: int = 0) -> ProcessPoolExecutor:
+    """A pool of `workers` processes; `niceness`: how far they step back behind the command.
+
+    An executor's processes wait for work for ever when the command is killed, so the kernel ends them.
+    """
+    return ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(os.getpid(), niceness)
+    )
+
+
+def _begin(parent_pid: int, niceness: int) -> None:
+    die_with_parent(parent_pid)
+    os.nice(niceness)

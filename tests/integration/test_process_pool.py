@@ -1,0 +1,41 @@
+"""Processes of a pool end with the command that started them, also when it is killed."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+
+_COMMAND = """
+import os, sys
+from flows.process_pool import process_pool
+
+if __name__ == "__main__":
+    pool = process_pool(2, niceness=1)
+    print(*{pool.submit(os.getpid).result() for _ in range(4)}, flush=True)
+    print(pool.submit(os.nice, 0).result(), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_processes_of_a_pool_end_with_a_killed_command(tmp_path) -> None:
+    script = tmp_path / "command.py"
+    script.write_text(_COMMAND)
+    command = subprocess.Popen(
+        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with command:
+        assert command.stdout is not None
+        pids = [int(pid) for pid in command.stdout.readline().split()]
+        niceness = int(command.stdout.readline())
+        assert pids
+        assert all(psutil.pid_exists(pid) for pid in pids)
+        assert niceness >= 1
+        command.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while alive := [pid for pid in pids if psutil.pid_exists(pid)]:
+        assert time.monotonic() < deadline, f"still running: {alive}"
+        time.sleep(0.05)
