@@ -1,4 +1,4 @@
-"""How well a score tells positive from negative: area under the ROC, its interval, and a threshold by rule."""
+"""How well a score tells positive from negative: area under the ROC, and its interval."""
 
 from __future__ import annotations
 
@@ -58,15 +58,3 @@ def share(successes: int, n: int, confidence: float = 0.95) -> Interval:
         raise ValueError("a share of nothing is no number")
     limits = binomtest(successes, n).proportion_ci(confidence, method="exact")
     return Interval(successes / n, float(limits.low), float(limits.high))
-
-
-def threshold_for_specificity(negative: ArrayLike, specificity: float) -> float:
-    """The lowest threshold at which at least this share of the negative scores is not above it.
-
-    A scan is flagged when its score is **above** the threshold. ValueError without scores.
-    """
-    scores = np.sort(np.asarray(negative, dtype=np.float64))
-    if not len(scores):
-        raise ValueError("a threshold needs negative scores")
-    needed = int(np.ceil(specificity * len(scores) - 1e-9))
-    return float(scores[max(needed, 1) - 1])

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from estimates.roc import Interval, auc, share, threshold_for_specificity
+from estimates.roc import Interval, auc, share
+from flows.operating_point import point_by_specificity
 from flows.phantom_scans import PhantomScan
 from models.infer import Scorer
 from models.loading import LoadedModel
@@ -114,12 +115,7 @@ def choose_operating_point(
     results: Sequence[Result], chosen_on: str, target: float = TARGET_SPECIFICITY
 ) -> OperatingPoint:
     """The lowest threshold whose specificity is at least `target` on these scans, which no training touched."""
-    negative = [r.lstm for r in results if not r.is_positive]
-    return OperatingPoint(
-        threshold=threshold_for_specificity(negative, target),
-        rule=f"lowest threshold with specificity of at least {target} on the scans below",
-        chosen_on=chosen_on,
-    )
+    return point_by_specificity([r.lstm for r in results if not r.is_positive], target, chosen_on)
 
 
 def evaluate(results: Sequence[Result], threshold: float) -> Evaluation:
@@ -140,9 +136,9 @@ def evaluate(results: Sequence[Result], threshold: float) -> Evaluation:
         auc_by_family=_by(results, "family"),
         auc_of_giveaways={name: _either_way(positive, negative, name) for name in GIVEAWAYS},
         threshold=threshold,
-        sensitivity=share(sum(r.lstm > threshold for r in positive), len(positive)),
-        specificity=share(sum(r.lstm <= threshold for r in negative), len(negative)),
-        imitator_flag_rate=share(sum(r.lstm > threshold for r in imitators), len(imitators))
+        sensitivity=share(sum(r.lstm >= threshold for r in positive), len(positive)),
+        specificity=share(sum(r.lstm < threshold for r in negative), len(negative)),
+        imitator_flag_rate=share(sum(r.lstm >= threshold for r in imitators), len(imitators))
         if imitators
         else None,
     )

@@ -43,7 +43,7 @@ LOSS_BIN = 0.05
 LOW_LOSS, FRACTURE_LOSS = 0.08, 0.20
 # Thickest slice of each group of scanners, in mm.
 THICKNESS_GROUPS = ((1.0, "to 1 mm"), (2.0, "to 2 mm"), (3.0, "to 3 mm"), (9.0, "over 3 mm"))
-FROZEN_FILES = ("operating_point.json", "calibration.json", "domain.json")
+FROZEN_FILES = ("operating_point.json", "domain.json")  # threshold and calibration; limit of the domain
 
 
 @dataclass(frozen=True)
@@ -224,10 +224,10 @@ def _of_group(results: Sequence[ProtocolResult], threshold: float) -> Report:
             "positive": sum(not r.is_evaluable for r in positive),
             "negative": sum(not r.is_evaluable for r in negative),
             "sensitivity_if_wrong": asdict(
-                _share_of(positive, lambda r: r.is_evaluable and r.lstm > threshold)
+                _share_of(positive, lambda r: r.is_evaluable and r.lstm >= threshold)
             ),
             "specificity_if_wrong": asdict(
-                _share_of(negative, lambda r: r.is_evaluable and r.lstm <= threshold)
+                _share_of(negative, lambda r: r.is_evaluable and r.lstm < threshold)
             ),
         },
         "flagged_low_bodies": asdict(_flagged(low, threshold)) if low else None,
@@ -258,7 +258,7 @@ def _area(
 
 
 def _flagged(results: Sequence[ProtocolResult], threshold: float) -> Interval:
-    return share(sum(r.lstm > threshold for r in results), len(results))
+    return share(sum(r.lstm >= threshold for r in results), len(results))
 
 
 def _share_of(results: Sequence[ProtocolResult], is_right: Callable[[ProtocolResult], bool]) -> Interval:
@@ -266,7 +266,7 @@ def _share_of(results: Sequence[ProtocolResult], is_right: Callable[[ProtocolRes
 
 
 def _not_flagged(results: Sequence[ProtocolResult], threshold: float) -> Interval:
-    return share(sum(r.lstm <= threshold for r in results), len(results))
+    return share(sum(r.lstm < threshold for r in results), len(results))
 
 
 def _by_loss(results: Sequence[ProtocolResult], threshold: float) -> Iterator[Report]:

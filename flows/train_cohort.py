@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import io
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +18,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from estimates.roc import threshold_for_specificity
 from flows.cohort import Cohort, CohortOrder, CohortScan, draw_cohort, split_cohort
 from flows.cohort_card import CohortFacts, cohort_card, cohort_text
 from flows.cohort_recipes import cohort_recipe, shares_of, view_of
 from flows.cohort_slabs import CohortImages, read_images, slab_order
 from flows.errors import SettingsError
 from flows.labels import Labels, ReportRule, labels_from_file, labels_from_reports
+from flows.operating_point import point_by_specificity
 from flows.settings import Settings
 from flows.training_curves import Curves, both
 from flows.training_words import counter, progress_words
@@ -324,10 +323,7 @@ def _operating_point(out: Path, images: _Images) -> OperatingPoint:
     if len(controls) < LEAST_CALIBRATION_CONTROLS:
         few = f"one half: fewer than {LEAST_CALIBRATION_CONTROLS} sound scans to choose a threshold on"
         return OperatingPoint(0.5, few, chosen_on)
-    # a scan is flagged from the threshold on, and the rule speaks of scores above it
-    threshold = float(sigmoid(np.array([threshold_for_specificity(controls, TARGET_SPECIFICITY)]))[0])
-    rule = f"lowest threshold with specificity of at least {TARGET_SPECIFICITY} on the scans below"
-    return OperatingPoint(math.nextafter(threshold, 1.0), rule, chosen_on)
+    return point_by_specificity(sigmoid(np.array(controls)), TARGET_SPECIFICITY, chosen_on)
 
 
 def _write_calibration(out: Path, scans: Sequence[CohortScan], logits: Sequence[float]) -> None:

@@ -135,7 +135,7 @@ def _of_group(results: Sequence[TwinResult], highest_sham: dict[str, float], thr
 
 
 def _is_flagged(logit: float, threshold: float) -> bool:
-    return bool(sigmoid(np.array([logit]))[0] > threshold)
+    return bool(sigmoid(np.array([logit]))[0] >= threshold)
 
 
 def _share(marks: Iterable[bool]) -> dict[str, float] | None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from estimates.roc import auc, share, threshold_for_specificity
+from estimates.roc import auc, share
 
 
 def test_area_counts_pairs_and_halves_ties() -> None:
@@ -42,11 +42,3 @@ def test_exact_interval_of_a_published_share() -> None:
     # The published table, specificity of the LSTM: 46 of 48, 85.7-99.5 % (docs/model.md).
     found = share(46, 48)
     assert (round(found.low, 3), round(found.high, 3)) == (0.857, 0.995)
-
-
-def test_threshold_keeps_the_share_of_negatives_below() -> None:
-    negative = np.arange(1, 101) / 100
-    threshold = threshold_for_specificity(negative, 0.95)
-    assert threshold == 0.95
-    assert (negative <= threshold).mean() == 0.95
-    assert threshold_for_specificity([0.2, 0.4], 1.0) == 0.4
