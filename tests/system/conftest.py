@@ -29,9 +29,12 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment of the command: one Prefect server of our own for the whole session."""
+    """The environment of the command: one Prefect server of our own for the whole session.
+
+    One worker unless a test asks for more: a worker takes seconds to start, and these archives are small.
+    """
     with prefect_api(tmp_path_factory.mktemp("prefect")) as url:
-        yield {**os.environ, "PREFECT_API_URL": url, "OVF_PROGRESS": "plain"}
+        yield {**os.environ, "PREFECT_API_URL": url, "OVF_PROGRESS": "plain", "OVF_WORKERS": "1"}
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +47,7 @@ def undisturbed(
     """The warehouse of one undisturbed sweep of the hospital; to be compared with, never written to."""
     folder = tmp_path_factory.mktemp("undisturbed")
     command = Command({**environment, "OVF_MODEL": str(untrained_model)}, folder)
-    command("sweep", hospital / "archive", "--warehouse", folder / "w.duckdb")
+    command("sweep", hospital / "archive", "--warehouse", folder / "w.duckdb", "--workers", 2)
     return folder / "w.duckdb"
 
 

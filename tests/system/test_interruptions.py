@@ -95,7 +95,7 @@ def test_T41_ten_random_kills_over_a_hundred_studies(ovf, tmp_path: Path) -> Non
 
 
 def _sweep(hospital: Path, warehouse: Path, *more: object) -> list[object]:
-    return ["sweep", hospital / "archive", "--warehouse", warehouse, *more]
+    return ["sweep", hospital / "archive", "--warehouse", warehouse, "--workers", 2, *more]
 
 
 def _kill_after(ovf, arguments: list[object], wait_s: float) -> None:
