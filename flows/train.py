@@ -25,6 +25,7 @@ from models.config import ModelConfig, ViewRecipe
 from models.dataset import SequenceScan, TrainingScan, split_by_patient
 from models.domain import DomainReference, fit_domain, write_domain
 from models.heads import ALL_DENSE_CHANNELS, FractureNet
+from models.infer import choose_device
 from models.loading import LoadedModel, load_model, save_model
 from models.lstm import ScanLstm
 from models.optimise import Checkpoint, n_steps
@@ -42,6 +43,7 @@ from models.training import (
     train_aggregation,
     train_features,
 )
+from models.weak_labels import train_weak_features
 from phantom.protocol import SEEN
 
 Say = Callable[[str], None]
@@ -228,7 +230,12 @@ def _train_extractor(net: FractureNet, draw: _Drawing, n: int, settings: Trainer
 
 
 def _train_on_tiles(net: FractureNet, scans: Sequence[TrainingScan], settings: TrainerSettings) -> None:
+    """The feature stage: from each image's own truth, or as published from its scan's label alone."""
     recipe, view = settings.recipe, settings.config.view
+    if not recipe.has_image_truth:
+        n_training = round(len(scans) * (1 - recipe.validation_share))
+        train_weak_features(net, scans[:n_training], scans[n_training:], settings, choose_device(None))
+        return
     size = (view.tile_rows, view.tile_cols)
     loss = ExtractorLoss(net, scans, settings, size=size, dense_weight=0.0, image_truth=False)
     if recipe.pretrain.epochs > 0 or recipe.mixed:

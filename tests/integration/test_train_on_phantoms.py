@@ -11,7 +11,8 @@ from flows.errors import SettingsError
 from flows.train import train_on_phantoms
 from models.config import TILES_VIEW
 from models.loading import load_model
-from models.recipes import QUICK, Stage
+from models.optimise import Progress
+from models.recipes import PUBLISHED, QUICK, Stage
 from models.registry import read_model_card, read_operating_point
 
 TINY = replace(
@@ -54,6 +55,27 @@ def test_a_training_runs_through_and_a_second_call_resumes(tmp_path: Path) -> No
     assert (tmp_path / "evaluation_scans.csv").read_text().count("\n") == 9
     run_tiny(tmp_path)
     assert load_model(tmp_path).digest == first.digest
+
+
+@pytest.mark.slow
+def test_the_published_stages_follow_a_validation_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Progress] = []
+    monkeypatch.setattr("flows.train.progress_words", lambda _: seen.append)
+    tiny = replace(
+        PUBLISHED,
+        name="tiny-published",
+        features=replace(PUBLISHED.features, epochs=2, batch=4),
+        lstm=replace(PUBLISHED.lstm, epochs=2, batch=8),
+        final=replace(PUBLISHED.final, epochs=1, batch=8),
+    )
+    train_on_phantoms(
+        tmp_path, recipe=tiny, patients=40, seed=3, say=lambda _: None, workers=1, view=TINY_VIEW
+    )
+    for stage in ("features", "lstm"):
+        validated = [p.validation_loss for p in seen if p.stage == stage and p.validation_loss > 0]
+        assert validated  # once each whole epoch
 
 
 def test_a_recipe_that_does_not_exist_names_the_others(tmp_path: Path) -> None:
