@@ -43,10 +43,7 @@ class SuspiciousSlice:
 
 def capture_reference(uids: ObjectUids, facts: str, predecessor_uid: str | None) -> Reference:
     """Where the capture of these facts will lie."""
-    parts = ("capture", facts, predecessor_uid or "")
-    return Reference(
-        SecondaryCaptureImageStorage, uids.object_uid("instance", *parts), uids.object_uid("series", *parts)
-    )
+    return Reference.made_of(SecondaryCaptureImageStorage, uids, "capture", facts, predecessor_uid or "")
 
 
 def build_capture(

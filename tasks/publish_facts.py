@@ -106,6 +106,11 @@ class Reference:
     sop_instance_uid: str
     series_instance_uid: str
 
+    @classmethod
+    def made_of(cls, sop_class_uid: str, uids: ObjectUids, *parts: str) -> Reference:
+        """Where an object of ours will lie: the same parts give the same UIDs, in a series of its own."""
+        return cls(sop_class_uid, uids.object_uid("instance", *parts), uids.object_uid("series", *parts))
+
 
 def facts_digest(result: ScoredResult, test_system: str | None) -> str:
     """SHA-256 of all that decides what an object says; another one means: another object."""

@@ -27,12 +27,8 @@ from tasks.publish_facts import (
 
 def note_reference(uids: ObjectUids, rejected: Sequence[Reference]) -> Reference:
     """Where the note that rejects these objects will lie."""
-    parts = ("rejection", *sorted(each.sop_instance_uid for each in rejected))
-    return Reference(
-        KeyObjectSelectionDocumentStorage,
-        uids.object_uid("instance", *parts),
-        uids.object_uid("series", *parts),
-    )
+    uids_rejected = sorted(each.sop_instance_uid for each in rejected)
+    return Reference.made_of(KeyObjectSelectionDocumentStorage, uids, "rejection", *uids_rejected)
 
 
 def build_note(

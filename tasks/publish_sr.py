@@ -53,10 +53,7 @@ OUR_CODES = CodingSchemeIdentificationItem(
 
 def sr_reference(uids: ObjectUids, facts: str, predecessor_uid: str | None) -> Reference:
     """Where the SR of these facts will lie."""
-    parts = ("sr", facts, predecessor_uid or "")
-    return Reference(
-        ComprehensiveSRStorage, uids.object_uid("instance", *parts), uids.object_uid("series", *parts)
-    )
+    return Reference.made_of(ComprehensiveSRStorage, uids, "sr", facts, predecessor_uid or "")
 
 
 def build_sr(

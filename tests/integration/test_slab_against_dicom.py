@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from archive_slab import slab_of
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from flows.explain import slab_of_files
 from phantom.anatomy import draw_patient
 from phantom.dicom import write_ct_series
 from phantom.scanner.acquisition import Acquisition
@@ -60,7 +60,7 @@ def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         origin_xyz_mm=volume.origin_xyz_mm,
         step_xyz_mm=(0.0, 0.0, -SPACING_MM),
     )
-    found = slab_of(folder)
+    found = slab_of_files(folder)
     record = found.record
     scan = replace(scan, in_plane_mm=volume.spacing_mm[1])
     slab = render_slab(patient, pixel_mm=record.pixel_mm, acquisition=scan, seed=seed)

@@ -7,9 +7,9 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
-from archive_slab import slab_of
 from slab_cases import Float, trunk_hu
 
+from flows.explain import slab_of_files
 from phantom.dicom import write_ct_series
 from tasks.slab import Slab
 
@@ -50,7 +50,7 @@ def write(folder: Path, syntax: str = "1.2.840.10008.1.2.1", names: str = "IM{:0
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Slab:
     folder = tmp_path_factory.mktemp("plain")
     write(folder)
-    return slab_of(folder)
+    return slab_of_files(folder)
 
 
 def test_T14_names_folders_and_order_do_not_matter(tmp_path: Path, reference: Slab) -> None:
@@ -60,7 +60,7 @@ def test_T14_names_folders_and_order_do_not_matter(tmp_path: Path, reference: Sl
         folder = tmp_path / "a" / f"part{index % 5}" / "deep"
         folder.mkdir(parents=True, exist_ok=True)
         path.rename(folder / f"{index}.x")
-    slab = slab_of(tmp_path / "a")
+    slab = slab_of_files(tmp_path / "a")
     assert np.array_equal(slab.slab_xzy_hu, reference.slab_xzy_hu)
     assert slab.record == reference.record
 
@@ -70,7 +70,7 @@ def test_T28_T29_every_transfer_syntax_gives_the_same_bits(
     tmp_path: Path, reference: Slab, syntax: str
 ) -> None:
     write(tmp_path, SYNTAXES[syntax])
-    assert np.array_equal(slab_of(tmp_path).slab_xzy_hu, reference.slab_xzy_hu)
+    assert np.array_equal(slab_of_files(tmp_path).slab_xzy_hu, reference.slab_xzy_hu)
 
 
 @pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.1", SYNTAXES["jpeg_lossless"]])
@@ -80,7 +80,7 @@ def test_members_of_a_zip_give_the_same_bits(tmp_path: Path, reference: Slab, sy
     with ZipFile(tmp_path / "archive" / "study.zip", "w") as archive:
         for path in paths:
             archive.write(path, path.name)
-    assert np.array_equal(slab_of(tmp_path / "archive").slab_xzy_hu, reference.slab_xzy_hu)
+    assert np.array_equal(slab_of_files(tmp_path / "archive").slab_xzy_hu, reference.slab_xzy_hu)
 
 
 def test_T24_T25_signed_twelve_bit_and_half_slope_give_the_same_slab(tmp_path: Path, reference: Slab) -> None:
@@ -94,4 +94,4 @@ def test_T24_T25_signed_twelve_bit_and_half_slope_give_the_same_slab(tmp_path: P
         intercept=1024.0,
         bits_stored=12,
     )
-    assert np.array_equal(slab_of(tmp_path).slab_xzy_hu, reference.slab_xzy_hu)
+    assert np.array_equal(slab_of_files(tmp_path).slab_xzy_hu, reference.slab_xzy_hu)

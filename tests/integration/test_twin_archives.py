@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from archive_slab import slab_of
 from pydicom import dcmread
 from scipy.interpolate import RegularGridInterpolator
 from twin_cases import scanned_patient
 
 from flows.errors import SettingsError
+from flows.explain import slab_of_files
 from flows.verbs.twins import twins
 from phantom.dicom import write_ct_series
 from phantom.from_real import make_twins
@@ -88,7 +88,7 @@ def test_a_sweep_cuts_the_same_slab(
     """The slab of a twin agrees, where its bodies are, with the one that a sweep cuts from its DICOM files."""
     twin = next(make_twins(*patient, 1, 8, losses=(0.3, 0.5)))
     write_dicom(tmp_path, 1, twin)
-    swept, own = slab_of(tmp_path), twin.slab()
+    swept, own = slab_of_files(tmp_path), twin.slab()
     record = swept.record
     assert abs(record.middle_x_mm - float(own.x_mm.mean())) < 5
     at = own.x_mm[8:13] - record.middle_x_mm
