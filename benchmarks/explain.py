@@ -86,7 +86,7 @@ def true_positives(model: str, n: int, first_seed: int) -> Iterator[Case]:
         view = view_of(slab, loaded.config.view)
         score = scorer.score([view.images_nhw])[0]
         probability = float(sigmoid(np.array([score.logit]))[0])
-        if probability <= threshold:
+        if probability < threshold:
             continue
         started = time.perf_counter()
         explained = explain_scan(scorer, view, score.slice_logits)

@@ -43,6 +43,7 @@ class ReadScan:
     height_loss: float | None = None
     series: tuple[str, str] | None = None  # key and revision
     slice_index: int | None = None  # slab slice that speaks loudest for a fracture
+    view_recipe: str | None = None  # how that slice was cut
     scanner: str = "unknown"
     domain_distance: float | None = None  # from what the model has seen; 1 is average
 

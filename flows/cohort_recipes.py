@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from flows.cohort import PUBLISHED_SHARES, SHARES
 from flows.errors import SettingsError
-from models.config import PUBLISHED_VIEW, TILES_VIEW, ViewRecipe
+from models.config import PUBLISHED_VIEW, SPINE_VIEW, ViewRecipe
 from models.recipes import PUBLISHED, QUICK, TrainingRecipe
 
 NAMES = ("quick", "published")
@@ -44,5 +44,5 @@ def shares_of(recipe: str) -> Mapping[str, float]:
 
 
 def view_of(recipe: str) -> ViewRecipe:
-    """What the model reads unless told otherwise: as published, or tiles of a fixed pixel size."""
-    return PUBLISHED_VIEW if recipe == "published" else TILES_VIEW
+    """What the model reads unless told otherwise: as published, or tiles of a fixed pixel size along the spine."""
+    return PUBLISHED_VIEW if recipe == "published" else SPINE_VIEW

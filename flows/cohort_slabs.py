@@ -18,8 +18,8 @@ from models.config import ViewRecipe
 from models.dataset import SequenceScan, TrainingScan
 from tasks.jpeg2000 import SlabFileError, read_slab
 from tasks.shard_work import kept_slab_path
-from tasks.slab import Slab
-from tasks.view import View, central_slices, find_spine_col_mm, make_view
+from tasks.slab import Slab, view_of
+from tasks.view import View, central_slices, find_spine_col_mm, make_view, slices_read
 
 # Slices kept for the extractor: the central ones (about 0.2 MB each in memory, over a chest and abdomen).
 EXTRACTOR_SLICES = 5
@@ -71,24 +71,12 @@ def read_one(order: SlabOrder) -> CohortImages | None:
     """Read and cut one slab."""
     try:
         slab = read_slab(order.path)
-        view = view_of_slab(slab, order.view)
+        view = view_of(slab, order.view)
     except (SlabFileError, OSError, ValueError):
         return None
     name = order.patient_key
     training = _training_scan(slab, order, view) if order.is_for_extractor else None
     return CohortImages(SequenceScan(name, order.is_case, view.images_nhw), training)
-
-
-def view_of_slab(slab: Slab, recipe: ViewRecipe) -> View:
-    """The images that a model reads of a stored slab."""
-    record = slab.record
-    return make_view(
-        slab.slab_xzy_hu,
-        pixel_mm=record.pixel_mm,
-        slice_spacing_mm=record.slice_spacing_mm,
-        lateral_extent_mm=record.lateral_extent_mm,
-        recipe=recipe,
-    )
 
 
 def _training_scan(slab: Slab, order: SlabOrder, view: View) -> TrainingScan:
@@ -97,11 +85,13 @@ def _training_scan(slab: Slab, order: SlabOrder, view: View) -> TrainingScan:
         images = view.images_nhw
         centres = np.full(images.shape[1], images.shape[2] / 2, np.float32)
     else:
-        images, centres = _columns(slab, order.view)
+        images, centres = _columns(slab, order.view, view.midline_mm)
     return TrainingScan(order.patient_key, order.is_case, images, centres)
 
 
-def _columns(slab: Slab, recipe: ViewRecipe) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def _columns(
+    slab: Slab, recipe: ViewRecipe, midline_mm: NDArray[np.float32] | None
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """images (slices, rows, cols) and the column of the spine's middle in each row, in pixels."""
     record, pixel_mm = slab.record, recipe.pixel_mm or 1.25
     wanted = replace(recipe, min_slices=EXTRACTOR_SLICES, max_bytes=0)
@@ -112,13 +102,14 @@ def _columns(slab: Slab, recipe: ViewRecipe) -> tuple[NDArray[np.uint8], NDArray
     whole = replace(
         recipe,
         kind="tiles",
+        midline="",  # the slices follow it already
         tile_rows=rows,
         tile_cols=cols,
         fallback_half_mm=1e3,
         max_bytes=EXTRACTOR_SLICES * rows * cols,
     )
     images = make_view(
-        slab.slab_xzy_hu[chosen],
+        slices_read(slab.slab_xzy_hu, chosen, midline_mm, record.slice_spacing_mm),
         pixel_mm=record.pixel_mm,
         slice_spacing_mm=record.slice_spacing_mm,
         lateral_extent_mm=None,

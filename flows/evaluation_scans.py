@@ -34,6 +34,7 @@ class Said:
     is_flagged: bool
     slice_logits: Sequence[float]
     slice_index: Sequence[int]
+    view_recipe: str
     domain_distance: float | None = None
 
 
@@ -50,6 +51,7 @@ def said_in_warehouse(rows: Sequence[Mapping[str, Any]]) -> dict[str, Said | str
                 bool(row["is_flagged"]),
                 row["slice_logits"],
                 row["slice_index"],
+                row["view_recipe"],
                 row["domain_distance"],
             )
         else:
@@ -64,12 +66,12 @@ def said_now(
     say: Callable[[int], None],
 ) -> dict[str, Said | str]:
     """Score the slabs of these rows with a model that the warehouse has no scores of."""
-    from flows.cohort_slabs import view_of_slab
     from models.domain import read_domain
     from models.infer import Scorer
     from models.loading import load_model
     from models.registry import read_operating_point
     from tasks.jpeg2000 import SlabFileError, read_slab
+    from tasks.slab import view_of
 
     loaded = load_model(model)
     scorer, point, domain = Scorer(loaded), read_operating_point(model), read_domain(model)
@@ -80,7 +82,7 @@ def said_now(
         for row in part:
             try:
                 slab = read_slab(slab_path(row["series_key"] or "", row["series_revision"] or ""))
-                views.append((row["study_key"], view_of_slab(slab, loaded.config.view)))
+                views.append((row["study_key"], view_of(slab, loaded.config.view)))
             except FileNotFoundError:
                 is_scored = row["outcome"] == "scored"
                 found[row["study_key"]] = NO_SLAB if is_scored else row["reason"] or row["outcome"]
@@ -96,6 +98,7 @@ def said_now(
                 probability >= point.threshold,
                 score.slice_logits.tolist(),
                 view.slice_index.tolist(),
+                loaded.config.view.name,
                 distance,
             )
             if domain and domain.limit and distance is not None and distance > domain.limit:
@@ -151,6 +154,7 @@ def _scan(row: Mapping[str, Any], label: Label, said: Said | str, has_reports: b
         height_loss=label.height_loss,
         series=(row["series_key"], row["series_revision"]) if loudest is not None else None,
         slice_index=loudest,
+        view_recipe=said.view_recipe if isinstance(said, Said) else None,
         scanner=row["scanner"],
         domain_distance=said.domain_distance if isinstance(said, Said) else row["domain_distance"],
     )

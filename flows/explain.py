@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from flows.errors import SettingsError
@@ -132,20 +133,18 @@ def explain_to(out: Path, wanted: Sequence[Wanted], scorer: Scorer) -> Iterator[
 
 def _explain(slab: Slab, scorer: Scorer, stem: Path) -> dict[str, Any]:
     from models.occlusion import explain_scan
-    from tasks.view import make_view
+    from tasks.slab import view_of
+    from tasks.view import slices_read
 
-    view = make_view(
-        slab.slab_xzy_hu,
-        pixel_mm=slab.record.pixel_mm,
-        slice_spacing_mm=slab.record.slice_spacing_mm,
-        lateral_extent_mm=slab.record.lateral_extent_mm,
-        recipe=scorer.config.view,
-    )
+    view = view_of(slab, scorer.config.view)
     [score] = scorer.score([view.images_nhw])
     explained = explain_scan(scorer, view, score.slice_logits)
     pictures = []
     for heat in explained.maps:
-        plain = grey_rgb(slab.slab_xzy_hu[heat.slice_index])
+        [read] = slices_read(
+            slab.slab_xzy_hu, [heat.slice_index], view.midline_mm, slab.record.slice_spacing_mm
+        )
+        plain = grey_rgb(read)
         hot = heated_rgb(plain, on_slab(heat, slab.slab_xzy_hu.shape[1:], slab.record.pixel_mm))
         path = stem.with_name(f"{stem.name}-slice{heat.slice_index:02d}-tile{heat.tile_index}.png")
         Image.fromarray(np.concatenate([plain, hot], axis=1)).save(path)
@@ -154,17 +153,22 @@ def _explain(slab: Slab, scorer: Scorer, stem: Path) -> dict[str, Any]:
         "model_id": scorer.config.model_id,
         "model_digest": scorer.digest,
         "logit": round(score.logit, 4),
-        "peak": _peak(explained, slab),
+        "peak": _peak(explained, slab, view.midline_mm),
         "pictures": pictures,
         "caveat": CAVEAT,
     }
 
 
-def _peak(explained: Explanation, slab: Slab) -> dict[str, float | int]:
+def _peak(
+    explained: Explanation, slab: Slab, midline_mm: NDArray[np.float32] | None
+) -> dict[str, float | int]:
     """The peak in the slab, and in the patient (LPS)."""
     peak, record = explained.peak, slab.record
     half_px = record.pixel_mm / 2  # edges are half a pixel outside the first centres
     away = (peak.slice_index - (record.n_slices - 1) / 2) * record.slice_spacing_mm
+    if midline_mm is not None:
+        row = min(int(peak.row_mm / record.pixel_mm), len(midline_mm) - 1)
+        away += float(midline_mm[max(row, 0)])
     place: dict[str, float] = {
         "row_mm": peak.row_mm,
         "column_mm": peak.col_mm,

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from estimates.roc import Interval, auc, share
-from flows.phantom_scans import PIXEL_MM, sequence_scan
+from flows.phantom_scans import HALF_WIDTH_MM, PIXEL_MM, sequence_scan
 from flows.process_pool import process_pool
 from flows.version import code_version
 from models.config import ViewRecipe
@@ -32,8 +32,6 @@ from models.registry import CARD_FILE, read_operating_point
 from phantom import protocol
 from phantom.protocol import ProtocolStudy, draw_test_patient, draw_test_scan
 
-# Drawn as wide as any view reads (its central slices reach 12 mm); the truth is the frozen one, of ±30 mm.
-HALF_WIDTH_MM = 15.0
 SCANS_PER_CALL = 16
 USES_FILE, SCANS_FILE, RESULTS_FILE = "protocol_uses.jsonl", "protocol_scans.csv", "protocol.json"
 CARD_HEADING = "## On the frozen test set, `phantom/protocol-1`"

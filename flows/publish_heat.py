@@ -53,29 +53,28 @@ class Pictures:
             slab = read_slab(path)
         except (SlabFileError, OSError):
             return None
-        heat = self._heat(slab)
+        heat, read = self._heat(slab)
         n_bytes = 2 * slab.slab_xzy_hu.size
         return SuspiciousSlice(
-            slab.slab_xzy_hu[heat.slice_index],
+            np.rint(read).astype(np.int16),
             on_slab(heat, slab.slab_xzy_hu.shape[1:], slab.record.pixel_mm),
             heat.slice_index,
             len(slab.slab_xzy_hu),
             round(n_bytes / (slab.record.n_bytes or n_bytes), 2),
         )
 
-    def _heat(self, slab: Slab) -> HeatMap:
+    def _heat(self, slab: Slab) -> tuple[HeatMap, NDArray[np.floating] | NDArray[np.integer]]:
+        """The most suspicious image's map, and the slice that it lies on, as the model read it."""
         from models.occlusion import explain_scan
-        from tasks.view import make_view
+        from tasks.slab import view_of
+        from tasks.view import slices_read
 
-        view = make_view(
-            slab.slab_xzy_hu,
-            pixel_mm=slab.record.pixel_mm,
-            slice_spacing_mm=slab.record.slice_spacing_mm,
-            lateral_extent_mm=slab.record.lateral_extent_mm,
-            recipe=self._scorer.config.view,
-        )
+        view = view_of(slab, self._scorer.config.view)
         [score] = self._scorer.score([view.images_nhw])  # of the kept slab, which is compressed
-        return explain_scan(self._scorer, view, score.slice_logits).maps[0]
+        heat = explain_scan(self._scorer, view, score.slice_logits).maps[0]
+        spacing_mm = slab.record.slice_spacing_mm
+        [read] = slices_read(slab.slab_xzy_hu, [heat.slice_index], view.midline_mm, spacing_mm)
+        return heat, read
 
     @cached_property
     def _scorer(self) -> Scorer:

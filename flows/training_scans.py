@@ -59,6 +59,7 @@ def training_scan(
     whole = replace(
         view,
         kind="tiles",
+        midline="",  # the truth lies in the slab's own slices
         pixel_mm=pixel_mm,
         tile_rows=rows,
         tile_cols=cols,

@@ -34,6 +34,9 @@ class ViewRecipe:
     fallback_half_mm: float = 9.0
     min_half_mm: float = 6.0
     max_half_mm: float = 12.0
+    # Which finder says how far the spine lies beside the slab's middle (tasks/midline.py), so that slices follow it;
+    # empty: slices stay in the middle, as published.
+    midline: str = ""
     # Bytes per scan, at most: a megabyte may travel to a scoring worker (docs/model.md). A long scan keeps
     # every tile and gives up its outer slices, down to three.
     max_bytes: int = 1 << 20
@@ -51,7 +54,13 @@ PUBLISHED_VIEW = ViewRecipe(name="published", kind="whole", pixel_mm=None)
 TILES_VIEW = ViewRecipe(name="tiles-1p25", kind="tiles", pixel_mm=1.25, tile_cols=128)
 
 
-VIEW_RECIPES: dict[str, ViewRecipe] = {recipe.name: recipe for recipe in (PUBLISHED_VIEW, TILES_VIEW)}
+# The same along the spine, wherever it bends to the side.
+SPINE_VIEW = dataclasses.replace(TILES_VIEW, name="tiles-1p25-spine", midline="spine-1")
+
+
+VIEW_RECIPES: dict[str, ViewRecipe] = {
+    recipe.name: recipe for recipe in (PUBLISHED_VIEW, TILES_VIEW, SPINE_VIEW)
+}
 
 
 @dataclass(frozen=True)

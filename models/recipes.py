@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from models.config import TILES_VIEW, ViewRecipe
+from models.config import SPINE_VIEW, TILES_VIEW, ViewRecipe
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class TrainingRecipe:
     # Pairs of twin and sham of each real volume, for the extractor and for the LSTM.
     twin_pairs: tuple[int, int] = (300, 40)
     target_specificity: float = 0.95
-    view: ViewRecipe = TILES_VIEW
+    view: ViewRecipe = SPINE_VIEW
     # Dense head with cells of 10 mm that also says bodies and lost heights, and pooling where it is suspicious.
     has_wide_head: bool = False
 
@@ -149,6 +149,7 @@ PUBLISHED = TrainingRecipe(
     lstm=Stage("lstm", epochs=600, batch=192, learning_rate=0.1, optimiser="sgd", schedule="plateau"),
     head_learning_rate=1e-4,
     final=Stage("final", epochs=50, batch=192, learning_rate=1e-6, schedule="constant"),
+    view=TILES_VIEW,
 )
 
 # Two CPU cores, about an hour, from random weights, on simulated scans with dense truth.
@@ -194,7 +195,6 @@ WIDE = TrainingRecipe(
     patients=(3900, 300, 390, 130),
     twin_pairs=(70, 20),
     target_specificity=0.97,
-    view=TILES_VIEW,
     has_wide_head=True,
 )
 

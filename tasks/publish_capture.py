@@ -107,7 +107,7 @@ def _lines(result: ScoredResult, test_system: str | None) -> list[str]:
 
 
 def grey_rgb(
-    slice_zy_hu: NDArray[np.int16], low_hu: float = LOW_HU, high_hu: float = HIGH_HU
+    slice_zy_hu: NDArray[np.floating] | NDArray[np.integer], low_hu: float = LOW_HU, high_hu: float = HIGH_HU
 ) -> NDArray[np.uint8]:
     """(rows, columns, 3) of the slice; in the models' window unless told."""
     scaled = (slice_zy_hu.astype(np.float32) - low_hu) * (255 / (high_hu - low_hu))

@@ -22,7 +22,8 @@ from tasks.shard_work import (
     loaded_scorer,
     score_record,
 )
-from tasks.view import View, make_view
+from tasks.slab import view_of
+from tasks.view import View
 
 if TYPE_CHECKING:
     from models.domain import DomainReference
@@ -92,10 +93,4 @@ def _view_of(series: KeptSeries, job: RescoreJob) -> View | None:
         return None
     if slab.record.storage_recipe != series.storage_recipe:
         return None  # written by a sweep with another recipe since: not the slab that the warehouse tells of
-    return make_view(
-        slab.slab_xzy_hu,
-        pixel_mm=slab.record.pixel_mm,
-        slice_spacing_mm=slab.record.slice_spacing_mm,
-        lateral_extent_mm=slab.record.lateral_extent_mm,
-        recipe=job.view_recipe,
-    )
+    return view_of(slab, job.view_recipe)

@@ -173,7 +173,7 @@ def slab_task(
     try:
         slab = build_slab(plan, source, recipe=recipe)
         record = _kept(slab, slab_path)
-        view = _view_of(slab, view_recipe) if view_recipe is not None else None
+        view = view_of(slab, view_recipe) if view_recipe is not None else None
     except SlabRejected as rejected:
         return rejection_of(rejected.reason, rejected.message)
     except MemoryError:
@@ -203,7 +203,8 @@ def _kept(slab: Slab, slab_path: Path | None) -> SlabRecord:
     return replace(slab.record, n_bytes=write_slab(slab_path, slab), is_kept=True)
 
 
-def _view_of(slab: Slab, recipe: ViewRecipe) -> View:
+def view_of(slab: Slab, recipe: ViewRecipe) -> View:
+    """The images that a model reads of a slab. ValueError on an empty one."""
     from tasks.view import make_view
 
     return make_view(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.config import ViewRecipe
+from tasks.midline import find_midline_mm, straighten
 
 AIR_HU = -1024.0
 # Bone, for finding the spine only: nothing below counts, all of it counts from the upper end on. Osteoporotic
@@ -27,6 +28,10 @@ ROW_BONE_CAP_MM = 10.0
 BODIES_IN_FRONT_MM = 20.0
 # How far (one sigma) the spine of one stretch may lie from the whole column's: kyphosis and lordosis.
 STRAY_MM = 70.0
+# Slices that the place of the bodies is looked for in.
+LEAST_SLICES = 5
+# Stretches of the spine whose depth is looked for by itself, for the midline.
+STRETCH_MM = 160.0
 # The window's middle, in mm, is at the middle of the body's depth when no bone is found.
 MIN_BONE_SCORE = 0.02
 
@@ -41,6 +46,8 @@ class View:
     top_row_mm: NDArray[np.float32]  # (n,) of the image's upper edge, from the slab's upper edge
     left_col_mm: NDArray[np.float32]  # (n,) of its front edge, from the slab's front edge; negative: padding
     pixel_mm: float  # side of one pixel
+    # (rows of the slab,) how far to the patient's left of its place in the slab a slice is read; None: it is read there
+    midline_mm: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,12 @@ def make_view(
 ) -> View:
     """Cut one slab into the images that `recipe` asks for. ValueError on an empty slab or no pixel size."""
     _check(slab_xzy_hu, pixel_mm, slice_spacing_mm)
+    midline_mm = midline_of(slab_xzy_hu, pixel_mm, slice_spacing_mm, recipe)
+    n_left_out = 0  # on either side: what no view reads
+    if midline_mm is not None:
+        n_left_out = _beyond(len(slab_xzy_hu), slice_spacing_mm, recipe.max_half_mm)
+        kept = np.arange(n_left_out, len(slab_xzy_hu) - n_left_out)
+        slab_xzy_hu = slices_read(slab_xzy_hu, kept, midline_mm, slice_spacing_mm)
     frame = _whole_frame if recipe.kind == "whole" else _tile_frame
     out_mm, corners = frame(slab_xzy_hu, pixel_mm, recipe)
     slices = central_slices(len(slab_xzy_hu), slice_spacing_mm, lateral_extent_mm, recipe, len(corners))
@@ -69,12 +82,44 @@ def make_view(
     n_slices, n_tiles = len(slices), len(corners)
     return View(
         images_nhw=to_window(np.concatenate(tiles), recipe),
-        slice_index=np.tile(slices, n_tiles).astype(np.int16),
+        slice_index=np.tile(slices + n_left_out, n_tiles).astype(np.int16),
         tile_index=np.repeat(np.arange(n_tiles), n_slices).astype(np.int16),
         top_row_mm=np.repeat(np.array([c.top_mm for c in corners], np.float32), n_slices),
         left_col_mm=np.repeat(np.array([c.left_mm for c in corners], np.float32), n_slices),
         pixel_mm=out_mm,
+        midline_mm=midline_mm,
     )
+
+
+def _beyond(n_slices: int, slice_spacing_mm: float, half_mm: float) -> int:
+    """How many of the outer slices, on either side, lie farther from the middle than `half_mm`; five stay at least."""
+    offset_mm = np.abs(np.arange(n_slices) - (n_slices - 1) / 2) * slice_spacing_mm
+    return min(int((offset_mm > half_mm + 1e-6).sum()) // 2, max(0, (n_slices - LEAST_SLICES) // 2))
+
+
+def midline_of(
+    slab_xzy_hu: NDArray[np.floating] | NDArray[np.integer],
+    pixel_mm: float,
+    slice_spacing_mm: float,
+    recipe: ViewRecipe,
+) -> NDArray[np.float32] | None:
+    """(rows,) how far to the left a recipe's slices are read, None where they stay in the middle."""
+    if not recipe.midline:
+        return None
+    column_mm = spine_column_mm(slab_xzy_hu, pixel_mm)
+    return find_midline_mm(slab_xzy_hu, pixel_mm, slice_spacing_mm, column_mm, recipe.midline)
+
+
+def slices_read(
+    slab_xzy_hu: NDArray[np.floating] | NDArray[np.integer],
+    slices: Sequence[int] | NDArray[np.integer],
+    midline_mm: NDArray[np.float32] | None,
+    slice_spacing_mm: float,
+) -> NDArray[np.floating] | NDArray[np.integer]:
+    """Slices of a slab (n, rows, cols) as a view reads them: along its midline, where it follows one."""
+    if midline_mm is None:
+        return np.asarray(slab_xzy_hu[np.asarray(slices)])
+    return straighten(slab_xzy_hu, np.asarray(slices), midline_mm, slice_spacing_mm)
 
 
 def _cut_tile(
@@ -139,6 +184,17 @@ def find_spine_col_mm(
     return found
 
 
+def spine_column_mm(
+    slab_xzy_hu: NDArray[np.floating] | NDArray[np.integer], pixel_mm: float
+) -> NDArray[np.float64]:
+    """(rows,) how far the bodies lie from the slab's front edge, from overlapping stretches down the spine."""
+    height_mm = slab_xzy_hu.shape[1] * pixel_mm
+    tops = np.arange(0.0, max(height_mm - STRETCH_MM, 0.0) + 1e-6, STRETCH_MM / 4)
+    found = find_spine_col_mm(slab_xzy_hu, pixel_mm, [float(top) for top in tops], STRETCH_MM)
+    rows_mm = (np.arange(slab_xzy_hu.shape[1]) + 0.5) * pixel_mm
+    return np.asarray(np.interp(rows_mm, tops + min(STRETCH_MM, height_mm) / 2, found), np.float64)
+
+
 def _peak(score: NDArray[np.float64], where_mm: NDArray[np.float64]) -> float:
     """The middle of the highest plateau."""
     return float(where_mm[score >= score.max() * 0.98].mean())
@@ -155,7 +211,7 @@ def _bone_in_window(bone: NDArray[np.float32], pixel_mm: float) -> NDArray[np.fl
 
 def _bone_per_pixel(slab_xzy_hu: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float32]:
     middle = len(slab_xzy_hu) // 2
-    near = slab_xzy_hu[max(0, middle - 2) : middle + 3].astype(np.float32)
+    near = slab_xzy_hu[max(0, middle - LEAST_SLICES // 2) : middle + LEAST_SLICES // 2 + 1].astype(np.float32)
     bone = np.clip((near - BONE_LOW_HU) / (BONE_FULL_HU - BONE_LOW_HU), 0, 1)
     return np.asarray(bone.mean(axis=0), np.float32)
 

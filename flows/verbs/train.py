@@ -54,7 +54,9 @@ def train(
     ] = False,
     view: Annotated[
         str | None,
-        typer.Option(help="what the model reads: tiles-1p25 | published; the recipe's unless told"),
+        typer.Option(
+            help="what the model reads: tiles-1p25-spine | tiles-1p25 | published; the recipe's unless told"
+        ),
     ] = None,
     slabs: Annotated[
         Path | None, typer.Option(help="where slabs are kept: slabs/ beside the warehouse")

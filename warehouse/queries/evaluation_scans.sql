@@ -35,6 +35,7 @@ SELECT
     wanted.is_flagged,
     wanted.slice_logits,
     wanted.slice_index,
+    wanted.view_recipe,
     wanted.domain_distance,
     wanted.domain_limit
 FROM audit_studies($model_id::VARCHAR) AS audited
