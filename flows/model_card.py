@@ -67,7 +67,8 @@ def _what_it_is(config: ModelConfig) -> list[str]:
         "",
         f"- Architecture: {config.architecture} (ResNet34 → 512 → 32 per image, LSTM 256 over a scan's images)",
         f"- Reads: view `{view.name}`, {view.tile_rows} × {view.tile_cols} pixels of {view.pixel_mm} mm, "
-        f"HU {view.hu_low:.0f} to {view.hu_high:.0f}, mid-sagittal slices of 3 mm",
+        f"HU {view.hu_low:.0f} to {view.hu_high:.0f}, mid-sagittal slices of 3 mm"
+        + (" that follow the spine to the side" if view.midline else ""),
         "- Says: one logit per scan (some vertebra from T1 to L5 is fractured, Genant grade 1 or more), and a",
         "  logit and 32 features per image, kept raw. Probabilities are not calibrated to any population.",
         f"- Intended use: {config.intended_use}",

@@ -5,9 +5,11 @@ draw phantoms → pre-train on dense truth → features → LSTM → final → t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,6 +57,7 @@ AGGREGATION_SEEDS = TRAINING_SEEDS + 1_000_000
 # Mean and spread of the training images in 0…1, as measured on 24 phantoms of the first version.
 PIXEL_MEAN, PIXEL_STD = 0.23, 0.15
 MOST_SOURCES = 1_000_000
+TRAINING_FILE = "training.json"
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ def train_on_phantoms(
     save_model(out, net, lstm, config, card)
     write_operating_point(out, point)
     write_domain(out, domain)
+    (out / TRAINING_FILE).write_text(json.dumps(_training(facts, draw, plan), indent=2) + "\n")
     (out / "evaluation.json").write_text(evaluation.to_json())
     (out / "evaluation_scans.csv").write_text(results_csv(results))
     return _summary(out, point, evaluation)
@@ -288,6 +292,31 @@ def _domain(loaded: LoadedModel, pooled: Sequence[PooledScan]) -> DomainReferenc
         features = [loaded.net.head(scan.pooled)[0].numpy() for scan in pooled]
     fitted_on = f"{len(pooled)} scans that the LSTM was trained on"
     return fit_domain(features, model_digest=loaded.digest, fitted_on=fitted_on)
+
+
+def _training(facts: TrainingFacts, draw: _Drawing, plan: Plan) -> dict[str, Any]:
+    """All that decides who was in which split, so that a later run can show that nobody is in two."""
+    firsts = {
+        "extractor": (TRAINING_SEEDS, plan.extractor),
+        "lstm": (AGGREGATION_SEEDS, plan.aggregation),
+        "operating point": (OPERATING_POINT_SEEDS, plan.operating_point),
+        "test": (TEST_SEEDS, plan.test),
+    }
+    return {
+        "recipe": asdict(facts.recipe),
+        "seed": facts.seed,
+        "start": facts.start,
+        "code": facts.code_version,
+        "families": list(draw.families),
+        "simulated_patients": {
+            name: {"first_seed": facts.seed * SEED_SPAN + first, "n": n}
+            for name, (first, n) in firsts.items()
+        },
+        "real_scans": [
+            {"name": source.name, "vertebrae": [mark.level for mark in source.marks]}
+            for source in draw.sources
+        ],
+    }
 
 
 def _summary(out: Path, point: OperatingPoint, evaluation: Evaluation) -> str:

@@ -1,5 +1,6 @@
 """A whole training, tiny: every stage runs, the model loads and scores, and a second call repeats nothing."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,9 @@ def test_a_training_runs_through_and_a_second_call_resumes(tmp_path: Path) -> No
     assert "Not for clinical use" in read_model_card(tmp_path)
     assert 0 < read_operating_point(tmp_path).threshold < 1
     assert (tmp_path / "evaluation_scans.csv").read_text().count("\n") == 9
+    patients = json.loads((tmp_path / "training.json").read_text())["simulated_patients"]
+    seeds = [range(part["first_seed"], part["first_seed"] + part["n"]) for part in patients.values()]
+    assert len(set().union(*seeds)) == sum(map(len, seeds))  # nobody is in two parts
     run_tiny(tmp_path)
     assert load_model(tmp_path).digest == first.digest
 
