@@ -71,17 +71,22 @@ class ProtocolResult:
 
 
 def judge_on_protocol(
-    directory: Path, *, workers: int = 2, say: Callable[[str], None] = print, every: int = 1
+    directory: Path,
+    *,
+    workers: int = 2,
+    say: Callable[[str], None] = print,
+    every: int = 1,
+    first: int = 0,
 ) -> str:
     """Score the frozen test set with the model in `directory`, write the results beside it, return a summary.
 
-    `every`: only each so many-th study (1: all), which the log and the results say. Raises ModelError for a model
-    that is none or has no operating point, ProtocolError when the test set is not as it was frozen.
+    `every`: only each so many-th study (1: all), counted from `first`, which the log says. Raises ModelError for a
+    model that is none or has no operating point, ProtocolError when the test set is not as it was frozen.
     """
     loaded, threshold = load_model(directory), read_operating_point(directory).threshold
-    studies = protocol.test_studies()[::every]
+    studies = protocol.test_studies()[first::every]
     domain = read_domain(directory)
-    _log_use(directory, loaded.digest, len(studies))
+    _log_use(directory, loaded.digest, {"studies": len(studies), "every": every, "first": first})
     scorer = Scorer(loaded)
     results: list[ProtocolResult] = []
     with process_pool(workers) as pool:
@@ -100,7 +105,7 @@ def judge_on_protocol(
     return _summary(report)
 
 
-def _log_use(directory: Path, digest: str, n: int) -> None:
+def _log_use(directory: Path, digest: str, which: dict[str, int]) -> None:
     """One line per use, before it happens: a test set is worth what it was not looked at."""
     frozen = {
         name: hashlib.sha256((directory / name).read_bytes()).hexdigest()
@@ -111,7 +116,7 @@ def _log_use(directory: Path, digest: str, n: int) -> None:
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "model_digest": digest,
         "protocol_digest": protocol.DIGEST,
-        "studies": n,
+        **which,
         "code": code_version(),
         "sha256": frozen,
     }

@@ -19,6 +19,7 @@ def protocol(
     model: Annotated[Path, typer.Argument(help="folder of a model with its operating point")],
     workers: Annotated[int, typer.Option(min=1, help="processes that simulate scans")] = 2,
     every: Annotated[int, typer.Option(min=1, help="only each so many-th study; 1: all 2,049")] = 1,
+    first: Annotated[int, typer.Option(min=0, help="number of the first study, from 0")] = 0,
 ) -> None:
     """Score the frozen test set of `phantom/protocol-1`; every use is logged beside the model.
 
@@ -27,7 +28,7 @@ def protocol(
     from flows.protocol_evaluation import judge_on_protocol
 
     console = make_console()
-    console.print(judge_on_protocol(model, workers=workers, say=console.print, every=every))
+    console.print(judge_on_protocol(model, workers=workers, say=console.print, every=every, first=first))
 
 
 @app.command()
