@@ -15,8 +15,9 @@ from flows.scan_cache import read_scan, write_scan
 from flows.training_scans import training_scan
 from models.config import ViewRecipe
 from phantom.from_real import MeasuredScan, Twin, draw_lowering, make_pair
-from phantom.real.ct_series import RealSeries, read_ct_series, read_sagittal_image
+from phantom.real.ct_series import RealSeries
 from phantom.real.mark_files import read_marks
+from phantom.real.scan_files import read_real_scan
 from phantom.real.vertebra_marks import VertebraMark
 from phantom.vertebrae.fractures import SHAPES
 from phantom.vertebrae.spine import LABEL_OF
@@ -30,7 +31,7 @@ _SALT = 0x2EA1
 
 @dataclass(frozen=True)
 class RealSource:
-    """One real scan with marked vertebrae: a folder with an axial series, or one sagittal image."""
+    """One real scan with marked vertebrae: an axial series, a volume in NIfTI, or one sagittal image."""
 
     name: str
     series: RealSeries
@@ -56,7 +57,7 @@ def read_sources(paths: Sequence[Path], marks: Sequence[Path]) -> list[RealSourc
         raise SettingsError("give one --real-marks for all --real-series, or one for each")
     sources = []
     for index, path in enumerate(paths):
-        series = read_ct_series(path) if path.is_dir() else read_sagittal_image(path)
+        series = read_real_scan(path)
         own = marks[index] if len(marks) > 1 else marks[0]
         sources.append(RealSource(_name_of(path), series, read_marks(own, series)))
     return sources

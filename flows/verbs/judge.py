@@ -35,7 +35,8 @@ def protocol(
 def twins(
     model: Annotated[Path, typer.Argument(help="folder of a model with its operating point")],
     real_series: Annotated[
-        list[Path], typer.Option(help="folder of a real CT series, or a sagittal image; repeatable")
+        list[Path],
+        typer.Option(help="folder of a real CT series, a volume in NIfTI, or a sagittal image; repeatable"),
     ],
     real_marks: Annotated[list[Path], typer.Option(help="its vertebrae: one file for all, or one for each")],
     out: Annotated[Path, typer.Option(help="folder for twins.csv and twins.json")],

@@ -71,7 +71,9 @@ def train(
     ] = None,
     real_series: Annotated[
         list[Path] | None,
-        typer.Option(help="folder of a real CT series, or a sagittal image, to make twins of; repeatable"),
+        typer.Option(
+            help="folder of a real CT series, a volume in NIfTI, or a sagittal image, to make twins of; repeatable"
+        ),
     ] = None,
     real_marks: Annotated[
         list[Path] | None,

@@ -14,7 +14,9 @@ from flows.errors import SettingsError
 
 
 def twins(
-    series_dir: Annotated[Path, typer.Argument(help="folder with one axial CT series")],
+    series_dir: Annotated[
+        Path, typer.Argument(help="folder with one axial CT series, or a CT volume in NIfTI")
+    ],
     marks: Annotated[
         Path,
         typer.Option(help="where the vertebral bodies lie: .csv of endplates, .nii(.gz) or DICOM SEG masks"),
@@ -35,14 +37,15 @@ def twins(
 
     Example: ovf twins my-series --marks vertebrae.csv --out my-twins --number 20
     """
-    from phantom.real.ct_series import RealDataError, read_ct_series
+    from phantom.real.ct_series import RealDataError
     from phantom.real.mark_files import read_marks
+    from phantom.real.scan_files import read_real_scan
     from phantom.real.twin_archives import write_twins
 
     if out.exists() and any(out.iterdir()):
         raise SettingsError(f"{out} is not empty: name a new folder")
     try:
-        series = read_ct_series(series_dir)
+        series = read_real_scan(series_dir)
         bodies = read_marks(marks, series, scheme=labels)
     except RealDataError as error:
         raise SettingsError(str(error)) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 from phantom.real.ct_series import RealDataError, RealSeries
 from phantom.real.mark_fitting import fit_marks
 from phantom.real.mask_marks import marks_of_labels, marks_of_masks
-from phantom.real.nifti import read_nifti
+from phantom.real.nifti import is_nifti, read_nifti
 from phantom.real.segmentations import is_segmentation, read_segmentation
 from phantom.real.vertebra_marks import VertebraMark, checked_marks, read_box_marks
 
@@ -23,7 +23,7 @@ def read_marks(path: Path, series: RealSeries, *, scheme: str | None = None) -> 
         raise RealDataError("no such file of marks")
     if path.suffix.lower() == ".csv":
         return fit_marks(series, read_box_marks(path, series))
-    if path.name.lower().endswith((".nii", ".nii.gz")):
+    if is_nifti(path):
         marks = marks_of_labels(read_nifti(path), scheme)
     elif is_segmentation(path):
         marks = marks_of_masks(read_segmentation(path))

@@ -15,7 +15,7 @@ from typing import BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 
-from phantom.real.ct_series import RealDataError
+from phantom.real.ct_series import HU_MAX, HU_MIN, LEAN_COSINE, RealDataError, RealSeries
 
 HEADER_BYTES = 348
 MAX_BYTES = 2 << 30  # of unpacked voxels: 1.0 mm masks of a whole body stay below
@@ -41,6 +41,11 @@ class PlacedArray:
 
     values_ijk: npt.NDArray[np.generic]
     to_lps_mm: npt.NDArray[np.float64]
+
+
+def is_nifti(path: Path) -> bool:
+    """Whether a file is called as NIfTI files are."""
+    return path.name.lower().endswith((".nii", ".nii.gz"))
 
 
 def read_nifti(path: Path) -> PlacedArray:
@@ -144,4 +149,39 @@ def _rotation(header: np.void) -> npt.NDArray[np.float64]:
             [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
             [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
         ]
+    )
+
+
+def read_ct_volume(path: Path) -> RealSeries:
+    """A CT in one NIfTI file, HU, axial slices or any others along the patient's axes.
+
+    RealDataError when the voxels lean, or hold no HU.
+    """
+    placed = read_nifti(path)
+    steps = placed.to_lps_mm[:3, :3]
+    axes = [int(np.argmax(np.abs(steps[axis]))) for axis in range(3)]  # which index runs along x, y, z
+    spacing_xyz = np.array([abs(steps[axis, axes[axis]]) for axis in range(3)])
+    if (
+        sorted(axes) != [0, 1, 2]
+        or (spacing_xyz < LEAN_COSINE * np.linalg.norm(steps[:, axes], axis=0)).any()
+    ):
+        raise RealDataError("the voxels of the NIfTI file lean against the patient's axes")
+    values = placed.values_ijk.transpose(axes[::-1])  # z, y, x
+    if values.dtype.kind not in "iuf" or not np.isfinite(values).all() or float(values.min()) > HU_MIN / 2:
+        raise RealDataError("the NIfTI file holds no CT in HU: nothing in it is as thin as air")
+    index = np.zeros(3)
+    flips = {0: steps[2, axes[2]] > 0, 1: steps[1, axes[1]] < 0, 2: steps[0, axes[0]] < 0}  # of z, y, x
+    for axis, is_flipped in flips.items():
+        if is_flipped:
+            values = np.flip(values, axis)
+            of_file = axes[2 - axis]
+            index[of_file] = placed.values_ijk.shape[of_file] - 1
+    origin = (placed.to_lps_mm @ [*index, 1.0])[:3]
+    return RealSeries(
+        np.ascontiguousarray(np.clip(np.rint(values), HU_MIN, HU_MAX).astype(np.int16)),
+        (float(spacing_xyz[2]), float(spacing_xyz[1]), float(spacing_xyz[0])),
+        (float(origin[0]), float(origin[1]), float(origin[2])),
+        float(spacing_xyz[2]),
+        (bool(flips[1]), bool(flips[2])),
+        address=str(path),
     )

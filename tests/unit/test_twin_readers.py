@@ -15,7 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from phantom.dicom import SAGITTAL, write_ct_series
 from phantom.real.ct_series import RealDataError, read_ct_series, read_sagittal_image
 from phantom.real.mask_marks import TOTALSEGMENTATOR, VERSE, marks_of_labels, marks_of_masks, scheme_of
-from phantom.real.nifti import _HEADER, PlacedArray, read_nifti
+from phantom.real.nifti import _HEADER, PlacedArray, read_ct_volume, read_nifti
 from phantom.real.segmentations import SEGMENTATION, is_segmentation, read_segmentation
 
 RAMP = np.arange(5 * 6 * 7, dtype=np.int16).reshape(5, 6, 7)
@@ -139,6 +139,39 @@ def test_broken_nifti_says_why(tmp_path: Path, content: bytes, text: str) -> Non
     path.write_bytes(content)
     with pytest.raises(RealDataError, match=text):
         read_nifti(path)
+
+
+@pytest.mark.parametrize(
+    "to_ras",
+    [
+        TO_RAS,
+        np.array([[2.0, 0, 0, 30], [0, -3.0, 0, -40], [0, 0, -4.0, 50]]),
+        np.array([[0, 0, -2.0, 30], [3.0, 0, 0, -40], [0, 4.0, 0, 50]]),  # stored as sagittal slices
+    ],
+)
+def test_every_voxel_of_a_nifti_ct_keeps_its_place(tmp_path: Path, to_ras: np.ndarray) -> None:
+    hu = (RAMP - 1000).astype(np.int16)
+    path = tmp_path / "ct.nii"
+    path.write_bytes(nifti_bytes(hu, to_ras))
+    series = read_ct_volume(path)
+    to_index = np.linalg.inv(np.vstack([to_ras, [0, 0, 0, 1]]))
+    for (z, y, x), value in np.ndenumerate(series.volume_zyx_hu):
+        ras = (-series.x_mm[x], -series.y_mm[y], series.z_mm[z], 1)
+        index = np.rint(to_index @ ras)[:3].astype(int)
+        assert hu[tuple(index)] == value
+    assert (np.diff(series.z_mm) < 0).all()
+    assert series.thickness_mm == series.spacing_mm[0] == 4.0
+
+
+def test_a_nifti_that_is_no_ct_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "mask.nii"
+    path.write_bytes(nifti_bytes(RAMP, TO_RAS))
+    with pytest.raises(RealDataError, match="no CT in HU"):
+        read_ct_volume(path)
+    leaning = np.array([[2.0, 0.5, 0, 30], [-0.5, 3.0, 0, -40], [0, 0, 4.0, 50]])
+    path.write_bytes(nifti_bytes((RAMP - 1000).astype(np.int16), leaning))
+    with pytest.raises(RealDataError, match="lean"):
+        read_ct_volume(path)
 
 
 def vertebra_mask() -> np.ndarray:
