@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import NamedTuple
 
+from tasks.header import DIGEST_BYTES
 from tasks.instance import FileIssue, Instance, StudyInstances
 
 
@@ -64,8 +65,17 @@ def _one_of(same_sop: list[Copy]) -> tuple[Instance, int]:
     if len(contents) == 1:
         return first.instance, 1
     # The digest names all contents, so that the revision changes when the conflict is resolved.
-    digest = hashlib.blake2b(b"".join(sorted(contents)), digest_size=16).hexdigest()
+    digest = hashlib.blake2b(b"".join(_names(contents)), digest_size=DIGEST_BYTES).hexdigest()
     return replace(first.instance, content_digest=digest), len(contents)
+
+
+def _names(contents: set[bytes]) -> list[bytes]:
+    """What names the contents of a conflict, sorted: their content digests, and more only where two share one.
+
+    Full digests are kept of files that were once compared with another: they must not say so.
+    """
+    shared = Counter(each[:DIGEST_BYTES] for each in contents)
+    return sorted(each if shared[each[:DIGEST_BYTES]] > 1 else each[:DIGEST_BYTES] for each in contents)
 
 
 def _contents(copy: Copy, compared: dict[str, bytes]) -> bytes:
