@@ -43,6 +43,6 @@ def shares_of(recipe: str) -> Mapping[str, float]:
     return PUBLISHED_SHARES if recipe == "published" else SHARES
 
 
-def view_of(recipe: str) -> ViewRecipe:
+def view_of_recipe(recipe: str) -> ViewRecipe:
     """What the model reads unless told otherwise: as published, or tiles of a fixed pixel size along the spine."""
     return PUBLISHED_VIEW if recipe == "published" else SPINE_VIEW

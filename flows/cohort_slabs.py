@@ -108,8 +108,9 @@ def _columns(
         fallback_half_mm=1e3,
         max_bytes=EXTRACTOR_SLICES * rows * cols,
     )
+    near = slices_read(slab.slab_xzy_hu, chosen, midline_mm, record.slice_spacing_mm)
     images = make_view(
-        slices_read(slab.slab_xzy_hu, chosen, midline_mm, record.slice_spacing_mm),
+        near,
         pixel_mm=record.pixel_mm,
         slice_spacing_mm=record.slice_spacing_mm,
         lateral_extent_mm=None,
@@ -117,9 +118,7 @@ def _columns(
     )
     tile_mm = recipe.tile_rows * pixel_mm
     at_mm = np.arange(0.0, rows * pixel_mm, CENTRE_EVERY_MM)
-    found_mm = find_spine_col_mm(
-        slab.slab_xzy_hu, record.pixel_mm, [at - tile_mm / 2 for at in at_mm], tile_mm
-    )
+    found_mm = find_spine_col_mm(near, record.pixel_mm, [at - tile_mm / 2 for at in at_mm], tile_mm)
     at_row_mm = (np.arange(rows) + 0.5) * pixel_mm
     middle_mm = np.interp(at_row_mm, at_mm, found_mm) - float(images.left_col_mm[0])
     return images.images_nhw, (middle_mm / pixel_mm).astype(np.float32)

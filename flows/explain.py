@@ -168,7 +168,8 @@ def _peak(
     away = (peak.slice_index - (record.n_slices - 1) / 2) * record.slice_spacing_mm
     if midline_mm is not None:
         row = min(int(peak.row_mm / record.pixel_mm), len(midline_mm) - 1)
-        away += float(midline_mm[max(row, 0)])
+        edge = (record.n_slices - 1) / 2 * record.slice_spacing_mm  # beyond it the outermost slice is read
+        away = min(max(away + float(midline_mm[max(row, 0)]), -edge), edge)
     place: dict[str, float] = {
         "row_mm": peak.row_mm,
         "column_mm": peak.col_mm,

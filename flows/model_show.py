@@ -50,7 +50,8 @@ def _images(found: ModelListing) -> list[str]:
     pixel = f"{view.pixel_mm} mm" if view.pixel_mm else "the whole coverage in one image"
     middle = "the middle of the vertebral bodies, row by row" if view.midline else "the patient's middle"
     return [
-        f"- slab: sagittal slices of 3 mm around {middle}; read: the central {view.central_share:.0%} "
+        "- slab: sagittal slices of 3 mm around the patient's middle; "
+        f"read, around {middle}: the central {view.central_share:.0%} "
         f"of the width, ± {view.min_half_mm:g} to {view.max_half_mm:g} mm",
         f"- view `{view.name}`: {view.tile_rows} × {view.tile_cols} pixels of {pixel}, HU {view.hu_low:g} to "
         f"{view.hu_high:g}",

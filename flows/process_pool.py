@@ -12,7 +12,8 @@ from tasks.parent import die_with_parent
 def process_pool(workers: int, niceness: int = 0) -> ProcessPoolExecutor:
     """A pool of `workers` processes; `niceness`: how far they step back behind the command.
 
-    An executor's processes wait for work for ever when the command is killed, so the kernel ends them.
+    An executor's processes wait for work for ever when the command is killed, so the kernel ends them: when the thread
+    ends that first gave them work. Use a pool from the main thread, or from one that outlives it.
     """
     return ProcessPoolExecutor(
         workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(os.getpid(), niceness)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from estimates.roc import Interval, auc, share
+from flows.errors import SettingsError
 from flows.phantom_scans import HALF_WIDTH_MM, PIXEL_MM, sequence_scan
 from flows.process_pool import process_pool
 from flows.version import code_version
@@ -86,7 +87,10 @@ def judge_on_protocol(
     loaded, threshold = load_model(directory), read_operating_point(directory).threshold
     studies = protocol.test_studies()[first::every]
     domain = read_domain(directory)
-    _log_use(directory, loaded.digest, {"studies": len(studies), "every": every, "first": first})
+    if not studies:
+        raise SettingsError(f"no study from number {first} on: there are {len(protocol.test_studies())}")
+    which = {"studies": len(studies), "every": every, "first": first}
+    _log_use(directory, loaded.digest, which)
     scorer = Scorer(loaded)
     results: list[ProtocolResult] = []
     with process_pool(workers) as pool:
@@ -100,9 +104,15 @@ def judge_on_protocol(
             say(f"scored {len(results)} of {len(studies)} studies of the test set")
     _write_csv(directory / SCANS_FILE, results)
     report = summarise(read_results(directory / SCANS_FILE), threshold)  # of what others can count again
+    report = {"studies": words_of(which), **report}
     (directory / RESULTS_FILE).write_text(json.dumps(report, indent=2) + "\n")
     _write_section(directory / CARD_FILE, report)
     return _summary(report)
+
+
+def words_of(which: dict[str, int]) -> str:
+    """Which studies of the test set a result is of."""
+    return f"{which['studies']} studies: every {which['every']}. from number {which['first']} on"
 
 
 def _log_use(directory: Path, digest: str, which: dict[str, int]) -> None:
@@ -319,6 +329,7 @@ def _write_section(card: Path, report: Report) -> None:
 def _section(report: Report) -> Iterator[str]:
     groups = {name: group for name, group in report.items() if isinstance(group, dict)}
     yield f"Simulated scans of seeds and families as frozen; {USES_FILE} logs every use. 95 % limits."
+    yield f"{report['studies']}."
     yield ""
     yield "| what | " + " | ".join(groups) + " |"
     yield "|---|" + "---|" * len(groups)

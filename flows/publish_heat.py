@@ -53,7 +53,7 @@ class Pictures:
             slab = read_slab(path)
         except (SlabFileError, OSError):
             return None
-        heat, read = self._heat(slab)
+        heat, read, is_along_spine = self._heat(slab)
         n_bytes = 2 * slab.slab_xzy_hu.size
         return SuspiciousSlice(
             np.rint(read).astype(np.int16),
@@ -61,10 +61,11 @@ class Pictures:
             heat.slice_index,
             len(slab.slab_xzy_hu),
             round(n_bytes / (slab.record.n_bytes or n_bytes), 2),
+            is_along_spine,
         )
 
-    def _heat(self, slab: Slab) -> tuple[HeatMap, NDArray[np.floating] | NDArray[np.integer]]:
-        """The most suspicious image's map, and the slice that it lies on, as the model read it."""
+    def _heat(self, slab: Slab) -> tuple[HeatMap, NDArray[np.floating] | NDArray[np.integer], bool]:
+        """The most suspicious image's map, its slice as it was read, and whether that follows the spine."""
         from models.occlusion import explain_scan
         from tasks.slab import view_of
         from tasks.view import slices_read
@@ -74,7 +75,7 @@ class Pictures:
         heat = explain_scan(self._scorer, view, score.slice_logits).maps[0]
         spacing_mm = slab.record.slice_spacing_mm
         [read] = slices_read(slab.slab_xzy_hu, [heat.slice_index], view.midline_mm, spacing_mm)
-        return heat, read
+        return heat, read, view.midline_mm is not None
 
     @cached_property
     def _scorer(self) -> Scorer:

@@ -295,7 +295,7 @@ def _domain(loaded: LoadedModel, pooled: Sequence[PooledScan]) -> DomainReferenc
 
 
 def _training(facts: TrainingFacts, draw: _Drawing, plan: Plan) -> dict[str, Any]:
-    """All that decides who was in which split, so that a later run can show that nobody is in two."""
+    """All that decides who was in which part of this training; what `start` has seen is told by its own file."""
     firsts = {
         "extractor": (TRAINING_SEEDS, plan.extractor),
         "lstm": (AGGREGATION_SEEDS, plan.aggregation),

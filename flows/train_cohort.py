@@ -20,7 +20,7 @@ import torch
 
 from flows.cohort import Cohort, CohortOrder, CohortScan, draw_cohort, split_cohort
 from flows.cohort_card import CohortFacts, cohort_card, cohort_text
-from flows.cohort_recipes import cohort_recipe, shares_of, view_of
+from flows.cohort_recipes import cohort_recipe, shares_of, view_of_recipe
 from flows.cohort_slabs import CohortImages, read_images, slab_order
 from flows.errors import SettingsError
 from flows.labels import Labels, ReportRule, labels_from_file, labels_from_reports
@@ -169,7 +169,7 @@ def _check_enough(cohort: Cohort) -> None:
 
 
 def _config(order: TrainOrder, is_simulated: bool) -> ModelConfig:
-    view = order.view or view_of(order.recipe_name)
+    view = order.view or view_of_recipe(order.recipe_name)
     return ModelConfig(
         model_id=order.model_id,
         view=view,

@@ -39,6 +39,7 @@ class SuspiciousSlice:
     slab_slice: int  # 0 = rightmost
     n_slab_slices: int
     lossy_ratio: float  # of the kept slab
+    is_along_spine: bool = False  # each row lies as far beside that slice as the spine does
 
 
 def capture_reference(uids: ObjectUids, facts: str, predecessor_uid: str | None) -> Reference:
@@ -75,9 +76,10 @@ def build_capture(
     made.BurnedInAnnotation = "NO"  # the text in it names nobody
     made.LossyImageCompression = "01"
     made.LossyImageCompressionRatio, made.LossyImageCompressionMethod = picture.lossy_ratio, "ISO_15444_1"
+    along = ", moved sideways with the spine," if picture.is_along_spine else ""
     made.DerivationDescription = (
-        f"Sagittal slice {picture.slab_slice + 1} of {picture.n_slab_slices} (right to left) as resampled for the "
-        "model; heat: where covering the image lowers the model's answer. " + caveats(result, test_system)
+        f"Sagittal slice {picture.slab_slice + 1} of {picture.n_slab_slices} (right to left){along} as resampled for "
+        "the model; heat: where covering the image lowers the model's answer. " + caveats(result, test_system)
     )
     made.SourceImageSequence = [_source_item(*instance) for instance in source.instances]
     return put_in_study(made, source, result.scored_at, test_system)

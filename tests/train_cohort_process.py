@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 
 from flows.train_cohort import TrainOrder, train_on_cohort
-from models.config import TILES_VIEW
+from models.config import SPINE_VIEW
 from models.recipes import QUICK, Stage
 from warehouse.store import Store
 
-VIEW = replace(TILES_VIEW, name="tiny", pixel_mm=8.0, tile_rows=32, tile_cols=32, max_bytes=5 * 32 * 32)
+VIEW = replace(SPINE_VIEW, name="tiny", pixel_mm=8.0, tile_rows=32, tile_cols=32, max_bytes=5 * 32 * 32)
 RECIPE = replace(
     QUICK,
     name="tiny",

@@ -21,6 +21,13 @@ if __name__ == "__main__":
 """
 
 
+def _is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def test_processes_of_a_pool_end_with_a_killed_command(tmp_path) -> None:
     script = tmp_path / "command.py"
     script.write_text(_COMMAND)
@@ -36,6 +43,6 @@ def test_processes_of_a_pool_end_with_a_killed_command(tmp_path) -> None:
         assert niceness >= 1
         command.send_signal(signal.SIGKILL)
     deadline = time.monotonic() + 20
-    while alive := [pid for pid in pids if psutil.pid_exists(pid)]:
+    while alive := [pid for pid in pids if _is_running(pid)]:
         assert time.monotonic() < deadline, f"still running: {alive}"
         time.sleep(0.05)

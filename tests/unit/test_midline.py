@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from flows.explain import _peak
 from flows.train_midline import MidlineNet
 from models.config import SPINE_VIEW, TILES_VIEW
 from phantom.picture.scene import scene_of
@@ -120,3 +122,32 @@ def test_a_view_reads_along_the_spine() -> None:
     [straight] = slices_read(labels, [middle], followed.midline_mm, 3.0)
     is_body = ~np.isnan(truth)
     assert (straight[is_body] > 0).any(axis=1).mean() >= (labels[middle][is_body] > 0).any(axis=1).mean()
+
+
+@pytest.mark.parametrize("n_slices", [1, 2, 4, 20, 21])
+def test_slabs_of_any_number_of_slices_can_be_followed(n_slices: int) -> None:
+    slab = np.full((n_slices, 60, 80), -50, np.int16)
+    slab[n_slices // 2, :, 40:60] = 400
+    view = make_view(slab, pixel_mm=2.0, slice_spacing_mm=3.0, lateral_extent_mm=None, recipe=SPINE_VIEW)
+    assert view.midline_mm is not None
+    assert view.midline_mm.shape == (60,)
+    assert view.slice_index.min() >= 0
+    assert view.slice_index.max() < n_slices
+    middle = (n_slices - 1) / 2
+    assert abs(view.slice_index.mean() - middle) <= 0.5
+
+
+def test_the_peak_of_a_map_lies_beside_the_middle_where_the_spine_does() -> None:
+    record = SimpleNamespace(
+        n_slices=21, slice_spacing_mm=3.0, pixel_mm=1.0, middle_x_mm=5.0, anterior_y_mm=0.0, top_z_mm=0.0
+    )
+    lean = np.linspace(-20, 24, 100).astype(np.float32)  # to the patient's left further down
+
+    def x_of(slice_index: int, row_mm: float, midline_mm: np.ndarray | None) -> float:
+        peak = SimpleNamespace(slice_index=slice_index, row_mm=row_mm, col_mm=50.0, drop=1.0)
+        found = _peak(SimpleNamespace(peak=peak), SimpleNamespace(record=record), midline_mm)
+        return float(found["patient_x_mm"])
+
+    assert x_of(10, 50.5, None) == 5.0
+    assert x_of(11, 50.5, lean) == pytest.approx(5.0 + 3.0 + lean[50], abs=1e-3)
+    assert x_of(13, 99.5, lean) == 5.0 + 30.0  # the outermost slice was read

@@ -1,11 +1,15 @@
 """Training on twins of real scans: what is known of them, and how a model is judged by them."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 from twin_cases import LEVELS, block_series, column
 
 from flows.real_scans import RealSource, draw_twins
+from flows.scan_cache import MixedScans
 from flows.twin_evaluation import TwinResult, summarise
 from models.config import TILES_VIEW
 from models.dataset import FRACTURED, LOSSES, SOUND, STATUS, UNKNOWN
@@ -52,3 +56,26 @@ def test_a_twin_counts_when_it_rises_above_every_sham_of_its_scan() -> None:
     assert report["all"]["low twins flagged"]["value"] == 1.0
     assert report["all"]["shams flagged"]["value"] == 0.5
     assert report["scan b"]["clear twins above every sham"]["value"] == 1.0
+
+
+def test_a_step_waits_for_no_scan_that_it_may_not_use() -> None:
+    class Drawn(Sequence[int]):
+        kinds: ClassVar = [(False, index % 2 == 0) for index in range(5000)]
+
+        def __len__(self) -> int:
+            return len(self.kinds)
+
+        def __getitem__(self, index):
+            return index
+
+        def usable(self, step: int) -> int:
+            return min(len(self), 2000 + step)
+
+    twins = [SimpleNamespace(is_real=True, is_positive=k % 2 == 0) for k in range(10)]
+    scans = MixedScans(twins, Drawn(), steps_before=100)
+    assert len(scans) == 5010
+    assert scans.usable(0) == 10 + 2100
+    assert scans.usable(7) == 10 + 2107
+    assert scans[9] is twins[9]
+    assert scans[10] == 0
+    assert scans.kinds[:11] == [(True, k % 2 == 0) for k in range(10)] + [(False, True)]
