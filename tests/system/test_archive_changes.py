@@ -74,6 +74,7 @@ def test_late_slice_makes_a_new_revision_and_keeps_the_history(ovf, archive: Pat
     ovf("check", "--warehouse", warehouse)
 
 
+@pytest.mark.long
 def test_other_model_scores_beside_the_first_and_export_asks_which(
     ovf, small_hospital: Path, small_warehouse: Path, tmp_path: Path
 ) -> None:
@@ -101,6 +102,7 @@ def test_requeued_decisions_are_made_again(
     ovf("requeue", "--reason", "no-such-reason", "--warehouse", warehouse, expect=10)
 
 
+@pytest.mark.long
 def test_forgotten_patient_stays_forgotten(
     ovf, small_hospital: Path, small_warehouse: Path, tmp_path: Path
 ) -> None:

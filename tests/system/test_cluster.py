@@ -28,6 +28,7 @@ def _cluster(**more: object) -> Iterator[str]:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+@pytest.mark.long
 def test_T40_worker_that_declares_a_gpu_it_lacks_is_named(ovf, hospital: Path, tmp_path: Path) -> None:
     with _cluster(resources={"GPU": 1}) as address:
         done = ovf(

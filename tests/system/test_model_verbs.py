@@ -125,6 +125,7 @@ def test_explained_slabs_become_pictures_and_numbers(
     assert "no kept slab" in refused.stderr
 
 
+@pytest.mark.long
 def test_altered_and_pickled_weights_are_not_installed(
     ovf: Command, untrained_model: Path, tmp_path: Path
 ) -> None:
