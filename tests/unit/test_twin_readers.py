@@ -16,6 +16,7 @@ from phantom.dicom import SAGITTAL, write_ct_series
 from phantom.real.ct_series import RealDataError, read_ct_series, read_sagittal_image
 from phantom.real.mask_marks import TOTALSEGMENTATOR, VERSE, marks_of_labels, marks_of_masks, scheme_of
 from phantom.real.nifti import _HEADER, PlacedArray, read_ct_volume, read_nifti
+from phantom.real.scan_files import read_real_scan
 from phantom.real.segmentations import SEGMENTATION, is_segmentation, read_segmentation
 
 RAMP = np.arange(5 * 6 * 7, dtype=np.int16).reshape(5, 6, 7)
@@ -172,6 +173,19 @@ def test_a_nifti_that_is_no_ct_says_why(tmp_path: Path) -> None:
     path.write_bytes(nifti_bytes((RAMP - 1000).astype(np.int16), leaning))
     with pytest.raises(RealDataError, match="lean"):
         read_ct_volume(path)
+
+
+def test_a_real_scan_is_read_from_whatever_holds_it(tmp_path: Path) -> None:
+    folder, volume = tmp_path / "series", tmp_path / "CT.NII.GZ"
+    write_ct_series(
+        folder, RAMP, spacing_mm=(2.0, 0.7, 0.8), origin_xyz_mm=(0, 0, 0), orientation=(1, 0, 0, 0, 1, 0),
+        step_xyz_mm=(0, 0, -2.0),
+    )  # fmt: skip
+    volume.write_bytes(gzip.compress(nifti_bytes((RAMP - 1000).astype(np.int16), TO_RAS)))
+    assert read_real_scan(folder).spacing_mm == (2.0, 0.7, 0.8)
+    assert read_real_scan(volume).spacing_mm == (4.0, 3.0, 2.0)
+    with pytest.raises(RealDataError):
+        read_real_scan(tmp_path / "nothing.dcm")
 
 
 def vertebra_mask() -> np.ndarray:
