@@ -22,6 +22,7 @@ from warehouse.queries import query
 EVERY_ROW = 2**31
 CSV_NAME, FHIR_NAME = "worklist.csv", "worklist.fhir.json"
 _OPEN_TO_OTHERS = 0o077
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def fls_entries(
@@ -111,6 +112,11 @@ def worklist_model(model: AuditModel, test_system: str | None) -> WorklistModel:
     )
 
 
+def plain_cell(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula: names come from scanners, and whoever typed them (OWASP)."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
+
+
 def write_worklist(
     folder: Path, entries: list[WorklistEntry], model: WorklistModel, *, is_test: bool, at: dt.datetime
 ) -> None:
@@ -123,7 +129,8 @@ def write_worklist(
     stream = io.StringIO(newline="")
     writer = csv.DictWriter(stream, [*names, *beside])
     writer.writeheader()
-    writer.writerows(asdict(each) | beside for each in entries)
+    for each in entries:
+        writer.writerow({name: plain_cell(value) for name, value in (asdict(each) | beside).items()})
     replace_file(folder / CSV_NAME, stream.getvalue().encode())
     bundle = worklist_bundle(entries, model, at=at, is_test=is_test)
     replace_file(folder / FHIR_NAME, json.dumps(bundle, indent=1, ensure_ascii=False).encode())

@@ -11,6 +11,7 @@ import pytest
 from audit_rows import Hospital, filled_store, hospital_batch
 
 from flows.cli import run
+from flows.fls_worklist import plain_cell
 
 # Mandatory elements of FHIR R4 (4.0.1) in the resources that are written.
 MANDATORY = {
@@ -86,3 +87,13 @@ def check_bundle(bundle: dict[str, Any], rows: list[dict[str, str]]) -> None:
     assert told == {
         (row["patient_id"], f"urn:oid:{row['study_instance_uid']}", float(row["probability"])) for row in rows
     }
+
+
+@pytest.mark.parametrize("text", ["=HYPERLINK(1)", "+1", "-1", "@sum", "\t=1", "\r=1"])
+def test_no_cell_is_a_formula(text: str) -> None:
+    assert plain_cell(text) == "'" + text
+
+
+@pytest.mark.parametrize("value", ["Müller^Anna", "PID-7", "", None, -1.5, 0])
+def test_other_cells_stay_as_they_are(value: object) -> None:
+    assert plain_cell(value) == value
