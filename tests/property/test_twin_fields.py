@@ -135,7 +135,7 @@ def test_loss_on_the_voxels(spacing_mm: float, shape: str, loss: float, seed: in
     field = twin_field(site_of(marks, 2), draw_lowering(np.random.default_rng(seed), shape, loss))
     series = block_series(marks, spacing_mm=spacing_mm, only=2)
     before = voxel_heights(series.volume_zyx_hu, field, spacing_mm)
-    most = 0.03 if spacing_mm < 4 else 0.05  # 0.05 of this body is a quarter of a slice of 5 mm
+    most = 0.03 if spacing_mm < 4 else 0.06  # 0.06 of this body is under a third of a slice of 5 mm
     sham = sham_field(field, spacing_mm)
     for each, expected in ((field, field.lowering.shares), (sham, (0.0, 0.0, 0.0))):
         after = voxel_heights(deformed(series, each), field, spacing_mm)
