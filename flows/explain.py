@@ -165,11 +165,12 @@ def _peak(
     """The peak in the slab, and in the patient (LPS)."""
     peak, record = explained.peak, slab.record
     half_px = record.pixel_mm / 2  # edges are half a pixel outside the first centres
-    away = (peak.slice_index - (record.n_slices - 1) / 2) * record.slice_spacing_mm
+    half_mm = (record.n_slices - 1) / 2 * record.slice_spacing_mm
+    away = peak.slice_index * record.slice_spacing_mm - half_mm
     if midline_mm is not None:
         row = min(int(peak.row_mm / record.pixel_mm), len(midline_mm) - 1)
-        edge = (record.n_slices - 1) / 2 * record.slice_spacing_mm  # beyond it the outermost slice is read
-        away = min(max(away + float(midline_mm[max(row, 0)]), -edge), edge)
+        away += float(midline_mm[max(row, 0)])
+        away = min(max(away, -half_mm), half_mm)  # beyond it the outermost slice is read
     place: dict[str, float] = {
         "row_mm": peak.row_mm,
         "column_mm": peak.col_mm,

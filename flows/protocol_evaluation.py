@@ -81,8 +81,9 @@ def judge_on_protocol(
 ) -> str:
     """Score the frozen test set with the model in `directory`, write the results beside it, return a summary.
 
-    `every`: only each so many-th study (1: all), counted from `first`, which the log says. Raises ModelError for a
-    model that is none or has no operating point, ProtocolError when the test set is not as it was frozen.
+    `every`: only each so many-th study (1: all), counted from `first`, which the log and the results say. Raises
+    ModelError for a model that is none or has no operating point, ProtocolError when the test set is not as it was
+    frozen, SettingsError when no study is left.
     """
     loaded, threshold = load_model(directory), read_operating_point(directory).threshold
     studies = protocol.test_studies()[first::every]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from models.infer import Scorer
     from models.occlusion import HeatMap
     from tasks.slab import Slab
+    from tasks.view import View
 
 
 class ScoredSeries(Protocol):
@@ -45,6 +46,7 @@ class Pictures:
     def of(self, result: ScoredSeries) -> SuspiciousSlice | None:
         """None without the model, or when the slab was not kept or cannot be read."""
         from tasks.jpeg2000 import SlabFileError, read_slab
+        from tasks.view import slices_read
 
         path = kept_slab_path(self._slabs, result.series_key, result.series_revision)
         if self._model is None or not path.exists():
@@ -53,7 +55,10 @@ class Pictures:
             slab = read_slab(path)
         except (SlabFileError, OSError):
             return None
-        heat, read, is_along_spine = self._heat(slab)
+        heat, view = self._heat(slab)
+        [read] = slices_read(
+            slab.slab_xzy_hu, [heat.slice_index], view.midline_mm, slab.record.slice_spacing_mm
+        )
         n_bytes = 2 * slab.slab_xzy_hu.size
         return SuspiciousSlice(
             np.rint(read).astype(np.int16),
@@ -61,21 +66,17 @@ class Pictures:
             heat.slice_index,
             len(slab.slab_xzy_hu),
             round(n_bytes / (slab.record.n_bytes or n_bytes), 2),
-            is_along_spine,
+            view.midline_mm is not None,
         )
 
-    def _heat(self, slab: Slab) -> tuple[HeatMap, NDArray[np.floating] | NDArray[np.integer], bool]:
-        """The most suspicious image's map, its slice as it was read, and whether that follows the spine."""
+    def _heat(self, slab: Slab) -> tuple[HeatMap, View]:
+        """The map of the most suspicious image, and the view that the image is of."""
         from models.occlusion import explain_scan
         from tasks.slab import view_of
-        from tasks.view import slices_read
 
         view = view_of(slab, self._scorer.config.view)
         [score] = self._scorer.score([view.images_nhw])  # of the kept slab, which is compressed
-        heat = explain_scan(self._scorer, view, score.slice_logits).maps[0]
-        spacing_mm = slab.record.slice_spacing_mm
-        [read] = slices_read(slab.slab_xzy_hu, [heat.slice_index], view.midline_mm, spacing_mm)
-        return heat, read, view.midline_mm is not None
+        return explain_scan(self._scorer, view, score.slice_logits).maps[0], view
 
     @cached_property
     def _scorer(self) -> Scorer:

@@ -75,19 +75,16 @@ def make_block(
     near -= LOW_HU
     near *= 1 / (HIGH_HU - LOW_HU)
     np.clip(near, 0, 1, out=near)
-    by_row = (
-        np.add.reduceat(near, row_edges[:-1], axis=1) / np.diff(row_edges)[:, None]
-    )  # (slices, cells, cols)
+    # (slices, cells, cols), and then (slices, cells, depths); what lies outside the slab is 0
+    by_row = np.add.reduceat(near, row_edges[:-1], axis=1) / np.diff(row_edges)[:, None]
     sums = np.zeros((n_slices, n_cells, last - first + 1), np.float32)
     np.cumsum(by_row, axis=2, out=sums[:, :, 1:])
     at_edges = np.take_along_axis(sums, np.broadcast_to(edges - first, (n_slices, *edges.shape)), axis=2)
-    cells = np.diff(at_edges, axis=2) / np.maximum(
-        np.diff(edges), 1
-    )  # (slices, cells, depths); outside the slab 0
+    cells = np.diff(at_edges, axis=2) / np.maximum(np.diff(edges), 1)
     place = across_mm() / slice_spacing_mm + (n_slices - 1) / 2
-    low = np.clip(np.floor(place).astype(int), 0, max(n_slices - 2, 0))
-    weight = np.clip(place - low, 0, 1).astype(np.float32)[:, None, None]
-    values = cells[low] * (1 - weight) + cells[np.minimum(low + 1, n_slices - 1)] * weight
+    low, high, share = _neighbours(place, n_slices)
+    weight = share[:, None, None]
+    values = cells[low] * (1 - weight) + cells[high] * weight
     values[(place < -0.5) | (place > n_slices - 0.5)] = 0
     return Block(np.ascontiguousarray(values.transpose(2, 1, 0)), (middle * pixel_mm).astype(np.float32))
 
@@ -146,9 +143,8 @@ def find_midline_mm(
         return np.zeros(n_rows, np.float32)
     block = make_block(slab_xzy_hu, pixel_mm, slice_spacing_mm, column_mm)
     weights = finder_weights(finder)
-    mirrored = Block(
-        block.values[:, :, ::-1], block.row_mm
-    )  # left and right are alike: none of them is preferred
+    # Left and right are alike, so neither is preferred.
+    mirrored = Block(block.values[:, :, ::-1], block.row_mm)
     shares = np.float32(0.5) * (place_shares(block, weights) + place_shares(mirrored, weights)[:, ::-1])
     smooth = smooth_midline_mm(shares, block.row_mm)
     rows_mm = (np.arange(n_rows) + 0.5) * pixel_mm
@@ -161,8 +157,7 @@ def smooth_midline_mm(shares: Float, row_mm: Float) -> NDArray[np.float64]:
     """Expected places of each row, smoothed over its neighbours; sure rows count more."""
     places = across_mm().astype(np.float64)
     expected = shares @ places
-    spread = np.sqrt(np.maximum(shares @ places**2 - expected**2, 1.0))
-    sureness = 1 / spread**2
+    sureness = 1 / np.maximum(shares @ places**2 - expected**2, 1.0)
     near = np.exp(-0.5 * ((row_mm[:, None] - row_mm[None]) / SMOOTH_MM) ** 2) * sureness[None]
     return np.asarray((near @ expected) / near.sum(axis=1), np.float64)
 
@@ -179,12 +174,19 @@ def straighten(
     """
     n_slices, n_rows, _ = slab_xzy.shape
     place = np.asarray(slices)[:, None] + np.asarray(midline_mm, np.float64)[None] / slice_spacing_mm
-    low = np.clip(np.floor(place).astype(int), 0, max(n_slices - 2, 0))
-    weight = np.clip(place - low, 0, 1).astype(np.float32)[..., None]
+    low, high, share = _neighbours(place, n_slices)
     rows = np.arange(n_rows)[None]
     out = slab_xzy[low, rows].astype(np.float32)
-    other = slab_xzy[np.minimum(low + 1, n_slices - 1), rows].astype(np.float32)
+    other = slab_xzy[high, rows].astype(np.float32)
     other -= out
-    other *= weight
+    other *= share[..., None]
     out += other
     return np.asarray(out, np.float32)
+
+
+def _neighbours(
+    place: NDArray[np.floating], n_slices: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Float]:
+    """The slices on either side of each place, and the upper one's share; beyond the outermost slices, that one."""
+    low = np.clip(np.floor(place).astype(np.intp), 0, max(n_slices - 2, 0))
+    return low, np.minimum(low + 1, n_slices - 1), np.clip(place - low, 0, 1).astype(np.float32)

@@ -91,9 +91,14 @@ def make_view(
     )
 
 
+def _from_middle_mm(n_slices: int, slice_spacing_mm: float) -> NDArray[np.float64]:
+    """How far each slice lies from the slab's middle, on whichever side."""
+    return np.asarray(np.abs(np.arange(n_slices) - (n_slices - 1) / 2) * slice_spacing_mm, np.float64)
+
+
 def _beyond(n_slices: int, slice_spacing_mm: float, half_mm: float) -> int:
     """How many of the outer slices, on either side, lie farther from the middle than `half_mm`; five stay at least."""
-    offset_mm = np.abs(np.arange(n_slices) - (n_slices - 1) / 2) * slice_spacing_mm
+    offset_mm = _from_middle_mm(n_slices, slice_spacing_mm)
     return min(int((offset_mm > half_mm + 1e-6).sum()) // 2, max(0, (n_slices - LEAST_SLICES) // 2))
 
 
@@ -151,7 +156,7 @@ def central_slices(
     if lateral_extent_mm is not None:
         half_mm = lateral_extent_mm * recipe.central_share / 2
         half_mm = min(max(half_mm, recipe.min_half_mm), recipe.max_half_mm)
-    offset_mm = np.abs(np.arange(n_slices) - (n_slices - 1) / 2) * slice_spacing_mm
+    offset_mm = _from_middle_mm(n_slices, slice_spacing_mm)
     room = max(recipe.max_images // n_tiles, recipe.min_slices)
     n_wanted = min(max(int((offset_mm <= half_mm + 1e-6).sum()), 1), room)
     return np.sort(np.argsort(offset_mm, kind="stable")[:n_wanted])

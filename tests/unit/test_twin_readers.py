@@ -184,7 +184,7 @@ def test_a_real_scan_is_read_from_whatever_holds_it(tmp_path: Path) -> None:
     volume.write_bytes(gzip.compress(nifti_bytes((RAMP - 1000).astype(np.int16), TO_RAS)))
     assert read_real_scan(folder).spacing_mm == (2.0, 0.7, 0.8)
     assert read_real_scan(volume).spacing_mm == (4.0, 3.0, 2.0)
-    with pytest.raises(RealDataError):
+    with pytest.raises(RealDataError, match="there is no folder"):
         read_real_scan(tmp_path / "nothing.dcm")
 
 
