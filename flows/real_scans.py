@@ -45,7 +45,7 @@ class RealSource:
     @property
     def is_image(self) -> bool:
         """Whether it is one sagittal image."""
-        return bool(self.series.volume_zyx_hu.shape[2] == 1)
+        return self.series.is_image
 
 
 def read_sources(paths: Sequence[Path], marks: Sequence[Path]) -> list[RealSource]:

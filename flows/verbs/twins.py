@@ -49,6 +49,8 @@ def twins(
         bodies = read_marks(marks, series, scheme=labels)
     except RealDataError as error:
         raise SettingsError(str(error)) from error
+    if series.is_image and not slabs_only:
+        raise SettingsError("one sagittal image makes no axial series: add --slabs-only")
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("twins", total=2 * number)
         made = write_twins(

@@ -53,6 +53,11 @@ class RealSeries:
     address: str = ""  # of the folder or file, to find its rows in a table of marks; never written anywhere
 
     @property
+    def is_image(self) -> bool:
+        """Whether it is one sagittal image."""
+        return bool(self.volume_zyx_hu.shape[2] == 1)
+
+    @property
     def x_mm(self) -> Float:
         """Middles of the columns, rising."""
         return self._axis(0, 2, 1.0)

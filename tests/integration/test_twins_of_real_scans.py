@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flows.errors import SettingsError
+from flows.verbs.twins import twins
 from phantom.from_real import Twin, make_twins
 from phantom.real.ct_series import RealSeries, read_ct_series, read_sagittal_image
 from phantom.real.mark_files import read_marks
@@ -100,6 +102,16 @@ def test_sagittal_images_have_twins(real_data: Path, tmp_path: Path) -> None:
         assert np.median(inside) > 120
     values = [roughness(twin) for twin in made]
     assert area(values[::2], values[1::2]) <= 0.75  # one image, ten pairs: the error of an AUC is 0.13
+
+
+def test_a_sagittal_image_makes_slabs_and_no_axial_series(real_data: Path, tmp_path: Path) -> None:
+    table, image = tmp_path / "marks.csv", real_data / "sagittal_nysbu" / SAGITTAL
+    table.write_text(SAGITTAL_MARKS)
+    with pytest.raises(SettingsError, match="--slabs-only"):
+        twins(image, table, tmp_path / "archive", number=1, seed=2, slabs_only=False, labels=None)
+    assert not (tmp_path / "archive").exists()
+    twins(image, table, tmp_path / "slabs", number=1, seed=2, slabs_only=True, labels=None)
+    assert len(list((tmp_path / "slabs" / "slabs").glob("*.npz"))) == 2
 
 
 def test_a_label_map_lies_where_the_organs_are(real_data: Path) -> None:
