@@ -41,7 +41,8 @@ def assemble(study_uid: str, copies: list[Copy], issues: list[FileIssue]) -> Stu
         if all(copy.is_vanished for copy in same_sop):
             vanished.add(sop_uid)
     # A broken file of an instance that is there in full does no harm; it only counts as a file.
-    unmatched = [each for each in issues if each.sop_instance_uid not in by_sop]
+    in_full = by_sop.keys() - vanished
+    unmatched = [each for each in issues if each.sop_instance_uid not in in_full]
     instances.sort(key=lambda each: (each.series_instance_uid, each.sop_instance_uid))
     return StudyInstances(
         study_instance_uid=study_uid,

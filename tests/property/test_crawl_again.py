@@ -76,6 +76,8 @@ def live(index: Index) -> dict[str, Any]:
 
 # Two identical copies are compared byte by byte; that one of them was must not show when the other changes.
 @example([[("write", "a", POOL[0]), ("write", "b", POOL[0])], [("write", "a", POOL[5])]])
+# A broken file does no harm beside the whole one, until that one is gone.
+@example([[("write", "b", POOL[1])], [("delete", "b", None), ("write", "a", POOL[6])]])
 @given(st.lists(st.lists(STEP, max_size=5), min_size=1, max_size=4))
 @settings(max_examples=30, deadline=None)
 def test_a_crawl_of_a_changed_archive_equals_a_fresh_one(rounds: list[list[tuple[str, str, Any]]]) -> None:
