@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flows.process_pool import process_pool
-from flows.training_scans import training_scan
+from flows.training_scans import EXTRACTOR_HALF_WIDTH_MM, training_scan
 from models.config import ViewRecipe
 from models.dataset import SequenceScan, TrainingScan
 from phantom.families import BASE
@@ -18,8 +18,8 @@ from phantom.slabs import PhantomSlab, render_slab
 from phantom.truth import other_causes
 from tasks.view import View, make_view
 
-# What a sweep's slab shows, for what the scorer reads; the extractor is taught by the middle of it alone.
-HALF_WIDTH_MM, EXTRACTOR_HALF_WIDTH_MM = 30.0, 12.0
+# What a sweep's slab shows.
+HALF_WIDTH_MM = 30.0
 # Finer than any view's pixels, coarser than a sweep's slab: five times faster to draw.
 PIXEL_MM = 1.0
 # Seeds of the three kinds of scans never meet.
@@ -130,13 +130,18 @@ def sequence_scan(slab: PhantomSlab, name: str, view: ViewRecipe) -> SequenceSca
     return SequenceScan(name, slab.has_fracture, view_of(slab, view).images_nhw)
 
 
+def half_width_drawn_mm(view: ViewRecipe, is_for_extractor: bool) -> float:
+    """How wide a slab is drawn: what a sweep's shows, or no more than the extractor is taught by in the middle."""
+    return EXTRACTOR_HALF_WIDTH_MM if is_for_extractor and not view.midline else HALF_WIDTH_MM
+
+
 def clear_case(request: DrawRequest) -> PhantomSlab:
     """The first patient of this seed, and of those that stand in for it, whose scan has one answer.
 
     Traumatic, pathological and treated bodies are neither a positive nor a negative of this task, and a
     fracture may lie where the scan does not show it whole.
     """
-    half_width_mm = EXTRACTOR_HALF_WIDTH_MM if request.is_for_extractor else HALF_WIDTH_MM
+    half_width_mm = half_width_drawn_mm(request.view, request.is_for_extractor)
     for stand_in in range(STAND_INS):
         patient_seed = request.seed + stand_in * STAND_IN_STEP
         patient = draw_training_patient(

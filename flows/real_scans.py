@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from flows.errors import SettingsError
-from flows.phantom_scans import EXTRACTOR_HALF_WIDTH_MM, HALF_WIDTH_MM, PIXEL_MM, PhantomScan, sequence_scan
+from flows.phantom_scans import PIXEL_MM, PhantomScan, half_width_drawn_mm, sequence_scan
 from flows.scan_cache import read_scan, write_scan
 from flows.training_scans import training_scan
 from models.config import ViewRecipe
@@ -105,8 +105,7 @@ def make_varied(source: RealSource, n: int, seed: int, *, is_for_slabs: bool) ->
 def _scan_of(
     twin: Twin, source: RealSource, index: int, view: ViewRecipe, is_for_extractor: bool
 ) -> PhantomScan:
-    half_width_mm = EXTRACTOR_HALF_WIDTH_MM if is_for_extractor else HALF_WIDTH_MM
-    slab = twin.slab(pixel_mm=PIXEL_MM, half_width_mm=half_width_mm)
+    slab = twin.slab(pixel_mm=PIXEL_MM, half_width_mm=half_width_drawn_mm(view, is_for_extractor))
     own = LABEL_OF.get(twin.level, 0)
     return PhantomScan(
         seed=twin.seed * 10_000 + index,

@@ -25,11 +25,11 @@ from models.dataset import (
 from phantom.slabs import PhantomSlab
 from phantom.truth import VertebraTruth
 from phantom.vertebrae.vertebra import OSTEOPOROTIC
-from tasks.view import make_view
+from tasks.view import make_view, midline_of, slices_read
 
 # Slices per scan kept for the extractor, drawn from those of the slab, near ones more often (0.4 MB a scan).
 EXTRACTOR_SLICES = 3
-NEAR_MM = 8.0
+NEAR_MM, EXTRACTOR_HALF_WIDTH_MM = 8.0, 12.0
 # Kept to each side of the spine, in pixels: the widest crop of a recipe with its margin and its place aside.
 STRIP_PX = 96
 # Pixel size where the view has none of its own.
@@ -53,13 +53,14 @@ def training_scan(
     `known` are the labels of the bodies whose lost heights are known (None: all); `shown` those to be drawn often
     though they are no fracture.
     """
+    midline_mm = midline_of(slab.slab_xzy_hu, slab.pixel_mm, slab.slice_spacing_mm, view)
     slices = _draw_slices(slab, np.random.default_rng([seed, 0x51CE]))
     pixel_mm = view.pixel_mm or DEFAULT_PIXEL_MM
     rows, cols = (math.ceil(n * slab.pixel_mm / pixel_mm) for n in slab.slab_xzy_hu.shape[1:])
     whole = replace(
         view,
         kind="tiles",
-        midline="",  # the truth lies in the slab's own slices
+        midline="",  # the slices follow it already
         pixel_mm=pixel_mm,
         tile_rows=rows,
         tile_cols=cols,
@@ -68,7 +69,7 @@ def training_scan(
         min_slices=len(slices),
     )
     images = make_view(
-        slab.slab_xzy_hu[slices],
+        slices_read(slab.slab_xzy_hu, slices, midline_mm, slab.slice_spacing_mm),
         pixel_mm=slab.pixel_mm,
         slice_spacing_mm=slab.slice_spacing_mm,
         lateral_extent_mm=WHOLE_EXTENT_MM,
@@ -76,7 +77,7 @@ def training_scan(
     )
     at_row = ((np.arange(rows) + 0.5) * pixel_mm + images.top_row_mm[0]) / slab.pixel_mm - 0.5
     at_col = ((np.arange(cols) + 0.5) * pixel_mm + images.left_col_mm[0]) / slab.pixel_mm - 0.5
-    labels = _nearest(slab.vertebra_label_xzy[slices], at_row, at_col)
+    labels = _nearest(_labels_read(slab, slices, midline_mm), at_row, at_col)
     centres = _centres(labels.max(axis=0))
     first = max(0, int(centres.min()) - STRIP_PX) // LABEL_STEP * LABEL_STEP
     strip = slice(first, int(centres.max()) + STRIP_PX)
@@ -107,8 +108,20 @@ def _truth(labels: NDArray[np.uint8], bodies: NDArray[np.float32], shown: Collec
 def _draw_slices(slab: PhantomSlab, rng: np.random.Generator) -> NDArray[np.intp]:
     n = len(slab.slab_xzy_hu)
     away_mm = np.abs(np.arange(n) - (n - 1) / 2) * slab.slice_spacing_mm
-    weights = np.exp(-away_mm / NEAR_MM)
-    return np.sort(rng.choice(n, size=min(EXTRACTOR_SLICES, n), replace=False, p=weights / weights.sum()))
+    weights = np.exp(-away_mm / NEAR_MM) * (away_mm <= EXTRACTOR_HALF_WIDTH_MM)
+    size = min(EXTRACTOR_SLICES, int(np.count_nonzero(weights)))
+    return np.sort(rng.choice(n, size=size, replace=False, p=weights / weights.sum()))
+
+
+def _labels_read(
+    slab: PhantomSlab, slices: NDArray[np.intp], midline_mm: NDArray[np.float32] | None
+) -> NDArray[np.uint8]:
+    """The labels (slices, rows, cols) where `slices_read` reads the image: of the nearest slice in each row."""
+    if midline_mm is None:
+        return slab.vertebra_label_xzy[slices]
+    place = slices[:, None] + midline_mm[None] / slab.slice_spacing_mm
+    nearest = np.rint(place).astype(int).clip(0, len(slab.vertebra_label_xzy) - 1)
+    return slab.vertebra_label_xzy[nearest, np.arange(nearest.shape[1])[None]]
 
 
 def _facts(bodies: Collection[VertebraTruth], known: Collection[int] | None) -> NDArray[np.float32]:

@@ -204,10 +204,12 @@ DEEPEN = replace(
     WIDE,
     name="deepen",
     pretrain=replace(WIDE.pretrain, epochs=0),
-    mixed=(Stage("deepen", epochs=6.8, batch=32, learning_rate=5e-4, real_share=0.3, wildness=0.7),),
-    features=replace(WIDE.features, epochs=0.25),
-    patients=(7000, 800, 500, 200),
-    extra_families=("thick-slices", "thick-slices", "slender", "scoliotic", "restless"),
+    mixed=(Stage("deepen", epochs=11.0, batch=32, learning_rate=5e-4, real_share=0.3, wildness=0.6),),
+    features=replace(WIDE.features, epochs=0.5),
+    patients=(7000, 1500, 2000, 200),
+    twin_pairs=(120, 20),
+    extra_families=("thick-slices", "thick-slices", "restless", "thin-slices", "diseased-chest"),
+    target_specificity=0.96,
 )
 
 RECIPES: dict[str, TrainingRecipe] = {
