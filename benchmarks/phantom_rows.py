@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.measure import Row, seconds
-from flows.phantom_scans import EXTRACTOR_HALF_WIDTH_MM, HALF_WIDTH_MM
+from flows.phantom_scans import HALF_WIDTH_MM
 from flows.phantom_scans import PIXEL_MM as TRAINING_PIXEL_MM
+from flows.training_scans import EXTRACTOR_HALF_WIDTH_MM
 from phantom.anatomy import draw_patient
 from phantom.dicom import write_ct_series
 from phantom.scanner.acquisition import Acquisition

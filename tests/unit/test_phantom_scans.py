@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.phantom_scans import PhantomScan, draw_scan, requests
+from flows.phantom_scans import PhantomScan, clear_case, draw_scan, requests
 from flows.scan_cache import read_scan, write_scan
-from models.config import TILES_VIEW
+from flows.training_scans import training_scan
+from models.config import SPINE_VIEW, TILES_VIEW
 from models.dataset import FRACTURED
 
 
@@ -55,6 +56,23 @@ def test_truth_lies_on_bone_in_the_view_s_pixels(fractured: PhantomScan) -> None
     inside = scan.images[:, ::2, ::2][scan.truth.labels > 0].mean()
     assert inside > scan.images.mean() + 20
     assert fractured.worst_grade >= 1
+
+
+def test_along_the_spine_truth_and_images_are_moved_alike() -> None:
+    """A scoliotic patient painted by the truth alone: images and labels agree, and show more than in the middle."""
+    wanted = requests(89, 1, SPINE_VIEW, positive_share=1.0, is_for_extractor=True, families=("scoliotic",))
+    slab = clear_case(wanted[0])
+    bodies_hu = np.where(slab.vertebra_label_xzy > 0, 400, 0).astype(np.int16)
+    painted = replace(slab, slab_xzy_hu=bodies_hu)
+    shown = {}
+    for view in (TILES_VIEW, SPINE_VIEW):
+        scan = training_scan(painted, "a", view, seed=1)
+        assert scan.truth is not None
+        is_bone = scan.images[:, ::2, ::2] > 85  # halfway: 0 HU is 43 of 255, 400 HU is 128
+        is_body = scan.truth.labels > 0
+        assert (is_bone & is_body).sum() > 0.94 * (is_bone | is_body).sum()
+        shown[view.name] = [len(np.unique(labels)) - 1 for labels in scan.truth.labels]
+    assert min(shown["tiles-1p25-spine"]) > max(shown["tiles-1p25"])
 
 
 def test_spans_and_spine_frame_the_fractured_bodies(fractured: PhantomScan) -> None:
