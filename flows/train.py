@@ -21,6 +21,7 @@ from flows.phantom_evaluation import Evaluation, Result, choose_operating_point,
 from flows.phantom_scans import TEST_SEEDS, TRAINING_SEEDS, DrawRequest, PhantomScan, requests
 from flows.real_scans import IMAGE_SHARE, RealSource, draw_twins, read_sources
 from flows.scan_cache import DrawnScans, MixedScans, draw_scans_once
+from flows.training_curves import Curves, both
 from flows.training_words import counter, progress_words
 from flows.version import code_version
 from models.config import ModelConfig, ViewRecipe
@@ -111,7 +112,8 @@ def train_on_phantoms(
     chosen = _recipe(recipe) if isinstance(recipe, str) else recipe
     plan = Plan.of(chosen, patients)
     config = _config(chosen, model_id, view or chosen.view)
-    settings = TrainerSettings(chosen, config, seed, Checkpoint(out / "checkpoints"), progress_words(say))
+    checkpoint, curves = Checkpoint(out / "checkpoints"), Curves(out)
+    settings = TrainerSettings(chosen, config, seed, checkpoint, both(progress_words(say), curves.add))
     sources = read_sources(real.paths, real.marks) if real.paths else []
     draw = _Drawing(seed, config, workers, say, families, out / "scans", sources, chosen)
     torch.manual_seed(seed)
@@ -119,6 +121,7 @@ def train_on_phantoms(
     _train_extractor(net, draw, plan.extractor, settings)
     sequences = [*draw.twin_sequences(), *draw.sequences(plan.aggregation)]
     lstm, facts, pooled = _train_lstm(net, sequences, settings, plan, say)
+    curves.draw()
     facts = replace(facts, start=origin, families=families, n_real=len(sources), credit=real.credit)
     save_model(out, net, lstm, config, f"# {model_id}\n\nNot evaluated yet.\n")
     loaded = load_model(out)

@@ -121,7 +121,8 @@ def _labels_read(
         return slab.vertebra_label_xzy[slices]
     place = slices[:, None] + midline_mm[None] / slab.slice_spacing_mm
     nearest = np.rint(place).astype(int).clip(0, len(slab.vertebra_label_xzy) - 1)
-    return slab.vertebra_label_xzy[nearest, np.arange(nearest.shape[1])[None]]
+    read: NDArray[np.uint8] = slab.vertebra_label_xzy[nearest, np.arange(nearest.shape[1])[None]]
+    return read
 
 
 def _facts(bodies: Collection[VertebraTruth], known: Collection[int] | None) -> NDArray[np.float32]:

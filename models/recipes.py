@@ -204,7 +204,7 @@ DEEPEN = replace(
     WIDE,
     name="deepen",
     pretrain=replace(WIDE.pretrain, epochs=0),
-    mixed=(Stage("deepen", epochs=11.0, batch=32, learning_rate=5e-4, real_share=0.3, wildness=0.6),),
+    mixed=(Stage("deepen", epochs=7.5, batch=32, learning_rate=5e-4, real_share=0.3, wildness=0.6),),
     features=replace(WIDE.features, epochs=0.5),
     patients=(7000, 1500, 2000, 200),
     twin_pairs=(120, 20),

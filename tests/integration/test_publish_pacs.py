@@ -110,6 +110,8 @@ def test_what_is_published_can_be_read_back(hospital: Hospital, pacs: Pacs, tmp_
         (study,) = report.CurrentRequestedProcedureEvidenceSequence
         n_referenced = [len(series.ReferencedSOPSequence) for series in study.ReferencedSeriesSequence]
         assert n_referenced == ([20, 1] if seed == 11 else [20])
+    (capture,) = [each for each in by_web.values() if each.Modality != "SR"]
+    assert "moved sideways with the spine" in capture.DerivationDescription  # as the model's view reads it
     for number, each in enumerate(by_web.values()):
         each.save_as(path := tmp_path / f"{number}.dcm", enforce_file_format=True)
         assert errors_of(path) == [], each.Modality

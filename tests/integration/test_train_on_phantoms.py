@@ -57,8 +57,13 @@ def test_a_training_runs_through_and_a_second_call_resumes(tmp_path: Path) -> No
     patients = json.loads((tmp_path / "training.json").read_text())["simulated_patients"]
     seeds = [range(part["first_seed"], part["first_seed"] + part["n"]) for part in patients.values()]
     assert len(set().union(*seeds)) == sum(map(len, seeds))  # nobody is in two parts
+    curves = (tmp_path / "curves.csv").read_bytes()
+    ran = {stage.name for stage in (TINY.pretrain, TINY.features, TINY.lstm, TINY.final) if stage.epochs > 0}
+    assert ran <= {line.split(b",")[0].decode() for line in curves.splitlines()[1:]}
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     run_tiny(tmp_path)
     assert load_model(tmp_path).digest == first.digest
+    assert (tmp_path / "curves.csv").read_bytes() == curves
 
 
 @pytest.mark.slow
