@@ -19,7 +19,8 @@ POOL_CHUNK = 4
 # Of the extractor's scans: how many its first step may use, and how many more each step. A step on one core of a
 # processor with bf16 takes about a second, a scan a tenth.
 FIRST_SCANS, SCANS_PER_STEP = 2000, 1.0
-DRAWING_NICE = 19  # drawing takes what the training leaves: beside it on two cores it cost a third of the steps at 5
+# Drawing takes what the training leaves: at a niceness of 5 it cost a third of the steps on two cores.
+DRAWING_NICE = 19
 _FACTS = tuple(name for name in PhantomScan.__dataclass_fields__ if name not in ("sequence", "training"))
 
 

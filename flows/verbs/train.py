@@ -19,7 +19,10 @@ Doubt = Literal["leave-out", "case", "control"]
 def train(
     out: Annotated[Path, typer.Option(help="folder for checkpoints and, at the end, the model")],
     recipe: Annotated[
-        str, typer.Option(help="quick | published; for simulated scans also wide and refine (with --start)")
+        str,
+        typer.Option(
+            help="quick | published; for simulated scans also wide, and refine and deepen (with --start)"
+        ),
     ] = "quick",
     warehouse: Annotated[
         Path | None, typer.Option(help="train on the slabs of this warehouse; simulated scans unless told")
