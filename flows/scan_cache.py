@@ -17,7 +17,7 @@ from models.dataset import DenseTruth, SequenceScan, TrainingScan
 
 POOL_CHUNK = 4
 # Of the extractor's scans: how many its first step may use, and how many more each step. A step on one core of a
-# processor with bf16 takes about a second, a scan a tenth.
+# processor with bf16 takes about a second, a scan a seventh.
 FIRST_SCANS, SCANS_PER_STEP = 2000, 1.0
 # Drawing takes what the training leaves: at a niceness of 5 it cost a third of the steps on two cores.
 DRAWING_NICE = 19

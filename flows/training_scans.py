@@ -50,6 +50,7 @@ def training_scan(
 ) -> TrainingScan:
     """A few slices of a slab as images of the view's pixel size around the spine, with truth in the same pixels.
 
+    Where the view follows the spine to the side, so do slices and truth.
     `known` are the labels of the bodies whose lost heights are known (None: all); `shown` those to be drawn often
     though they are no fracture.
     """
