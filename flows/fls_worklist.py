@@ -16,13 +16,13 @@ from flows.audit_frame import AuditError, AuditModel, studies_at_hand
 from flows.errors import SettingsError
 from tasks.fhir import WorklistEntry, WorklistModel, worklist_bundle
 from tasks.publish_facts import SIMULATED_ONLY, UNVERIFIED
+from tasks.report_files import plain_cell
 from warehouse.paths import replace_file
 from warehouse.queries import query
 
 EVERY_ROW = 2**31
 CSV_NAME, FHIR_NAME = "worklist.csv", "worklist.fhir.json"
 _OPEN_TO_OTHERS = 0o077
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def fls_entries(
@@ -110,11 +110,6 @@ def worklist_model(model: AuditModel, test_system: str | None) -> WorklistModel:
     return WorklistModel(
         model.model_id, model.model_digest, model.operating_point_id, model.threshold, "; ".join(parts)
     )
-
-
-def plain_cell(value: object) -> object:
-    """A cell that no spreadsheet takes for a formula: names come from scanners, and whoever typed them (OWASP)."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
 
 
 def write_worklist(

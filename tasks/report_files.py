@@ -140,12 +140,13 @@ def _write_csv(
         writer = csv.DictWriter(stream, columns, lineterminator="\n")
         writer.writeheader()
         for row in rows:
-            writer.writerow({**row, **{name: _guard(row[name]) for name in guarded}})
+            writer.writerow({**row, **{name: plain_cell(row[name]) for name in guarded}})
             n_rows += 1
     return n_rows
 
 
-def _guard(value: Any) -> Any:
+def plain_cell(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula: texts come from scanners, and whoever typed them (OWASP)."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_SIGNS) else value
 
 

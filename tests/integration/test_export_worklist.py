@@ -11,7 +11,7 @@ import pytest
 from audit_rows import Hospital, filled_store, hospital_batch
 
 from flows.cli import run
-from flows.fls_worklist import plain_cell
+from tasks.report_files import plain_cell
 
 # Mandatory elements of FHIR R4 (4.0.1) in the resources that are written.
 MANDATORY = {
