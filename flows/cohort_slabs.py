@@ -5,7 +5,6 @@ Never reads the archive. A slab that cannot be read is counted, not trained on.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from models.dataset import SequenceScan, TrainingScan
 from tasks.jpeg2000 import SlabFileError, read_slab
 from tasks.shard_work import kept_slab_path
 from tasks.slab import Slab, view_of
-from tasks.view import View, central_slices, find_spine_col_mm, make_view, slices_read
+from tasks.view import View, central_slices, find_spine_col_mm, slices_read, whole_view
 
 # Slices kept for the extractor: the central ones (about 0.2 MB each in memory, over a chest and abdomen).
 EXTRACTOR_SLICES = 5
@@ -93,29 +92,14 @@ def _columns(
     slab: Slab, recipe: ViewRecipe, midline_mm: NDArray[np.float32] | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """images (slices, rows, cols) and the column of the spine's middle in each row, in pixels."""
-    record, pixel_mm = slab.record, recipe.pixel_mm or 1.25
+    record = slab.record
     wanted = replace(recipe, min_slices=EXTRACTOR_SLICES, max_bytes=0)
     chosen = central_slices(record.n_slices, record.slice_spacing_mm, record.lateral_extent_mm, wanted)[
         :EXTRACTOR_SLICES
     ]
-    rows, cols = (math.ceil(n * record.pixel_mm / pixel_mm) for n in slab.slab_xzy_hu.shape[1:])
-    whole = replace(
-        recipe,
-        kind="tiles",
-        midline="",  # the slices follow it already
-        tile_rows=rows,
-        tile_cols=cols,
-        fallback_half_mm=1e3,
-        max_bytes=EXTRACTOR_SLICES * rows * cols,
-    )
     near = slices_read(slab.slab_xzy_hu, chosen, midline_mm, record.slice_spacing_mm)
-    images = make_view(
-        near,
-        pixel_mm=record.pixel_mm,
-        slice_spacing_mm=record.slice_spacing_mm,
-        lateral_extent_mm=None,
-        recipe=whole,
-    )
+    images = whole_view(near, record.pixel_mm, record.slice_spacing_mm, recipe)
+    pixel_mm, rows = images.pixel_mm, images.images_nhw.shape[1]
     tile_mm = recipe.tile_rows * pixel_mm
     at_mm = np.arange(0.0, rows * pixel_mm, CENTRE_EVERY_MM)
     found_mm = find_spine_col_mm(near, record.pixel_mm, [at - tile_mm / 2 for at in at_mm], tile_mm)

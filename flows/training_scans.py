@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,18 +23,16 @@ from models.dataset import (
 from phantom.slabs import PhantomSlab
 from phantom.truth import VertebraTruth
 from phantom.vertebrae.vertebra import OSTEOPOROTIC
-from tasks.view import make_view, midline_of, slices_read
+from tasks.midline import places_read
+from tasks.view import from_middle_mm, midline_of, slices_read, whole_view
 
 # Slices per scan kept for the extractor, drawn from those of the slab, near ones more often (0.4 MB a scan).
 EXTRACTOR_SLICES = 3
 NEAR_MM, EXTRACTOR_HALF_WIDTH_MM = 8.0, 12.0
 # Kept to each side of the spine, in pixels: the widest crop of a recipe with its margin and its place aside.
 STRIP_PX = 96
-# Pixel size where the view has none of its own.
-DEFAULT_PIXEL_MM = 1.25
 # A body that lost this share of a height and is no fracture: shown more often, it teaches where fractures begin.
 LOW_LOSS = 0.08
-WHOLE_EXTENT_MM = 1e4
 
 
 def training_scan(
@@ -56,26 +52,9 @@ def training_scan(
     """
     midline_mm = midline_of(slab.slab_xzy_hu, slab.pixel_mm, slab.slice_spacing_mm, view)
     slices = _draw_slices(slab, np.random.default_rng([seed, 0x51CE]))
-    pixel_mm = view.pixel_mm or DEFAULT_PIXEL_MM
-    rows, cols = (math.ceil(n * slab.pixel_mm / pixel_mm) for n in slab.slab_xzy_hu.shape[1:])
-    whole = replace(
-        view,
-        kind="tiles",
-        midline="",  # the slices follow it already
-        pixel_mm=pixel_mm,
-        tile_rows=rows,
-        tile_cols=cols,
-        central_share=1.0,
-        max_half_mm=WHOLE_EXTENT_MM,
-        min_slices=len(slices),
-    )
-    images = make_view(
-        slices_read(slab.slab_xzy_hu, slices, midline_mm, slab.slice_spacing_mm),
-        pixel_mm=slab.pixel_mm,
-        slice_spacing_mm=slab.slice_spacing_mm,
-        lateral_extent_mm=WHOLE_EXTENT_MM,
-        recipe=whole,
-    )
+    read = slices_read(slab.slab_xzy_hu, slices, midline_mm, slab.slice_spacing_mm)
+    images = whole_view(read, slab.pixel_mm, slab.slice_spacing_mm, view)
+    pixel_mm, (rows, cols) = images.pixel_mm, images.images_nhw.shape[1:]
     at_row = ((np.arange(rows) + 0.5) * pixel_mm + images.top_row_mm[0]) / slab.pixel_mm - 0.5
     at_col = ((np.arange(cols) + 0.5) * pixel_mm + images.left_col_mm[0]) / slab.pixel_mm - 0.5
     labels = _nearest(_labels_read(slab, slices, midline_mm), at_row, at_col)
@@ -107,11 +86,10 @@ def _truth(labels: NDArray[np.uint8], bodies: NDArray[np.float32], shown: Collec
 
 
 def _draw_slices(slab: PhantomSlab, rng: np.random.Generator) -> NDArray[np.intp]:
-    n = len(slab.slab_xzy_hu)
-    away_mm = np.abs(np.arange(n) - (n - 1) / 2) * slab.slice_spacing_mm
+    away_mm = from_middle_mm(len(slab.slab_xzy_hu), slab.slice_spacing_mm)
     weights = np.exp(-away_mm / NEAR_MM) * (away_mm <= EXTRACTOR_HALF_WIDTH_MM)
     size = min(EXTRACTOR_SLICES, int(np.count_nonzero(weights)))
-    return np.sort(rng.choice(n, size=size, replace=False, p=weights / weights.sum()))
+    return np.sort(rng.choice(len(weights), size=size, replace=False, p=weights / weights.sum()))
 
 
 def _labels_read(
@@ -120,7 +98,7 @@ def _labels_read(
     """The labels (slices, rows, cols) where `slices_read` reads the image: of the nearest slice in each row."""
     if midline_mm is None:
         return slab.vertebra_label_xzy[slices]
-    place = slices[:, None] + midline_mm[None] / slab.slice_spacing_mm
+    place = places_read(slices, midline_mm, slab.slice_spacing_mm)
     nearest = np.rint(place).astype(int).clip(0, len(slab.vertebra_label_xzy) - 1)
     read: NDArray[np.uint8] = slab.vertebra_label_xzy[nearest, np.arange(nearest.shape[1])[None]]
     return read

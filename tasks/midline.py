@@ -162,6 +162,14 @@ def smooth_midline_mm(shares: Float, row_mm: Float) -> NDArray[np.float64]:
     return np.asarray((near @ expected) / near.sum(axis=1), np.float64)
 
 
+def places_read(
+    slices: NDArray[np.integer], midline_mm: NDArray[np.floating], slice_spacing_mm: float
+) -> NDArray[np.float64]:
+    """(n, rows) where each row of some slices is read along the midline, in slices of the slab; may lie outside it."""
+    beside = np.asarray(midline_mm, np.float64) / slice_spacing_mm
+    return np.asarray(np.asarray(slices)[:, None] + beside[None], np.float64)
+
+
 def straighten(
     slab_xzy: NDArray[np.floating] | NDArray[np.integer],
     slices: NDArray[np.integer],
@@ -173,8 +181,7 @@ def straighten(
     Between two slices linearly; beyond the outermost, that one.
     """
     n_slices, n_rows, _ = slab_xzy.shape
-    place = np.asarray(slices)[:, None] + np.asarray(midline_mm, np.float64)[None] / slice_spacing_mm
-    low, high, share = _neighbours(place, n_slices)
+    low, high, share = _neighbours(places_read(slices, midline_mm, slice_spacing_mm), n_slices)
     rows = np.arange(n_rows)[None]
     out = slab_xzy[low, rows].astype(np.float32)
     other = slab_xzy[high, rows].astype(np.float32)

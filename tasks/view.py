@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,8 @@ STRAY_MM = 70.0
 LEAST_SLICES = 5
 # Stretches of the spine whose depth is looked for by itself, for the midline.
 STRETCH_MM = 160.0
+# Pixels of `whole_view` where the recipe has no size of its own.
+WHOLE_PIXEL_MM = 1.25
 # The window's middle, in mm, is at the middle of the body's depth when no bone is found.
 MIN_BONE_SCORE = 0.02
 
@@ -91,14 +93,14 @@ def make_view(
     )
 
 
-def _from_middle_mm(n_slices: int, slice_spacing_mm: float) -> NDArray[np.float64]:
+def from_middle_mm(n_slices: int, slice_spacing_mm: float) -> NDArray[np.float64]:
     """How far each slice lies from the slab's middle, on whichever side."""
     return np.asarray(np.abs(np.arange(n_slices) - (n_slices - 1) / 2) * slice_spacing_mm, np.float64)
 
 
 def _beyond(n_slices: int, slice_spacing_mm: float, half_mm: float) -> int:
     """How many of the outer slices, on either side, lie farther from the middle than `half_mm`; five stay at least."""
-    offset_mm = _from_middle_mm(n_slices, slice_spacing_mm)
+    offset_mm = from_middle_mm(n_slices, slice_spacing_mm)
     return min(int((offset_mm > half_mm + 1e-6).sum()) // 2, max(0, (n_slices - LEAST_SLICES) // 2))
 
 
@@ -125,6 +127,34 @@ def slices_read(
     if midline_mm is None:
         return np.asarray(slab_xzy_hu[np.asarray(slices)])
     return straighten(slab_xzy_hu, np.asarray(slices), midline_mm, slice_spacing_mm)
+
+
+def whole_view(
+    slices_xzy_hu: NDArray[np.floating] | NDArray[np.integer],
+    pixel_mm: float,
+    slice_spacing_mm: float,
+    recipe: ViewRecipe,
+) -> View:
+    """All of some slices in one image each, over the whole coverage, at the recipe's pixel size: for training."""
+    out_mm = recipe.pixel_mm or WHOLE_PIXEL_MM
+    rows, cols = (math.ceil(n * pixel_mm / out_mm) for n in slices_xzy_hu.shape[1:])
+    whole = replace(
+        recipe,
+        kind="tiles",
+        midline="",  # the slices follow it already
+        pixel_mm=out_mm,
+        tile_rows=rows,
+        tile_cols=cols,
+        fallback_half_mm=math.inf,
+        min_slices=len(slices_xzy_hu),
+    )
+    return make_view(
+        slices_xzy_hu,
+        pixel_mm=pixel_mm,
+        slice_spacing_mm=slice_spacing_mm,
+        lateral_extent_mm=None,
+        recipe=whole,
+    )
 
 
 def _cut_tile(
@@ -156,7 +186,7 @@ def central_slices(
     if lateral_extent_mm is not None:
         half_mm = lateral_extent_mm * recipe.central_share / 2
         half_mm = min(max(half_mm, recipe.min_half_mm), recipe.max_half_mm)
-    offset_mm = _from_middle_mm(n_slices, slice_spacing_mm)
+    offset_mm = from_middle_mm(n_slices, slice_spacing_mm)
     room = max(recipe.max_images // n_tiles, recipe.min_slices)
     n_wanted = min(max(int((offset_mm <= half_mm + 1e-6).sum()), 1), room)
     return np.sort(np.argsort(offset_mm, kind="stable")[:n_wanted])
