@@ -18,6 +18,7 @@ from distributed import Client, LocalCluster
 from flows.errors import PreflightError, SettingsError
 from flows.pool import Pool
 from flows.preflight import expectation, workers_of
+from flows.process_pool import cores
 from flows.settings import Settings
 from flows.tls import Certificates, certificates_for, knock
 from tasks.workers import Step, Work
@@ -57,7 +58,7 @@ class Cluster:
     @property
     def n_workers(self) -> int:
         """Workers there are, or will be."""
-        return self._pool.n_workers if self._pool is not None else self.settings.workers or _cores()
+        return self._pool.n_workers if self._pool is not None else self.settings.workers or cores()
 
     def pool(self) -> Pool:
         """The workers; starts or connects, then checks every one of them. Raises PreflightError with a list."""
@@ -97,9 +98,9 @@ class Cluster:
         return client
 
     def _start(self) -> Client:
-        n_workers = self.settings.workers or _cores()
+        n_workers = self.settings.workers or cores()
         # Threads of torch and OpenBLAS beside as many workers as cores would only get in each other's way.
-        threads = str(max(1, _cores() // n_workers))
+        threads = str(max(1, cores() // n_workers))
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             os.environ.setdefault(name, threads)
         dask.config.set({"distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": threads}})
@@ -138,7 +139,3 @@ def _quieten() -> None:
     """Dask's loggers set their own levels when they are imported, and Prefect prints what reaches the root."""
     for name in [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -23,3 +23,8 @@ def process_pool(workers: int, niceness: int = 0) -> ProcessPoolExecutor:
 def _begin(parent_pid: int, niceness: int) -> None:
     die_with_parent(parent_pid)
     os.nice(niceness)
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""A frozen model on the frozen test set: every study of `phantom/protocol-1` scored once, and what follows from it.
+"""A frozen model on a frozen test set: every study of a `phantom/protocol-N` scored once, and what follows from it.
 
 The threshold, the calibration and the domain limit beside the model are read, never changed. Each use of the test set
 adds a line to `protocol_uses.jsonl` beside the model, with the digests of all that was frozen, before a scan is drawn.
@@ -10,7 +10,7 @@ import csv
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from pathlib import Path
@@ -35,7 +35,7 @@ from phantom.protocol import ProtocolStudy, draw_test_patient, draw_test_scan
 
 SCANS_PER_CALL = 16
 USES_FILE, SCANS_FILE, RESULTS_FILE = "protocol_uses.jsonl", "protocol_scans.csv", "protocol.json"
-CARD_HEADING = "## On the frozen test set, `phantom/protocol-1`"
+CARD_HEADING = "## On the frozen test set, "
 RULES = ("lstm", "max", "mean", "vote")
 GIVEAWAYS = ("trabecular_hu", "age_years", "noise_hu", "thickness_mm", "mean_intensity")
 LOSS_BIN = 0.05
@@ -76,21 +76,26 @@ def judge_on_protocol(
     *,
     workers: int = 2,
     say: Callable[[str], None] = print,
+    number: int = protocol.LATEST,
     every: int = 1,
     first: int = 0,
 ) -> str:
-    """Score the frozen test set with the model in `directory`, write the results beside it, return a summary.
+    """Score frozen test set `number` with the model in `directory`, write the results beside it, return a summary.
 
     `every`: only each so many-th study (1: all), counted from `first`, which the log and the results say. Raises
     ModelError for a model that is none or has no operating point, ProtocolError when the test set is not as it was
-    frozen, SettingsError when no study is left.
+    frozen, SettingsError when there is no such set and when no study is left.
     """
+    if number not in protocol.PROTOCOLS:
+        raise SettingsError(f"no protocol {number}; there are: {', '.join(map(str, protocol.PROTOCOLS))}")
     loaded, threshold = load_model(directory), read_operating_point(directory).threshold
-    studies = protocol.test_studies()[first::every]
+    studies = protocol.test_studies(number)[first::every]
     domain = read_domain(directory)
     if not studies:
-        raise SettingsError(f"no study from number {first} on: there are {len(protocol.test_studies())}")
-    which = {"studies": len(studies), "every": every, "first": first}
+        raise SettingsError(
+            f"no study from number {first} on: there are {len(protocol.test_studies(number))}"
+        )
+    which = {"protocol": number, "studies": len(studies), "every": every, "first": first}
     _log_use(directory, loaded.digest, which)
     scorer = Scorer(loaded)
     results: list[ProtocolResult] = []
@@ -105,15 +110,20 @@ def judge_on_protocol(
             say(f"scored {len(results)} of {len(studies)} studies of the test set")
     _write_csv(directory / SCANS_FILE, results)
     report = summarise(read_results(directory / SCANS_FILE), threshold)  # of what others can count again
-    report = {"studies": words_of(which), **report}
+    report = {**heading_of(which), **report}
     (directory / RESULTS_FILE).write_text(json.dumps(report, indent=2) + "\n")
     _write_section(directory / CARD_FILE, report)
     return _summary(report)
 
 
-def words_of(which: dict[str, int]) -> str:
-    """Which studies of the test set a result is of."""
-    return f"{which['studies']} studies: every {which['every']}. from number {which['first']} on"
+def heading_of(which: Mapping[str, Any]) -> Report:
+    """Which studies of which test set a result is of, by a line of the log; the first lines were all of protocol 1."""
+    test_set = protocol.protocol_of(which.get("protocol", 1))
+    return {
+        "protocol": str(test_set),
+        "protocol_digest": test_set.digest,
+        "studies": f"{which['studies']} studies: every {which['every']}. from number {which['first']} on",
+    }
 
 
 def _log_use(directory: Path, digest: str, which: dict[str, int]) -> None:
@@ -126,7 +136,7 @@ def _log_use(directory: Path, digest: str, which: dict[str, int]) -> None:
     use = {
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "model_digest": digest,
-        "protocol_digest": protocol.DIGEST,
+        "protocol_digest": protocol.protocol_of(which["protocol"]).digest,
         **which,
         "code": code_version(),
         "sha256": frozen,
@@ -136,6 +146,7 @@ def _log_use(directory: Path, digest: str, which: dict[str, int]) -> None:
 
 
 Facts = dict[str, str | int | float | bool]
+Report = dict[str, Any]
 
 
 def _draw(study: ProtocolStudy, view: ViewRecipe) -> tuple[Facts, SequenceScan]:
@@ -202,7 +213,6 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "float": float,
     "bool": lambda text: text == "True",
 }
-Report = dict[str, Any]
 
 
 def summarise(results: Sequence[ProtocolResult], threshold: float) -> Report:
@@ -212,7 +222,7 @@ def summarise(results: Sequence[ProtocolResult], threshold: float) -> Report:
         "seen families": [r for r in results if r.is_seen_family],
         "unseen families": [r for r in results if not r.is_seen_family],
     }
-    found: Report = {"protocol_digest": protocol.DIGEST, "threshold": threshold}
+    found: Report = {"threshold": threshold}
     return found | {name: _of_group(own, threshold) for name, own in groups.items() if _has_both(own)}
 
 
@@ -324,7 +334,8 @@ def _other_kinds(results: Sequence[ProtocolResult], threshold: float) -> Report:
 def _write_section(card: Path, report: Report) -> None:
     """The test as the last section of the model's card, in place of an earlier one; the card is in no digest."""
     kept = card.read_text(encoding="utf-8").split(CARD_HEADING)[0].rstrip()
-    card.write_text(f"{kept}\n\n{CARD_HEADING}\n\n" + "\n".join(_section(report)) + "\n", encoding="utf-8")
+    heading = f"{CARD_HEADING}`{report['protocol']}`"
+    card.write_text(f"{kept}\n\n{heading}\n\n" + "\n".join(_section(report)) + "\n", encoding="utf-8")
 
 
 def _section(report: Report) -> Iterator[str]:

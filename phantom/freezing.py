@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from phantom.anatomy import Anatomy
 from phantom.families import Family
 from phantom.picture.painting import Grid
 from phantom.protocol import (
+    FAMILIES_FOLDER,
     KINDS,
     SEEN,
-    TEST_SEEDS,
     UNSEEN,
+    Protocol,
     ProtocolError,
     ProtocolStudy,
     fingerprint_of,
@@ -34,7 +35,8 @@ from phantom.truth import VertebraTruth, has_hardware, vertebra_truth, worst_ost
 from phantom.vertebrae.vertebra import OSTEOPOROTIC, PATHOLOGICAL, TRAUMATIC
 
 # Studies of each family that count in AUC; those of the other kinds come along as patients happen to be drawn.
-QUOTA = {"positive": 30, "negative": 45}
+# Protocol 1 had 30 and 45.
+QUOTA = {"positive": 40, "negative": 80}
 SEEDS_PER_FAMILY = 1000
 N_WITNESSES = 8  # studies of which the manifest keeps mean and spread of HU
 # The truth must be the same in slabs of these pixel sizes, so that it does not hang on a rounded row.
@@ -50,28 +52,34 @@ _HIDDEN = ("is_seen_family",)  # follows from the family
 
 
 def freeze(
-    folder: Path,
+    protocol: Protocol,
+    root: Path,
     families: Mapping[str, Family],
     *,
     quota: Mapping[str, int] = QUOTA,
     say: Callable[[str], None] = print,
 ) -> str:
-    """Write families.json, studies.csv and manifest.json; returns the manifest's SHA-256.
+    """Write studies.csv and manifest.json under `root`, families.json where it is not yet.
 
-    Raises ProtocolError when something is frozen there already.
+    Returns the SHA-256 of the manifest. Raises ProtocolError when something is frozen there already, and for other
+    settings of families than the frozen.
     """
+    folder, kept = root / protocol.folder, root / FAMILIES_FOLDER / "families.json"
     if (folder / "manifest.json").exists():
         raise ProtocolError("this protocol is frozen: make another one")
-    folder.mkdir(parents=True, exist_ok=True)
+    settings = json.dumps([asdict(families[name]) for name in (*SEEN, *UNSEEN)], indent=1) + "\n"
+    if kept.exists() and kept.read_text(encoding="utf-8") != settings:
+        raise ProtocolError(f"families have other settings than {FAMILIES_FOLDER} froze")
     studies: list[ProtocolStudy] = []
     for number, name in enumerate((*SEEN, *UNSEEN)):
-        first = TEST_SEEDS.start + number * SEEDS_PER_FAMILY
+        first = protocol.seeds.start + number * SEEDS_PER_FAMILY
         studies += draw_studies(families[name], first, quota)
         say(f"{name}: {len(studies)} studies so far")
-    settings = [asdict(families[name]) for name in (*SEEN, *UNSEEN)]
-    (folder / "families.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
-    (folder / "studies.csv").write_text(_csv(studies), encoding="utf-8")
-    text = json.dumps(_manifest(folder, studies, families), indent=1) + "\n"
+    for path, text in ((kept, settings), (folder / "studies.csv", _csv(studies))):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    files = (kept, folder / "studies.csv")
+    text = json.dumps(_manifest(protocol, files, studies, families), indent=1) + "\n"
     (folder / "manifest.json").write_text(text, encoding="utf-8")
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -157,15 +165,16 @@ def _csv(studies: list[ProtocolStudy]) -> str:
     return out.getvalue()
 
 
-def _manifest(folder: Path, studies: list[ProtocolStudy], families: Mapping[str, Family]) -> dict[str, Any]:
-    names = ("families.json", "studies.csv")
+def _manifest(
+    protocol: Protocol, files: Iterable[Path], studies: list[ProtocolStudy], families: Mapping[str, Family]
+) -> dict[str, Any]:
     by_kind = Counter((study.is_seen_family, study.kind) for study in studies)
     return {
-        "protocol": 1,
-        "sha256": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names},
+        "protocol": protocol.number,
+        "sha256": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
         "seen": list(SEEN),
         "unseen": list(UNSEEN),
-        "test_seeds": [TEST_SEEDS.start, TEST_SEEDS.stop],
+        "test_seeds": [protocol.seeds.start, protocol.seeds.stop],
         "n_studies": len(studies),
         "n_seen": {kind: by_kind[True, kind] for kind in KINDS},
         "n_unseen": {kind: by_kind[False, kind] for kind in KINDS},

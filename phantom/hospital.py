@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,21 @@ from typing import Any
 from phantom.families import BASE, Family
 from phantom.files.packaging import file_away, litter
 from phantom.files.reporting import ReportingRoom, report_columns, report_rows, report_truth_rows
-from phantom.files.schedule import draw_plans
-from phantom.files.studies import COLUMNS, write_study
+from phantom.files.schedule import StudyPlan, draw_plans
+from phantom.files.studies import COLUMNS, WrittenStudy, write_study
 from phantom.files.truth_tables import study_row, vertebra_rows, write_table
 from phantom.reports import write_reports
+
+# `map`, or that of a pool of processes: calls the function on each triple of arguments, gives the results in order.
+StudyMap = Callable[
+    [
+        Callable[[Path, StudyPlan, int], WrittenStudy],
+        Iterable[Path],
+        Iterable[StudyPlan],
+        Iterable[int],
+    ],
+    Iterable[WrittenStudy],
+]
 
 
 @dataclass(frozen=True)
@@ -36,11 +47,13 @@ def make_hospital(
     progress: Callable[[int, int], None] | None = None,
     family: Family = BASE,
     columns: int = COLUMNS,
+    study_map: StudyMap = map,
 ) -> HospitalSummary:
     """Write archive/, reports.csv and three tables of truth into `directory`, by seed alone.
 
     The tables (`docs/phantom-truth.md`) are truth.csv, truth_reports.csv and truth_vertebrae.csv, the last one
-    written last. Axial slices have `columns` squared pixels. Calls `progress(done, total)` after every study.
+    written last. Axial slices have `columns` squared pixels. `study_map` may write several studies at a time, the
+    files are the same. Calls `progress(done, total)` after every study.
     Raises FileExistsError when the archive is there already.
     """
     archive, work = directory / "archive", directory / "work-in-progress"
@@ -51,9 +64,10 @@ def make_hospital(
     texts: list[dict[str, str]] = []
     said: list[dict[str, Any]] = []
     room = ReportingRoom()
-    for done, plan in enumerate(plans, start=1):
-        study = write_study(work, plan, columns=columns)
-        file_away(work, archive, plan)
+    folders = [work / f"{plan.number:06d}" for plan in plans]
+    written = study_map(_write_study, folders, plans, [columns] * len(plans))
+    for done, (plan, folder, study) in enumerate(zip(plans, folders, written, strict=True), start=1):
+        file_away(folder, archive, plan)
         reports = room.write(plan, study.vertebrae)
         truths.append(study_row(plan, study, report_columns(reports)))
         bodies += vertebra_rows(plan, study.vertebrae)
@@ -61,6 +75,7 @@ def make_hospital(
         said += report_truth_rows(plan, reports)
         if progress is not None:
             progress(done, len(plans))
+    work.rmdir()
     litter(archive)
     write_reports(directory / "reports.csv", texts)
     write_table(directory / "truth.csv", truths)
@@ -75,3 +90,7 @@ def make_hospital(
         n_files=len(files),
         n_bytes=sum(p.stat().st_size for p in files),
     )
+
+
+def _write_study(folder: Path, plan: StudyPlan, columns: int) -> WrittenStudy:
+    return write_study(folder, plan, columns=columns)

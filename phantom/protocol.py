@@ -1,9 +1,10 @@
-"""Protocol 1: which families training may see, and the test set that no training ever touches, frozen by digest.
+"""Which families training may see, and the test sets that no training ever touches, frozen by digest.
 
-`protocol-1/families.json` holds the complete settings of every family, `studies.csv` the test set,
-`manifest.json` the digests of both; DIGEST below is the manifest's. Whoever changes a frozen file, or the simulator
-so that a frozen study comes out as another one, gets a ProtocolError: the answer is a protocol 2, not a mended 1.
-`python -m phantom.protocol freeze` has written the folder; it refuses to write it again.
+`protocol-1/families.json` holds the complete settings of every family, for all protocols; `protocol-N/studies.csv` a
+test set, `manifest.json` the digests of both; PROTOCOLS below has the manifests'. Whoever changes a frozen file, or
+the simulator so that a frozen study comes out as another one, gets a ProtocolError. A test set that has been looked
+at, or is broken, is followed by another protocol, never mended.
+`python -m phantom.protocol freeze` has written the folders; it refuses to write one again.
 """
 
 from __future__ import annotations
@@ -24,11 +25,35 @@ from phantom.families import BASE, Family
 from phantom.scanner.acquisition import Acquisition
 from phantom.slabs import PhantomSlab, render_slab
 
-FOLDER = "protocol-1"
-DIGEST = "18acfbf637d58c26e55790f006e5e6b9b1755e5ea122ee39150e0a85dae81bd3"  # SHA-256 of manifest.json
-# Test seeds. Hospitals draw patients below 2**31, a training with --seed N below (N + 1) * 10 million, and those that
-# stand in for others (`flows.phantom_scans`) below 5 * 10**12.
-TEST_SEEDS = range(2**44, 2**45)
+
+@dataclass(frozen=True)
+class Protocol:
+    """One frozen test set."""
+
+    number: int
+    digest: str  # SHA-256 of manifest.json
+    seeds: range
+
+    @property
+    def folder(self) -> str:
+        return f"protocol-{self.number}"
+
+    def __str__(self) -> str:
+        return f"phantom/{self.folder}"
+
+
+# Hospitals draw patients below 2**31, a training with --seed N below (N + 1) * 10 million, and those that stand in for
+# others (`flows.phantom_scans`) below 5 * 10**12.
+TEST_SEEDS = range(2**44, 2**46)
+PROTOCOLS = {
+    each.number: each
+    for each in (
+        Protocol(1, "18acfbf637d58c26e55790f006e5e6b9b1755e5ea122ee39150e0a85dae81bd3", range(2**44, 2**45)),
+        Protocol(2, "c6517788264bf869dfe0f1618971e69aedc85f97bfb8baa224d826e86a33ddc8", range(2**45, 2**46)),
+    )
+}
+LATEST = max(PROTOCOLS)
+FAMILIES_FOLDER = "protocol-1"
 SEEN = (
     "base",
     "smooth-texture",
@@ -91,9 +116,16 @@ def training_families() -> Mapping[str, Family]:
     return MappingProxyType({name: each for name, each in _families().items() if name in SEEN})
 
 
-def test_studies() -> tuple[ProtocolStudy, ...]:
-    """The frozen test set. Raises ProtocolError when a file does not have its digest."""
-    return _studies()
+def protocol_of(number: int) -> Protocol:
+    """Raises ProtocolError for a number that no protocol has."""
+    if number not in PROTOCOLS:
+        raise ProtocolError(f"no protocol {number}; there are: {', '.join(map(str, PROTOCOLS))}")
+    return PROTOCOLS[number]
+
+
+def test_studies(number: int) -> tuple[ProtocolStudy, ...]:
+    """A frozen test set. Raises ProtocolError when a file does not have its digest."""
+    return _studies(number)
 
 
 def draw_test_patient(study: ProtocolStudy) -> Anatomy:
@@ -196,23 +228,23 @@ def _frozen(value: Any) -> Any:
 
 
 @cache
-def manifest() -> Mapping[str, Any]:
-    """What was frozen: digests, counts, seeds. Raises ProtocolError when it is not the one of DIGEST."""
-    text = _read("manifest.json")
-    if hashlib.sha256(text).hexdigest() != DIGEST:
-        raise ProtocolError(f"{FOLDER}/manifest.json is not the one that was frozen")
+def manifest(number: int) -> Mapping[str, Any]:
+    """What was frozen: digests, counts, seeds. Raises ProtocolError when it is not the one of the digest."""
+    chosen = protocol_of(number)
+    text = _read(chosen.folder, "manifest.json")
+    check_digest(f"{chosen.folder}/manifest.json", text, chosen.digest)
     return MappingProxyType(json.loads(text))
 
 
 @cache
 def _families() -> Mapping[str, Family]:
-    found = json.loads(_checked("families.json"))
+    found = json.loads(_checked(FAMILIES_FOLDER, "families.json", LATEST))
     return MappingProxyType({each["name"]: family_from(each) for each in found})
 
 
 @cache
-def _studies() -> tuple[ProtocolStudy, ...]:
-    rows = csv.DictReader(io.StringIO(_checked("studies.csv").decode()))
+def _studies(number: int) -> tuple[ProtocolStudy, ...]:
+    rows = csv.DictReader(io.StringIO(_checked(protocol_of(number).folder, "studies.csv", number).decode()))
     return tuple(
         ProtocolStudy(
             family=row["family"],
@@ -230,25 +262,25 @@ def _studies() -> tuple[ProtocolStudy, ...]:
     )
 
 
-def _checked(name: str) -> bytes:
-    """A frozen file. Raises ProtocolError when its digest is not the manifest's."""
-    data = _read(name)
-    check_digest(name, data, manifest()["sha256"][name])
+def _checked(folder: str, name: str, number: int) -> bytes:
+    """A frozen file. Raises ProtocolError when its digest is not that of the protocol's manifest."""
+    data = _read(folder, name)
+    check_digest(f"{folder}/{name}", data, manifest(number)["sha256"][name])
     return data
 
 
 def check_digest(name: str, data: bytes, wanted: str) -> None:
-    """Raises ProtocolError when a file of the protocol is not as it was frozen."""
+    """Raises ProtocolError when a file of a protocol is not as it was frozen."""
     if hashlib.sha256(data).hexdigest() != wanted:
-        raise ProtocolError(f"{FOLDER}/{name} is not as it was frozen")
+        raise ProtocolError(f"{name} is not as it was frozen")
 
 
-def _read(name: str) -> bytes:
-    return resources.files("phantom").joinpath(FOLDER, name).read_bytes()
+def _read(folder: str, name: str) -> bytes:
+    return resources.files("phantom").joinpath(folder, name).read_bytes()
 
 
 def main() -> None:
-    """`python -m phantom.protocol freeze FOLDER`."""
+    """`python -m phantom.protocol freeze NUMBER`."""
     import argparse
     from pathlib import Path
 
@@ -257,9 +289,10 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(prog="python -m phantom.protocol", description=__doc__)
     parser.add_argument("verb", choices=["freeze"])
-    parser.add_argument("folder", type=Path, nargs="?", default=Path("phantom") / FOLDER)
-    given = parser.parse_args()
-    print(f'frozen; in phantom/protocol.py: DIGEST = "{freeze(given.folder, FAMILIES)}"')
+    parser.add_argument("number", type=int, choices=PROTOCOLS)
+    chosen = PROTOCOLS[parser.parse_args().number]
+    digest = freeze(chosen, Path("phantom"), FAMILIES)
+    print(f'frozen; its digest in phantom/protocol.py: "{digest}"')
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import typer
 
 from flows.console import bar, megabytes
 from flows.errors import SettingsError
+from flows.process_pool import cores, process_pool
 
 if TYPE_CHECKING:
     from phantom.families import Family
@@ -22,6 +23,9 @@ def demo(
     slabs_only: Annotated[
         bool, typer.Option("--slabs-only", help="sagittal slabs with dense truth instead of DICOM files")
     ] = False,
+    workers: Annotated[
+        int, typer.Option(min=0, help="processes that write studies; 0: one per processor core")
+    ] = 0,
 ) -> None:
     """Make a small simulated hospital: CT files as an archive has them, reports, and the truth behind both.
 
@@ -32,8 +36,10 @@ def demo(
     settings = _family(family)
     if directory.exists() and any(directory.iterdir()):
         raise SettingsError(f"{directory} is not empty: name a new folder")
-    make = _slabs if slabs_only else _hospital
-    make(directory, patients, seed, settings)
+    if slabs_only:
+        _slabs(directory, patients, seed, settings)
+    else:
+        _hospital(directory, patients, seed, settings, workers or cores())
     print(f"Look:  {directory / 'index.html'}")
 
 
@@ -46,12 +52,14 @@ def _family(name: str) -> Family:
         raise SettingsError(str(error)) from error
 
 
-def _hospital(directory: Path, patients: int, seed: int, family: Family) -> None:
+def _hospital(directory: Path, patients: int, seed: int, family: Family, workers: int) -> None:
     from phantom.hospital import make_hospital
     from phantom.hospital_gallery import write_hospital_gallery
 
-    with bar("patients", patients) as progress:
-        made = make_hospital(directory, patients=patients, seed=seed, progress=progress, family=family)
+    with bar("patients", patients) as progress, process_pool(workers) as pool:
+        made = make_hospital(
+            directory, patients=patients, seed=seed, progress=progress, family=family, study_map=pool.map
+        )
     write_hospital_gallery(directory, patients=patients, seed=seed, family=family)
     print(
         f"{made.n_patients:,} patients, {made.n_studies:,} studies ({made.n_studies_with_fracture:,} with a fracture), "

@@ -18,17 +18,23 @@ app = typer.Typer(
 def protocol(
     model: Annotated[Path, typer.Argument(help="folder of a model with its operating point")],
     workers: Annotated[int, typer.Option(min=1, help="processes that simulate scans")] = 2,
-    every: Annotated[int, typer.Option(min=1, help="only each so many-th study; 1: all 2,049")] = 1,
+    number: Annotated[
+        int, typer.Option("--protocol", min=0, help="which frozen test set; 0: the latest")
+    ] = 0,
+    every: Annotated[int, typer.Option(min=1, help="only each so many-th study; 1: all")] = 1,
     first: Annotated[int, typer.Option(min=0, help="number of the first study, from 0")] = 0,
 ) -> None:
-    """Score the frozen test set of `phantom/protocol-1`; every use is logged beside the model.
+    """Score a frozen test set of simulated scans (`phantom/protocol-N`); every use is logged beside the model.
 
     Example: ovf judge protocol my-model
     """
     from flows.protocol_evaluation import judge_on_protocol
+    from phantom.protocol import LATEST
 
-    console = make_console()
-    console.print(judge_on_protocol(model, workers=workers, say=console.print, every=every, first=first))
+    console, chosen = make_console(), number or LATEST
+    console.print(
+        judge_on_protocol(model, workers=workers, say=console.print, number=chosen, every=every, first=first)
+    )
 
 
 @app.command()

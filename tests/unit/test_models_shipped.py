@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from flows.phantom_scans import draw_scan, requests
-from flows.protocol_evaluation import RESULTS_FILE, SCANS_FILE, USES_FILE, read_results, summarise, words_of
+from flows.protocol_evaluation import (
+    RESULTS_FILE,
+    SCANS_FILE,
+    USES_FILE,
+    heading_of,
+    read_results,
+    summarise,
+)
 from models.infer import Scorer
 from models.loading import load_model
 from models.registry import SHIPPED, describe_models, read_model_card, read_operating_point
@@ -37,7 +44,7 @@ def test_the_card_s_numbers_are_those_of_its_scans() -> None:
     results = read_results(directory / SCANS_FILE)
     last = json.loads((directory / USES_FILE).read_text().splitlines()[-1])
     counted = summarise(results, read_operating_point(SHIPPED_ID).threshold)
-    assert {"studies": words_of(last), **counted} == kept
+    assert {**heading_of(last), **counted} == kept
     group = kept["all families"]
     assert group["n_positive"] >= 300
     assert group["n_negative"] >= 500
