@@ -19,6 +19,9 @@ GRAINS_PX = (1, 2, 4, 9)  # of noise, from fine to blotchy
 FIELD_PX = 48  # of the slow change of brightness over an image
 HOLE_SHARE = (0.12, 0.4)  # side of a hole, as a share of the image's
 N_BODIES = 18
+# The shell of a body: so far outside and inside the edge of its label, which is good to a pixel.
+CORTEX_OUT_PX, CORTEX_IN_PX = 1, 3
+MARROW_PX = 8  # marrow so far from a place of the shell is what it fades to
 
 
 def uniform(n: int, half_range: float, generator: torch.Generator) -> Tensor:
@@ -69,6 +72,24 @@ def _body_offsets(labels: Tensor, shape: torch.Size, most: float, generator: tor
     table[:, 0] = 0
     coarse = table.gather(1, labels.flatten(1)).view(n, 1, *labels.shape[1:])
     return F.interpolate(coarse, size=shape[2:], mode="bilinear", align_corners=False)
+
+
+def fade_cortex(images: Tensor, bodies: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Cortex and endplates fainter, down to the grey of the marrow inside them, in `share` of the images.
+
+    images and bodies (N, 1, H, W), 1 inside a body. Where the shell is no brighter than its marrow nothing changes.
+    """
+    n = len(images)
+    inner = 1 - _widened(1 - bodies, CORTEX_IN_PX)
+    shell = _widened(bodies, CORTEX_OUT_PX) - inner
+    seen = F.avg_pool2d(inner, 2 * MARROW_PX + 1, 1, MARROW_PX)
+    marrow = F.avg_pool2d(images * inner, 2 * MARROW_PX + 1, 1, MARROW_PX) / seen.clamp(min=1e-6)
+    excess = torch.where(seen > 0, (images - marrow).clamp(min=0), torch.zeros_like(images))
+    return images - _chosen(n, share, generator) * _draw(n, generator) * shell * excess
+
+
+def _widened(mask: Tensor, px: int) -> Tensor:
+    return F.max_pool2d(mask, 2 * px + 1, 1, px)
 
 
 def _mix(images: Tensor, share: float, generator: torch.Generator) -> Tensor:

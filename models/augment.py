@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.appearance import change_intensity, uniform
+from models.appearance import change_intensity, fade_cortex, uniform
 from models.recipes import Augmentation
 
 # Labels are read at every fourth pixel: sixteen (or four) places in a cell of the dense head.
@@ -30,6 +30,9 @@ def augment(
         labels.float()[:, None], middles, mode="nearest", padding_mode="zeros", align_corners=False
     )
     found = moved[:, 0].round().long()
+    if ranges.cortex:
+        inside = F.grid_sample((labels > 0).float()[:, None], grid, mode="bilinear", align_corners=False)
+        warped = fade_cortex(warped, (inside > 0.5).float(), ranges.cortex, generator)
     return change_intensity(warped, found, ranges, generator), found
 
 

@@ -49,6 +49,7 @@ class Augmentation:
     mix: float = 0.0  # share of images with the background, and with the texture, of another
     field: float = 0.0  # slow change of brightness over the image
     body_offset: float = 0.0  # each body denser or thinner by itself
+    cortex: float = 0.0  # share of images with a fainter cortex around the bodies, down to none
     hole_share: float = 0.0  # share of images with something else before or behind the spine
     bend_px: float = 0.0  # the spine bent to the front and back
     aside_px: int = 0  # crops lie so far beside the spine
@@ -93,6 +94,7 @@ WILD_AUGMENTATION = replace(
     mix=0.3,
     field=0.08,
     body_offset=0.12,
+    cortex=0.6,
     hole_share=0.25,
     bend_px=6.0,
     aside_px=8,

@@ -138,6 +138,29 @@ def test_augmentation_without_ranges_is_the_middle_of_the_crop() -> None:
     np.testing.assert_allclose(out[0, 0].numpy(), image[0, 8:32, 10:30] / 255, atol=1e-5)
 
 
+def test_cortex_fades_to_its_marrow_and_nothing_else_changes() -> None:
+    """A body of 24 pixels with a bright shell beside a bright rib: only the shell of the body darkens."""
+    image, labels = np.full((1, 48, 48), 40, np.uint8), np.zeros((1, 24, 24), np.uint8)
+    image[0, 12:36, 12:36], image[0, 14:34, 14:34] = 200, 90
+    image[0, :, 44:] = 220
+    labels[0, 6:18, 6:18] = 5
+    given = torch.from_numpy(image), torch.from_numpy(labels)
+    before, _ = augment(*given, (48, 48), NO_CHANGE, torch.Generator().manual_seed(1))
+    faded = []
+    for seed in range(4):
+        ranges = replace(NO_CHANGE, cortex=1.0)
+        after, _ = augment(*given, (48, 48), ranges, torch.Generator().manual_seed(seed))
+        torch.testing.assert_close(after[0, 0, 15:33, 15:33], before[0, 0, 15:33, 15:33])
+        torch.testing.assert_close(after[0, 0, :, 40:], before[0, 0, :, 40:])
+        assert (after <= before + 1e-6).all()
+        shell = after[0, 0, 12, 16:32] * 255
+        assert (shell >= 89).all()
+        faded.append(float(shell.mean()))
+    assert max(faded) - min(faded) > 10  # each image by itself
+    untouched, _ = augment(*given, (48, 48), NO_CHANGE, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(untouched, before)
+
+
 def test_augmentation_moves_labels_and_image_alike() -> None:
     crop = draw_crop(scan_with_lesion(), (96, 64), np.random.default_rng(2))
     geometry = Augmentation(rotate_deg=12, shift_px=8, scale=0.15, stretch=0.04, bend_px=6)
