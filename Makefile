@@ -54,9 +54,10 @@ nightly-demo: setup  ## a PACS (Debian's Orthanc), a scheduled night, results ba
 
 # ---- gates
 
-# Files of tests are dealt out to this many processes; a sweep in a test brings two workers of its own.
+# Files of tests are dealt out to this many processes; a sweep in a test brings two workers of its own. In the order of
+# their names, not the fullest first: those with few but long tests would come last, and one process would wait.
 TEST_PROCESSES ?= 2
-PYTEST := $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile
+PYTEST := $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 .PHONY: check
 check: setup  ## format, lint, types, architecture, fast tests (a few minutes)
