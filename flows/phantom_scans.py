@@ -105,7 +105,7 @@ def draw_scan(request: DrawRequest) -> PhantomScan:
         coverage=slab.coverage,
         thickness_mm=float(slab.acquisition.thickness_mm),
         noise_hu=float(slab.acquisition.noise_hu),
-        largest_loss=max((body.loss for body in visible), default=0.0),
+        largest_loss=largest_loss(slab),
         trabecular_hu=float(np.mean([body.trabecular_hu for body in visible] or [0.0])),
         patient=name,
         sequence=None if is_for_extractor else sequence_scan(slab, name, request.view),
@@ -127,7 +127,12 @@ def view_of(slab: PhantomSlab, recipe: ViewRecipe) -> View:
 
 def sequence_scan(slab: PhantomSlab, name: str, view: ViewRecipe) -> SequenceScan:
     """The images that the scorer reads of a slab, and its label."""
-    return SequenceScan(name, slab.has_fracture, view_of(slab, view).images_nhw)
+    return SequenceScan(name, slab.has_fracture, view_of(slab, view).images_nhw, largest_loss(slab))
+
+
+def largest_loss(slab: PhantomSlab) -> float:
+    """The largest share of a height that a visible body has lost; 0 without one."""
+    return max((body.loss for body in slab.vertebrae if body.is_visible), default=0.0)
 
 
 def half_width_drawn_mm(view: ViewRecipe, is_for_extractor: bool) -> float:

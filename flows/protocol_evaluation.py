@@ -20,7 +20,7 @@ import numpy as np
 
 from estimates.roc import Interval, auc, share
 from flows.errors import SettingsError
-from flows.phantom_scans import HALF_WIDTH_MM, PIXEL_MM, sequence_scan
+from flows.phantom_scans import HALF_WIDTH_MM, PIXEL_MM, largest_loss, sequence_scan
 from flows.process_pool import process_pool
 from flows.version import code_version
 from models.config import ViewRecipe
@@ -159,7 +159,7 @@ def _draw(study: ProtocolStudy, view: ViewRecipe) -> tuple[Facts, SequenceScan]:
         "is_seen_family": study.is_seen_family,
         "kind": study.kind,
         "worst_grade": study.worst_grade,
-        "largest_loss": max((body.loss for body in bodies), default=0.0),
+        "largest_loss": largest_loss(slab),
         "coverage": study.coverage,
         "thickness_mm": float(scan.thickness_mm),
         "kernel": scan.kernel,

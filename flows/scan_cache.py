@@ -87,7 +87,7 @@ def read_scan(path: Path) -> PhantomScan:
         patient, is_positive = facts["patient"], facts["is_positive"]
         sequence, training = None, None
         if "sequence_images" in kept:
-            sequence = SequenceScan(patient, is_positive, kept["sequence_images"])
+            sequence = SequenceScan(patient, is_positive, kept["sequence_images"], facts["largest_loss"])
         if "images" in kept:
             training = TrainingScan(patient, is_positive, kept["images"], kept["centre_cols"])
             if "labels" in kept:

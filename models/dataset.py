@@ -61,6 +61,7 @@ class SequenceScan:
     patient: str
     is_positive: bool
     images_nhw: NDArray[np.uint8]  # (n, tile_rows, tile_cols)
+    largest_loss: float | None = None  # share of a height that a body has lost at most, where it is known
 
 
 @dataclass(frozen=True)

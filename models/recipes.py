@@ -127,6 +127,9 @@ class TrainingRecipe:
     # True: in the feature stage an image without a fracture in it, of a scan with one, is negative (simulated
     # truth); False: label propagation, as published.
     has_image_truth: bool = False
+    # Width of the step from sound to fractured in the labels that the LSTM is taught by, as a share of a height, where
+    # the losses of a scan are known; 0: hard labels.
+    soft_label: float = 0.0
     train_share: float = 0.8
     validation_share: float = 0.1
     # Simulated patients for the extractor, for the LSTM (and its validation), for the threshold, and for the test.
@@ -197,6 +200,7 @@ WIDE = TrainingRecipe(
     patients=(3900, 300, 390, 130),
     twin_pairs=(70, 20),
     target_specificity=0.97,
+    soft_label=0.02,
     has_wide_head=True,
 )
 

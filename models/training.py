@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from models.recipes import Stage, TrainingRecipe
 
 # An aggregation learns from scans with some of their images left out: archives give sequences of any length.
 KEEP_IMAGES_SHARE = 0.75
+FRACTURE_LOSS = 0.20  # Genant: grade 1 begins here
 SETTLE_BATCHES = 24
 IMAGES_PER_SCAN = 3  # an epoch of the extractor: as many images as so many slices of every scan
 BATCH_NORM_MOMENTUM = 0.1  # torch's own
@@ -37,6 +39,16 @@ class PooledScan:
 
     pooled: Tensor  # (n, 512)
     is_positive: bool
+    largest_loss: float | None = None  # as in SequenceScan
+
+    def label(self, width: float) -> float:
+        """0 or 1; where the loss is known, a step of that width from one to the other instead.
+
+        A scan of 19 % and one of 21 % look alike: told they are opposites, a network learns their noise by heart.
+        """
+        if not width or self.largest_loss is None:
+            return float(self.is_positive)
+        return 1 / (1 + math.exp((FRACTURE_LOSS - self.largest_loss) / width))
 
 
 @dataclass(frozen=True)
@@ -253,7 +265,7 @@ def pool_scans(
     done = []
     for index, scan in enumerate(scans):
         own = list(islice(vectors, len(scan.images_nhw)))
-        done.append(PooledScan(torch.stack(own).clone(), scan.is_positive))
+        done.append(PooledScan(torch.stack(own).clone(), scan.is_positive, scan.largest_loss))
         if on_scan is not None:
             on_scan(index + 1)
     return done
@@ -314,15 +326,17 @@ def _aggregation_stage(
         on_progress=settings.on_progress,
     )
 
+    width = settings.recipe.soft_label
+
     def batch_loss(step: int) -> Tensor:
         rng = np.random.default_rng([settings.seed, _number(stage.name), step])
         torch.manual_seed(int(rng.integers(2**62)))  # of the dropout
-        return _aggregation_loss(model, _draw_scans(scans, stage.batch, rng))
+        return _aggregation_loss(model, _draw_scans(scans, stage.batch, rng), width)
 
     def validation_loss() -> float:
         model.eval()
         with torch.no_grad():
-            loss = float(_aggregation_loss(model, validation))
+            loss = float(_aggregation_loss(model, validation, width))
         model.train()
         return loss
 
@@ -336,14 +350,14 @@ def _draw_scans(scans: Sequence[PooledScan], n: int, rng: np.random.Generator) -
         scan = scans[index]
         keep = rng.random(len(scan.pooled)) < rng.uniform(KEEP_IMAGES_SHARE, 1.0)
         kept = scan.pooled[torch.from_numpy(keep)] if keep.any() else scan.pooled
-        drawn.append(PooledScan(kept, scan.is_positive))
+        drawn.append(replace(scan, pooled=kept))
     return drawn
 
 
-def _aggregation_loss(model: Aggregation, scans: Sequence[PooledScan]) -> Tensor:
+def _aggregation_loss(model: Aggregation, scans: Sequence[PooledScan], width: float) -> Tensor:
     lengths = torch.tensor([len(scan.pooled) for scan in scans])
     padded = nn.utils.rnn.pad_sequence([scan.pooled for scan in scans], batch_first=True)
-    labels = torch.tensor([float(scan.is_positive) for scan in scans])
+    labels = torch.tensor([scan.label(width) for scan in scans])
     return F.binary_cross_entropy_with_logits(model(padded, lengths), labels)
 
 

@@ -1,5 +1,6 @@
 """Training data, augmentation, the loop and its stages, on small networks and made-up scans."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -370,6 +371,18 @@ def test_aggregation_learns_and_keeps_batch_norm_frozen() -> None:
     assert torch.equal(model.head.bn.running_mean, before)
     assert not torch.equal(model.head.fc1.weight, first_weight)
     assert min(logits[1::2]) > max(logits[::2])
+
+
+def test_labels_near_the_limit_are_soft_where_losses_are_known() -> None:
+    """Two logits at 19 and 21 %, nearly alike; far from the limit, and without a loss or a width, 0 and 1."""
+    vector = torch.zeros(1, 512)
+    low, high = PooledScan(vector, False, 0.19), PooledScan(vector, True, 0.21)
+    assert low.label(0.02) == pytest.approx(1 / (1 + math.exp(0.5)))
+    assert low.label(0.02) + high.label(0.02) == pytest.approx(1)
+    assert PooledScan(vector, False, 0.0).label(0.02) < 1e-4
+    assert PooledScan(vector, True, 0.5).label(0.02) > 1 - 1e-4
+    assert (low.label(0.0), high.label(0.0)) == (0.0, 1.0)
+    assert (PooledScan(vector, False).label(0.02), PooledScan(vector, True).label(0.02)) == (0.0, 1.0)
 
 
 def test_pooled_vectors_do_not_depend_on_training_mode() -> None:
