@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import bootstrap
 
 from estimates.result import Estimate, FloatArray, Refused, tails
-from estimates.roc import auc
+from estimates.roc import auc, pairs_ranked
 
 DRAWS = 2_000
 # Resamples without a case or without a healthy patient have no area; more of them than this and none is given.
@@ -74,9 +74,8 @@ def auc_by_patient(
     low, high = (float(limit) for limit in np.quantile(kept, tails(confidence)))
     pairs = int(truth.sum()) * int((~truth).sum())
     method = f"percentile bootstrap of {int(patient.max()) + 1} patients"
-    return Estimate(
-        "AUC", value, min(low, value), max(high, value), method, value * pairs, pairs, given, confidence
-    )
+    ranked = pairs_ranked(value, pairs)
+    return Estimate("AUC", value, min(low, value), max(high, value), method, ranked, pairs, given, confidence)
 
 
 def _resampled_areas(

@@ -16,7 +16,7 @@ from estimates.clustered import auc_by_patient
 from estimates.clustered_table import counts_of, table_of_scans
 from estimates.evaluation import Counts, EvaluationTable
 from estimates.result import Estimate, Refused
-from estimates.roc import auc
+from estimates.roc import auc, pairs_ranked
 
 REPORTS, MAX, MEAN, VOTE, LSTM = "reports", "max", "mean", "vote", "LSTM"
 READERS = (REPORTS, MAX, MEAN, VOTE, LSTM)
@@ -166,7 +166,8 @@ def area_of(reader: str, scans: Sequence[ReadScan]) -> Estimate | None:
     found = auc(scores[truth], scores[~truth])
     pairs = int(truth.sum()) * int((~truth).sum())
     method = "DeLong, logit scale" if found.low < found.high else "DeLong has no width here: told as it is"
-    return Estimate("AUC", found.value, found.low, found.high, method, found.value * pairs, pairs, "")
+    ranked = pairs_ranked(found.value, pairs)
+    return Estimate("AUC", found.value, found.low, found.high, method, ranked, pairs, "")
 
 
 def _pair(first: str, second: str, scans: Sequence[ReadScan]) -> PairRow | None:

@@ -38,6 +38,11 @@ def auc(positive: ArrayLike, negative: ArrayLike, confidence: float = 0.95) -> I
     return Interval(area, low, high)
 
 
+def pairs_ranked(area: float, n_pairs: int) -> float:
+    """Pairs that an area has in the right order, ties one half: a whole number of halves, free of rounding."""
+    return round(2 * area * n_pairs) / 2
+
+
 def _placements(
     pos: NDArray[np.float64], neg: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

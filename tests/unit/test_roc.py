@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from estimates.roc import auc, share
+from estimates.roc import auc, pairs_ranked, share
 
 
 def test_area_counts_pairs_and_halves_ties() -> None:
@@ -16,6 +16,15 @@ def test_area_equals_brute_force() -> None:
     pos, neg = rng.integers(0, 20, 50) + 3, rng.integers(0, 20, 70)
     pairs = (pos[:, None] > neg).mean() + 0.5 * (pos[:, None] == neg).mean()
     assert auc(pos, neg).value == pytest.approx(pairs)
+
+
+def test_pairs_in_the_right_order_are_a_whole_number_of_halves() -> None:
+    """The area is a mean of shares, whose product with the pairs is 28,672.999… for some scores."""
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        pos, neg = rng.integers(3, 30, 149), rng.integers(0, 20, 201)
+        right = (pos[:, None] > neg).sum() + 0.5 * (pos[:, None] == neg).sum()
+        assert pairs_ranked(auc(pos, neg).value, 149 * 201) == right
 
 
 def test_interval_covers_about_as_often_as_it_says() -> None:
