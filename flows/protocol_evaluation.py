@@ -86,15 +86,15 @@ def judge_on_protocol(
     ModelError for a model that is none or has no operating point, ProtocolError when the test set is not as it was
     frozen, SettingsError when there is no such set and when no study is left.
     """
-    if number not in protocol.PROTOCOLS:
-        raise SettingsError(f"no protocol {number}; there are: {', '.join(map(str, protocol.PROTOCOLS))}")
+    try:
+        test_set = protocol.protocol_of(number)
+    except protocol.ProtocolError as error:
+        raise SettingsError(str(error)) from error
     loaded, threshold = load_model(directory), read_operating_point(directory).threshold
-    studies = protocol.test_studies(number)[first::every]
-    domain = read_domain(directory)
+    domain, all_studies = read_domain(directory), protocol.test_studies(number)
+    studies = all_studies[first::every]
     if not studies:
-        raise SettingsError(
-            f"no study from number {first} on: there are {len(protocol.test_studies(number))}"
-        )
+        raise SettingsError(f"no study from number {first} on: {test_set} has {len(all_studies)}")
     which = {"protocol": number, "studies": len(studies), "every": every, "first": first}
     _log_use(directory, loaded.digest, which)
     scorer = Scorer(loaded)

@@ -19,8 +19,9 @@ def protocol(
     model: Annotated[Path, typer.Argument(help="folder of a model with its operating point")],
     workers: Annotated[int, typer.Option(min=1, help="processes that simulate scans")] = 2,
     number: Annotated[
-        int, typer.Option("--protocol", min=0, help="which frozen test set; 0: the latest")
-    ] = 0,
+        int | None,
+        typer.Option("--protocol", help="number of the frozen test set; the latest when not given"),
+    ] = None,
     every: Annotated[int, typer.Option(min=1, help="only each so many-th study; 1: all")] = 1,
     first: Annotated[int, typer.Option(min=0, help="number of the first study, from 0")] = 0,
 ) -> None:
@@ -31,7 +32,7 @@ def protocol(
     from flows.protocol_evaluation import judge_on_protocol
     from phantom.protocol import LATEST
 
-    console, chosen = make_console(), number or LATEST
+    console, chosen = make_console(), LATEST if number is None else number
     console.print(
         judge_on_protocol(model, workers=workers, say=console.print, number=chosen, every=every, first=first)
     )

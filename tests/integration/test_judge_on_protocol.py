@@ -1,0 +1,74 @@
+"""`ovf judge protocol`: a frozen model on a few studies of a frozen test set."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from flows.errors import SettingsError
+from flows.protocol_evaluation import (
+    CARD_HEADING,
+    RESULTS_FILE,
+    SCANS_FILE,
+    USES_FILE,
+    judge_on_protocol,
+    read_results,
+)
+from models.loading import load_model
+from models.registry import CARD_FILE, SHIPPED
+from phantom import protocol
+
+# bf16 on one processor and fp32 on another move a probability by a few hundredths at most.
+PROCESSORS_DIFFER = 0.1
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(SHIPPED / "ovf-phantom-2", tmp_path / "model"))
+
+
+def _uses(model: Path) -> list[str]:
+    return (model / USES_FILE).read_text().splitlines()
+
+
+def test_a_use_of_the_test_set_is_logged_and_its_scores_come_out_again(model: Path) -> None:
+    kept = {result.patient_seed: result for result in read_results(model / SCANS_FILE)}
+    uses = _uses(model)
+    judge_on_protocol(model, workers=1, say=lambda _: None, number=1, every=700, first=3)
+    use = json.loads(_uses(model)[-1])
+    assert _uses(model)[:-1] == uses
+    assert (use["protocol"], use["studies"], use["every"], use["first"]) == (1, 3, 700, 3)
+    assert use["protocol_digest"] == protocol.PROTOCOLS[1].digest
+    assert use["model_digest"] == load_model(model).digest
+    results = read_results(model / SCANS_FILE)
+    assert [result.patient_seed for result in results] == [
+        study.patient_seed for study in protocol.test_studies(1)[3::700]
+    ]
+    for result in results:
+        assert result.lstm == pytest.approx(kept[result.patient_seed].lstm, abs=PROCESSORS_DIFFER)
+        assert result.largest_loss == kept[result.patient_seed].largest_loss
+    report = json.loads((model / RESULTS_FILE).read_text())
+    assert (report["protocol"], report["studies"]) == (
+        "phantom/protocol-1",
+        "3 studies: every 700. from number 3 on",
+    )
+    card = (model / CARD_FILE).read_text()
+    assert card.count(CARD_HEADING) == 1
+    assert f"{CARD_HEADING}`phantom/protocol-1`" in card
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"number": 9}, "no protocol 9; there are: 1, 2"),
+        ({"number": 2, "first": 10**6}, "protocol-2 has 3271"),
+    ],
+)
+def test_what_is_refused_is_no_use(model: Path, asked: dict[str, int], said: str) -> None:
+    uses = _uses(model)
+    with pytest.raises(SettingsError, match=said):
+        judge_on_protocol(model, workers=1, say=lambda _: None, **asked)
+    assert _uses(model) == uses
