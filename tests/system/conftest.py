@@ -23,7 +23,7 @@ def untrained_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated hospital of three patients."""
     folder = tmp_path_factory.mktemp("hospital") / "demo"
-    make_hospital(folder, patients=3, seed=3)
+    make_hospital(folder, patients=3, seed=3, columns=128)
     return folder
 
 

@@ -27,7 +27,7 @@ def archive(tmp_path: Path, small_hospital: Path) -> Path:
 @pytest.fixture(scope="module")
 def small_hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("small") / "demo"
-    make_hospital(folder, patients=2, seed=11)
+    make_hospital(folder, patients=2, seed=11, columns=128)
     return folder
 
 

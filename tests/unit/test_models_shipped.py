@@ -1,12 +1,8 @@
-"""The shipped model: whole, honest about itself, and able to tell one simulated fracture from none."""
+"""The shipped model: whole, and honest about itself; that it tells fractures, an integration test shows."""
 
 import hashlib
 import json
 
-import numpy as np
-import pytest
-
-from flows.phantom_scans import draw_scan, requests
 from flows.protocol_evaluation import (
     RESULTS_FILE,
     SCANS_FILE,
@@ -15,7 +11,6 @@ from flows.protocol_evaluation import (
     read_results,
     summarise,
 )
-from models.infer import Scorer
 from models.loading import load_model
 from models.registry import SHIPPED, describe_models, read_model_card, read_operating_point
 
@@ -59,14 +54,3 @@ def test_the_test_set_was_used_with_what_is_shipped() -> None:
     assert last["model_digest"] == load_model(SHIPPED_ID).digest
     for name, digest in last["sha256"].items():
         assert hashlib.sha256((directory / name).read_bytes()).hexdigest() == digest
-
-
-@pytest.mark.slow
-def test_it_ranks_fractured_above_sound_on_new_simulated_scans() -> None:
-    """Twelve scans of seeds used nowhere else; coarse on purpose: a broken view or scorer gives one half."""
-    scans = [draw_scan(request) for request in requests(8_800_000, 12, load_model(SHIPPED_ID).config.view)]
-    views = [scan.sequence.images_nhw for scan in scans if scan.sequence is not None]
-    scores = Scorer(load_model(SHIPPED_ID)).score(views)
-    pos = [s.logit for s, scan in zip(scores, scans, strict=True) if scan.is_positive]
-    neg = [s.logit for s, scan in zip(scores, scans, strict=True) if not scan.is_positive]
-    assert np.mean([p > n for p in pos for n in neg]) > 0.7
