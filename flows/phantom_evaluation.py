@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from estimates.roc import Interval, auc, share
 from flows.operating_point import point_by_specificity
 from flows.phantom_scans import PhantomScan
+from models.dataset import LOW_LOSS
 from models.infer import Scorer
 from models.loading import LoadedModel
 from models.pooling import max_probability, mean_probability, sigmoid, vote_share
@@ -122,7 +123,7 @@ def evaluate(results: Sequence[Result], threshold: float) -> Evaluation:
     """Areas, rates and sanity checks of scored scans at a threshold fixed beforehand."""
     positive = [r for r in results if r.is_positive]
     negative = [r for r in results if not r.is_positive]
-    imitators = [r for r in negative if r.largest_loss >= 0.08]
+    imitators = [r for r in negative if r.largest_loss >= LOW_LOSS]
     return Evaluation(
         n_positive=len(positive),
         n_negative=len(negative),

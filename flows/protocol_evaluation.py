@@ -24,7 +24,7 @@ from flows.phantom_scans import HALF_WIDTH_MM, PIXEL_MM, largest_loss, sequence_
 from flows.process_pool import process_pool
 from flows.version import code_version
 from models.config import ViewRecipe
-from models.dataset import SequenceScan
+from models.dataset import FRACTURE_LOSS, LOW_LOSS, SequenceScan
 from models.domain import DomainReference, read_domain
 from models.infer import ScanScore, Scorer
 from models.loading import load_model
@@ -39,7 +39,6 @@ CARD_HEADING = "## On the frozen test set, "
 RULES = ("lstm", "max", "mean", "vote")
 GIVEAWAYS = ("trabecular_hu", "age_years", "noise_hu", "thickness_mm", "mean_intensity")
 LOSS_BIN = 0.05
-LOW_LOSS, FRACTURE_LOSS = 0.08, 0.20
 # Thickest slice of each group of scanners, in mm.
 THICKNESS_GROUPS = ((1.0, "to 1 mm"), (2.0, "to 2 mm"), (3.0, "to 3 mm"), (9.0, "over 3 mm"))
 FROZEN_FILES = ("operating_point.json", "domain.json")  # threshold and calibration; limit of the domain
@@ -74,9 +73,9 @@ class ProtocolResult:
 def judge_on_protocol(
     directory: Path,
     *,
+    number: int,
     workers: int = 2,
     say: Callable[[str], None] = print,
-    number: int = protocol.LATEST,
     every: int = 1,
     first: int = 0,
 ) -> str:

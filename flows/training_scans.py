@@ -12,6 +12,7 @@ from models.dataset import (
     FRACTURED,
     LABEL_STEP,
     LOSSES,
+    LOW_LOSS,
     N_FACTS,
     N_LABELS,
     SOUND,
@@ -31,8 +32,6 @@ EXTRACTOR_SLICES = 3
 NEAR_MM, EXTRACTOR_HALF_WIDTH_MM = 8.0, 12.0
 # Kept to each side of the spine, in pixels: the widest crop of a recipe with its margin and its place aside.
 STRIP_PX = 96
-# A body that lost this share of a height and is no fracture: shown more often, it teaches where fractures begin.
-LOW_LOSS = 0.08
 
 
 def training_scan(
@@ -74,6 +73,7 @@ def training_scan(
 
 def _truth(labels: NDArray[np.uint8], bodies: NDArray[np.float32], shown: Collection[int]) -> DenseTruth:
     is_fractured = bodies[:, STATUS] == FRACTURED
+    # Low bodies are shown more often: they teach where fractures begin.
     is_low = (bodies[:, STATUS] == SOUND) & (bodies[:, LOSSES].max(axis=1) >= LOW_LOSS)
     is_low[list(shown)] = True
     seen = labels.max(axis=0)

@@ -18,6 +18,7 @@ import numpy as np
 from estimates.roc import Interval, share
 from flows.phantom_scans import HALF_WIDTH_MM, PIXEL_MM, sequence_scan
 from flows.real_scans import RealSource, make_varied
+from models.dataset import FRACTURE_LOSS, LOW_LOSS
 from models.infer import ScanScore, Scorer
 from models.loading import load_model
 from models.pooling import sigmoid
@@ -25,7 +26,6 @@ from models.registry import read_operating_point
 from phantom.from_real import Twin
 
 CLEAR_LOSS = 0.25  # of a height: beyond doubt a fracture
-LOW_LOSS, FRACTURE_LOSS = 0.08, 0.20
 TWINS_FILE, RESULTS_FILE = "twins.csv", "twins.json"
 
 

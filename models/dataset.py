@@ -21,6 +21,8 @@ LABEL_STEP = 2
 N_LABELS = 18  # no body, and T1-L5
 # What is known of a body's fracture, and of its three heights.
 SOUND, FRACTURED, UNKNOWN = 0.0, 1.0, -1.0
+# Shares of a height: from the second on it is a fracture (Genant grade 1), from the first on a low body that is none.
+LOW_LOSS, FRACTURE_LOSS = 0.08, 0.20
 # Columns of `DenseTruth.bodies`.
 STATUS, LOSSES = 0, slice(1, 4)
 N_FACTS = 4

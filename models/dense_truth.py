@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.augment import LABEL_PX
-from models.dataset import FRACTURED, LOSSES, STATUS, UNKNOWN
+from models.dataset import FRACTURED, LOSSES, LOW_LOSS, STATUS, UNKNOWN
 from models.heads import (
     ALL_DENSE_CHANNELS,
     BODY_CHANNEL,
@@ -24,7 +24,7 @@ from models.recipes import TrainingRecipe
 # edge, nobody can say.
 PLACES_SHOWN = 5
 # A low body counts this many times a sound one, which there are many more of.
-LOW_BODY_WEIGHT, LOW_BODY_LOSS = 3.0, 0.08
+LOW_BODY_WEIGHT = 3.0
 SMOOTH_L1_BETA = 0.25  # in units of LOSS_UNIT: 5 % of a height
 
 
@@ -51,7 +51,7 @@ def dense_targets(labels: Tensor, bodies: Tensor, stride: int) -> DenseTargets:
     worst = _most(facts[:, LOSSES], per_cell)  # (N, 3, R, C), −1: none known
     fracture = _most((status == FRACTURED).float(), per_cell)
     is_unknown = _most((status == UNKNOWN).float(), per_cell)
-    is_low = (worst.amax(dim=1) >= LOW_BODY_LOSS).float()
+    is_low = (worst.amax(dim=1) >= LOW_LOSS).float()
     body = _most(is_body, per_cell)
     known = (worst.amin(dim=1) >= 0).float() * body
     is_all_marked = (bodies[:, 0, LOSSES].amin(dim=1) >= 0).float()[:, None, None]

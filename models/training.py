@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,17 +16,17 @@ from torch import Tensor, nn
 
 from models.augment import augment
 from models.config import ModelConfig
-from models.dataset import SequenceScan, TrainingScan, draw_crop
+from models.dataset import FRACTURE_LOSS, SequenceScan, TrainingScan, draw_crop
 from models.dense_truth import DenseTargets, dense_loss, dense_targets, image_labels
 from models.heads import FractureNet, SliceHead
 from models.infer import Convolutions, choose_dtype, has_fast_bf16
 from models.lstm import ScanLstm
 from models.optimise import Checkpoint, OnProgress, ParameterGroups, StageRun
+from models.pooling import sigmoid
 from models.recipes import Stage, TrainingRecipe
 
 # An aggregation learns from scans with some of their images left out: archives give sequences of any length.
 KEEP_IMAGES_SHARE = 0.75
-FRACTURE_LOSS = 0.20  # Genant: grade 1 begins here
 SETTLE_BATCHES = 24
 IMAGES_PER_SCAN = 3  # an epoch of the extractor: as many images as so many slices of every scan
 BATCH_NORM_MOMENTUM = 0.1  # torch's own
@@ -48,7 +47,7 @@ class PooledScan:
         """
         if not width or self.largest_loss is None:
             return float(self.is_positive)
-        return 1 / (1 + math.exp((FRACTURE_LOSS - self.largest_loss) / width))
+        return float(sigmoid(np.array((self.largest_loss - FRACTURE_LOSS) / width)))
 
 
 @dataclass(frozen=True)

@@ -42,10 +42,6 @@ N_WITNESSES = 8  # studies of which the manifest keeps mean and spread of HU
 # The truth must be the same in slabs of these pixel sizes, so that it does not hang on a rounded row.
 PIXELS_MM = (0.8, 1.25)
 HALF_WIDTH_MM = 30.0  # of the slab that a sweep stores
-WITNESS = {
-    "half_width_mm": HALF_WIDTH_MM,
-    "slice_spacing_mm": HALF_WIDTH_MM,
-}  # the middle plane and the outer two
 SLAB_STREAM = 0x51AB  # of `render_slab`
 Bodies = tuple[VertebraTruth, ...]
 _HIDDEN = ("is_seen_family",)  # follows from the family
@@ -75,10 +71,10 @@ def freeze(
         first = protocol.seeds.start + number * SEEDS_PER_FAMILY
         studies += draw_studies(families[name], first, quota)
         say(f"{name}: {len(studies)} studies so far")
-    for path, text in ((kept, settings), (folder / "studies.csv", _csv(studies))):
+    files = {kept: settings, folder / "studies.csv": _csv(studies)}
+    for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    files = (kept, folder / "studies.csv")
+        path.write_text(content, encoding="utf-8")
     text = json.dumps(_manifest(protocol, files, studies, families), indent=1) + "\n"
     (folder / "manifest.json").write_text(text, encoding="utf-8")
     return hashlib.sha256(text.encode()).hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,9 @@ from phantom.files.studies import COLUMNS, WrittenStudy, write_study
 from phantom.files.truth_tables import study_row, vertebra_rows, write_table
 from phantom.reports import write_reports
 
-# `map`, or that of a pool of processes: calls the function on each triple of arguments, gives the results in order.
+# `map`, or that of a pool of processes: calls the function on each pair of arguments, gives the results in order.
 StudyMap = Callable[
-    [
-        Callable[[Path, StudyPlan, int], WrittenStudy],
-        Iterable[Path],
-        Iterable[StudyPlan],
-        Iterable[int],
-    ],
-    Iterable[WrittenStudy],
+    [Callable[[Path, StudyPlan], WrittenStudy], Iterable[Path], Iterable[StudyPlan]], Iterable[WrittenStudy]
 ]
 
 
@@ -65,7 +60,7 @@ def make_hospital(
     said: list[dict[str, Any]] = []
     room = ReportingRoom()
     folders = [work / f"{plan.number:06d}" for plan in plans]
-    written = study_map(_write_study, folders, plans, [columns] * len(plans))
+    written = study_map(partial(write_study, columns=columns), folders, plans)
     for done, (plan, folder, study) in enumerate(zip(plans, folders, written, strict=True), start=1):
         file_away(folder, archive, plan)
         reports = room.write(plan, study.vertebrae)
@@ -90,7 +85,3 @@ def make_hospital(
         n_files=len(files),
         n_bytes=sum(p.stat().st_size for p in files),
     )
-
-
-def _write_study(folder: Path, plan: StudyPlan, columns: int) -> WrittenStudy:
-    return write_study(folder, plan, columns=columns)
