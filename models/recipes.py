@@ -127,8 +127,8 @@ class TrainingRecipe:
     # True: in the feature stage an image without a fracture in it, of a scan with one, is negative (simulated
     # truth); False: label propagation, as published.
     has_image_truth: bool = False
-    # Width of the step from sound to fractured in the labels that the LSTM is taught by, as a share of a height, where
-    # the losses of a scan are known; 0: hard labels.
+    # Width of the step from sound to fractured in every label, as a share of a height, where losses are known; 0: hard
+    # labels.
     soft_label: float = 0.0
     train_share: float = 0.8
     validation_share: float = 0.1
@@ -210,9 +210,9 @@ DEEPEN = replace(
     WIDE,
     name="deepen",
     pretrain=replace(WIDE.pretrain, epochs=0),
-    mixed=(Stage("deepen", epochs=5.2, batch=32, learning_rate=4e-4, real_share=0.3, wildness=0.6),),
-    features=replace(WIDE.features, epochs=1.0),
-    patients=(3000, 1500, 1500, 200),
+    mixed=(Stage("deepen", epochs=9.0, batch=32, learning_rate=4e-4, real_share=0.3, wildness=0.6),),
+    features=replace(WIDE.features, epochs=0.6),
+    patients=(6000, 2000, 1500, 200),
     twin_pairs=(120, 20),
     extra_families=("thick-slices", "thick-slices", "restless", "thin-slices", "diseased-chest"),
     target_specificity=0.96,

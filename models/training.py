@@ -16,13 +16,12 @@ from torch import Tensor, nn
 
 from models.augment import augment
 from models.config import ModelConfig
-from models.dataset import FRACTURE_LOSS, SequenceScan, TrainingScan, draw_crop
-from models.dense_truth import DenseTargets, dense_loss, dense_targets, image_labels
+from models.dataset import SequenceScan, TrainingScan, draw_crop
+from models.dense_truth import DenseTargets, dense_loss, dense_targets, image_labels, soft_step
 from models.heads import FractureNet, SliceHead
 from models.infer import Convolutions, choose_dtype, has_fast_bf16
 from models.lstm import ScanLstm
 from models.optimise import Checkpoint, OnProgress, ParameterGroups, StageRun
-from models.pooling import sigmoid
 from models.recipes import Stage, TrainingRecipe
 
 # An aggregation learns from scans with some of their images left out: archives give sequences of any length.
@@ -41,13 +40,10 @@ class PooledScan:
     largest_loss: float | None = None  # as in SequenceScan
 
     def label(self, width: float) -> float:
-        """0 or 1; where the loss is known, a step of that width from one to the other instead.
-
-        A scan of 19 % and one of 21 % look alike: told they are opposites, a network learns their noise by heart.
-        """
+        """0 or 1; where the loss is known, a step of that width from one to the other instead (`soft_step`)."""
         if not width or self.largest_loss is None:
             return float(self.is_positive)
-        return float(sigmoid(np.array((self.largest_loss - FRACTURE_LOSS) / width)))
+        return float(soft_step(torch.tensor(self.largest_loss), width))
 
 
 @dataclass(frozen=True)
@@ -139,7 +135,8 @@ class ExtractorLoss:
 
     def draw(self, stage: Stage, step: int) -> Batch:
         """What one step is taught by."""
-        ranges = self.settings.recipe.augmentation.scaled(stage.wildness)
+        recipe = self.settings.recipe
+        ranges = recipe.augmentation.scaled(stage.wildness)
         rng = np.random.default_rng([self.settings.seed, _number(stage.name), step])
         chosen = [self.scans[i] for i in self._choose(stage, step, rng)]
         crops = [draw_crop(scan, self.size, rng, ranges.aside_px) for scan in chosen]
@@ -152,12 +149,12 @@ class ExtractorLoss:
             generator,
         )
         bodies = torch.from_numpy(np.stack([crop.bodies for crop in crops]))
-        cells = dense_targets(labels, bodies, self.settings.config.dense_stride)
+        cells = dense_targets(labels, bodies, self.settings.config.dense_stride, recipe.soft_label)
         is_known = torch.tensor([scan.truth is not None for scan in chosen])
         said = torch.tensor([float(scan.is_positive) for scan in chosen])
         weights = torch.ones(len(said))
         if self.image_truth:
-            shown, weights_of_shown = image_labels(labels, bodies)
+            shown, weights_of_shown = image_labels(labels, bodies, recipe.soft_label)
             said = torch.where(is_known, shown, said)
             weights = torch.where(is_known, weights_of_shown, weights)
         return Batch(normalise(images, self.settings.config), said, weights, cells, is_known)
