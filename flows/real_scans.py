@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from flows.errors import SettingsError
-from flows.phantom_scans import PIXEL_MM, PhantomScan, half_width_drawn_mm, sequence_scan
+from flows.phantom_scans import PIXEL_MM, PhantomScan, half_width_drawn_mm, largest_loss, sequence_scan
 from flows.scan_cache import read_scan, write_scan
 from flows.training_scans import training_scan
 from models.config import ViewRecipe
@@ -115,7 +115,7 @@ def _scan_of(
         coverage=slab.coverage,
         thickness_mm=float(slab.acquisition.thickness_mm),
         noise_hu=float(slab.acquisition.noise_hu),
-        largest_loss=twin.loss,
+        largest_loss=largest_loss(slab),
         trabecular_hu=float(np.nanmean([body.trabecular_hu for body in slab.vertebrae])),
         patient=source.name,
         sequence=None if is_for_extractor else sequence_scan(slab, source.name, view),

@@ -24,6 +24,7 @@ from typing import Any
 
 import httpx
 import yaml
+from prefect.client.base import PrefectHttpxSyncClient
 
 from flows.prefect_server import QUIET, free_port, start_server, stop_server, wait_until_up
 from tasks.parent import die_with_parent
@@ -52,16 +53,17 @@ class LocalPrefect:
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def client(self) -> httpx.Client:
-        """A client of the API that logs in."""
+        """A client of the API that logs in, raises for every error, and asks again where the server asks for it.
+
+        Prefect answers 503 while another writer holds its SQLite file.
+        """
         name, _, password = self.login.partition(":")
-        return httpx.Client(base_url=self.url, auth=(name, password), timeout=60, trust_env=False)
+        return PrefectHttpxSyncClient(base_url=self.url, auth=(name, password), timeout=60, trust_env=False)
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
         """One call of the API. The trailing slash matters to Prefect."""
         with self.client() as client:
-            answer = client.post(f"{self.url}{path}", json=body)
-            answer.raise_for_status()
-            return answer.json()
+            return client.post(f"{self.url}{path}", json=body).json()
 
     def prefect(self, *arguments: str) -> None:
         """One call of Prefect's own command, as an operator would make it."""
@@ -102,9 +104,8 @@ class LocalPrefect:
     def start(self, name: str) -> str:
         """Have a deployment (FLOW/DEPLOYMENT) run now; returns the id of the run."""
         with self.client() as client:
-            found = client.get(f"{self.url}/deployments/name/{name}")
-            found.raise_for_status()
-        run = self.post(f"/deployments/{found.json()['id']}/create_flow_run", {})
+            found = client.get(f"{self.url}/deployments/name/{name}").json()
+        run = self.post(f"/deployments/{found['id']}/create_flow_run", {})
         return str(run["id"])
 
     def runs(self, deployment: str) -> list[dict[str, Any]]:

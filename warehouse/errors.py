@@ -12,6 +12,8 @@ WarehouseError
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class WarehouseError(Exception):
     """Base of all errors of the warehouse; `str()` says what to do."""
@@ -70,6 +72,8 @@ class WarehouseMissing(WarehouseError):
         self.file_name = file_name
 
     def __str__(self) -> str:
+        if Path(self.file_name).is_dir():
+            return f"{self.file_name} is a folder: name the warehouse's DuckDB file with --warehouse"
         return f"there is no warehouse {self.file_name}: run `ovf sweep` first, or name it with --warehouse"
 
 

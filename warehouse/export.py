@@ -16,7 +16,8 @@ FORMATS = tuple(_OPTIONS)
 def write_rows(connection: Connection, sql: str, target: Path, parameters: dict[str, object]) -> int:
     """Run a query and write its rows to a .csv (UTF-8, header line) or .parquet file; returns how many.
 
-    Owner-only; under a temporary name first, so that `target` is whole or as it was. KeyError for another suffix.
+    Owner-only, as a folder that is made for it; under a temporary name first, so that `target` is whole or as it was.
+    KeyError for another suffix.
     """
     target = target.absolute()
     options = _OPTIONS[target.suffix]
@@ -24,6 +25,7 @@ def write_rows(connection: Connection, sql: str, target: Path, parameters: dict[
     quoted = str(temporary).replace("'", "''")
     try:
         with private_files():
+            target.parent.mkdir(parents=True, exist_ok=True)
             copied = connection.execute(f"COPY ({sql}) TO '{quoted}' ({options})", parameters).fetchall()
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())

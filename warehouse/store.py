@@ -57,8 +57,8 @@ class Store:
         Raises WarehouseMissing, WrongSchema, WarehouseLocked, WarehouseDamaged.
         """
         store = cls(WarehousePaths(Path(warehouse).absolute()), wait_s)
-        if not store.paths.warehouse.exists():
-            if not create:
+        if not store.paths.warehouse.is_file():
+            if not create or store.paths.warehouse.is_dir():
                 raise WarehouseMissing(str(warehouse))
             store._create()
         store.paths.make_folders()

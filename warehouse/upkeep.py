@@ -35,7 +35,7 @@ def migrate(warehouse: Path, *, wait_s: float) -> list[str]:
     the older program back. The steps are tried on a second copy first. Raises WrongSchema when a file is newer.
     """
     paths = WarehousePaths(Path(warehouse).absolute())
-    if not paths.warehouse.exists():
+    if not paths.warehouse.is_file():
         raise WarehouseMissing(str(warehouse))
     done: list[str] = []
     with writer_lock(paths.lock, wait_s=wait_s):

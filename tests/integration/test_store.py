@@ -77,6 +77,13 @@ def test_a_missing_warehouse_is_named(tmp_path: Path) -> None:
         Store.open(tmp_path / "w.duckdb", create=False)
 
 
+@pytest.mark.parametrize("create", [True, False])
+def test_a_folder_is_no_warehouse(tmp_path: Path, create: bool) -> None:
+    with pytest.raises(WarehouseMissing, match="is a folder"):
+        Store.open(tmp_path, create=create)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_store_travels_to_other_processes(store: Store) -> None:
     assert pickle.loads(pickle.dumps(store)) == store
 

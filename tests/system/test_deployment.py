@@ -128,7 +128,7 @@ def _emit(prefect: LocalPrefect, message: str) -> None:
         "id": str(uuid.uuid4()),
     }
     with prefect.client() as client:
-        client.post(f"{prefect.url}/events", json=[event]).raise_for_status()
+        client.post(f"{prefect.url}/events", json=[event])
 
 
 def _webhook(prefect: LocalPrefect, url: str) -> str:

@@ -216,6 +216,26 @@ def test_an_image_with_a_sliver_of_a_fracture_or_an_unknown_body_teaches_no_labe
     assert weights.tolist() == [1, 0, 0, 1]
 
 
+def test_images_and_cells_near_the_limit_are_taught_soft_labels() -> None:
+    """Bodies of 19, 21 and 50 %, one fractured that nobody measured, and one of another cause, which is unknown."""
+    labels = torch.zeros(5, 8, 8, dtype=torch.long)
+    labels[:, 2:5, 2:5] = LESION
+    bodies = torch.zeros(5, N_LABELS, N_FACTS)
+    bodies[1:, LESION, STATUS] = FRACTURED
+    bodies[4, LESION, STATUS] = UNKNOWN
+    bodies[:, LESION, LOSSES] = torch.tensor([[0.19], [0.21], [0.5], [UNKNOWN], [0.4]])
+    near = 1 / (1 + math.exp(0.5))
+    said, weights = image_labels(labels, bodies, 0.02)
+    np.testing.assert_allclose(said, [near, 1 - near, 1, 1, 0], atol=1e-4)
+    assert weights.tolist() == [1, 1, 1, 1, 0]
+    cells = dense_targets(labels, bodies, 8, 0.02)
+    np.testing.assert_allclose(cells.fracture[:, 1, 1], said, atol=1e-4)
+    np.testing.assert_allclose(cells.fracture[:, 3, 3], 0, atol=1e-4)
+    assert cells.fracture_weight[:, 1, 1].tolist() == weights.tolist()
+    hard, _ = image_labels(labels, bodies)
+    assert hard.tolist() == [0, 1, 1, 1, 0]
+
+
 def test_pooling_with_focus_reads_where_the_dense_head_points() -> None:
     deep = torch.zeros(1, 512, 2, 2)
     deep[0, :, 1, 1] = 1.0
