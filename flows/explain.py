@@ -15,6 +15,7 @@ from PIL import Image
 
 from flows.errors import SettingsError
 from flows.publish_heat import on_slab
+from tasks.midline import places_read
 from tasks.publish_capture import grey_rgb, heated_rgb
 from tasks.shard_work import kept_slab_path
 from warehouse.queries import query
@@ -165,16 +166,15 @@ def _peak(
     """The peak in the slab, and in the patient (LPS)."""
     peak, record = explained.peak, slab.record
     half_px = record.pixel_mm / 2  # edges are half a pixel outside the first centres
-    half_mm = (record.n_slices - 1) / 2 * record.slice_spacing_mm
-    away = peak.slice_index * record.slice_spacing_mm - half_mm
+    last, at_slice = record.n_slices - 1, float(peak.slice_index)
     if midline_mm is not None:
-        row = min(int(peak.row_mm / record.pixel_mm), len(midline_mm) - 1)
-        away += float(midline_mm[max(row, 0)])
-        away = min(max(away, -half_mm), half_mm)  # beyond it the outermost slice is read
+        row = np.clip(int(peak.row_mm / record.pixel_mm), 0, len(midline_mm) - 1)
+        places = places_read(np.array([peak.slice_index]), midline_mm, record.slice_spacing_mm)
+        at_slice = float(np.clip(places[0, row], 0, last))  # beyond them the outermost slice is read
     place: dict[str, float] = {
         "row_mm": peak.row_mm,
         "column_mm": peak.col_mm,
-        "patient_x_mm": record.middle_x_mm + away,
+        "patient_x_mm": record.middle_x_mm + (at_slice - last / 2) * record.slice_spacing_mm,
         "patient_y_mm": record.anterior_y_mm + peak.col_mm - half_px,
         "patient_z_mm": record.top_z_mm - peak.row_mm + half_px,
         "drop_of_logit": peak.drop,
