@@ -56,6 +56,7 @@ class Numbers:
     domain_id: str | None
     domain_limit: float | None
     fitted_on: str | None
+    shipped: Calibration  # at the share of cases that the model was trained with
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,9 @@ def current_numbers(connection: Connection, model: str | None) -> Numbers:
     if len(rows) != 1:
         names = ", ".join(str(row[1]) for row in rows) or "none"
         raise SettingsError(f"name one model with scores here with --model; there are: {names}")
-    digest, model_id, slope, intercept, threshold, point_id, rule, domain_id, limit, fitted_on = rows[0]
+    digest, model_id, slope, intercept, threshold, point_id, rule, domain_id, limit, fitted_on, *shipped = (
+        rows[0]
+    )
     if threshold is None:
         raise SettingsError(f"{model_id} has no operating point here: sweep or rescore with it first")
     return Numbers(
@@ -96,6 +99,7 @@ def current_numbers(connection: Connection, model: str | None) -> Numbers:
         domain_id,
         limit,
         fitted_on,
+        Calibration(*shipped) if None not in shipped else Calibration(slope, intercept),
     )
 
 
@@ -169,14 +173,18 @@ def recalibrated(read: ReadScans) -> tuple[Calibration, list[str]]:
 
 
 def shifted(numbers: Numbers, prevalence: float, trained_share: float) -> tuple[Calibration, list[str]]:
-    """The calibration moved by a prior shift. Raises SettingsError."""
+    """The calibration that the model shipped with, moved by a prior shift. Raises SettingsError.
+
+    Not the one that counts now: that may be a shift already, or fitted on read scans of this archive.
+    """
     try:
         shift = prior_shift_logits(trained_share, prevalence)
     except ValueError as error:
         raise SettingsError(str(error)) from error
-    base = numbers.calibration
+    base = numbers.shipped
     return Calibration(base.slope, base.intercept + shift), [
-        f"shifted by {shift:+.2f} logits, from {trained_share:.1%} cases in training to {prevalence:.1%} here",
+        f"the model's own calibration shifted by {shift:+.2f} logits, from {trained_share:.1%} cases in training to "
+        f"{prevalence:.1%} here; it takes the place of any other (before: {numbers.operating_point_id})",
         "A fallback: it holds only where cases look alike in both places. A read sample comes first (--readings).",
     ]
 
@@ -213,7 +221,11 @@ def chosen_threshold(
     except ValueError as error:
         raise SettingsError(str(error)) from error
     if rule.threshold is not None:
+        if not 0 < rule.threshold < 1:
+            raise SettingsError("a threshold is a probability: above 0 and below 1")
         return rule.threshold, "as given"
+    if not 0 < numbers.threshold < 1:  # flags all or none, whatever a logit means
+        return numbers.threshold, f"as before ({numbers.rule})"
     kept = float(calibration.probability(numbers.calibration.logit_at(numbers.threshold)))
     return kept, f"the same scans as before ({numbers.rule})"
 

@@ -10,8 +10,9 @@ import pytest
 import warehouse_rows as rows
 
 from estimates.calibration import Calibration
+from estimates.prior import prior_shift_logits
 from flows.audit_verdicts import Endpoint
-from flows.calibrate import Numbers, Rule, chosen_threshold, read_audited, recalibrated
+from flows.calibrate import Numbers, Rule, chosen_threshold, read_audited, recalibrated, shifted
 from flows.errors import SettingsError
 from warehouse import schema
 from warehouse.insert import insert_all
@@ -19,6 +20,8 @@ from warehouse.landing import LandingBatch, to_arrow
 from warehouse.tables import WAREHOUSE_TABLES
 
 TRUE = Calibration(0.8, -2.5)
+OWN = Calibration(1.0, 0.0)
+AS_SHIPPED = Numbers("model-1", "name", OWN, 0.5, "shipped", "a rule", None, None, None, OWN)
 N_DRAWN, N_UNITS = (200, 300), (400, 6000)  # flagged, not flagged
 
 
@@ -48,7 +51,7 @@ def test_design_weights_of_the_audit_reach_the_calibration() -> None:
     assert calibration.slope == pytest.approx(TRUE.slope, abs=0.25)
     assert calibration.intercept == pytest.approx(TRUE.intercept, abs=0.6)
     assert "cases and" in said[0]
-    numbers = Numbers("model-1", "name", Calibration(1.0, 0.0), 0.5, "shipped", "a rule", None, None, None)
+    numbers = AS_SHIPPED
     studies = (list(logits.values()), 10)
     threshold, _ = chosen_threshold(Rule(target_specificity=0.9), calibration, numbers, read, studies)
     others = ~np.array(read.is_case)
@@ -62,3 +65,17 @@ def test_design_weights_of_the_audit_reach_the_calibration() -> None:
     assert (same == (np.array(studies[0]) >= 0)).all()
     with pytest.raises(SettingsError, match="read scans"):
         chosen_threshold(Rule(target_specificity=0.9), calibration, numbers, None, studies)
+
+
+def test_a_shift_starts_from_what_the_model_shipped_with_whatever_counted_before() -> None:
+    expected = Calibration(1.0, prior_shift_logits(0.5, 0.02))
+    for now in (AS_SHIPPED, replace(AS_SHIPPED, calibration=TRUE, operating_point_id="here-1")):
+        assert shifted(now, 0.02, 0.5)[0] == expected
+
+
+def test_a_threshold_is_a_probability() -> None:
+    for wrong in (0, 1, 50):
+        with pytest.raises(SettingsError, match="above 0 and below 1"):
+            chosen_threshold(Rule(threshold=wrong), TRUE, AS_SHIPPED, None, ([], 1))
+    flags_none = replace(AS_SHIPPED, threshold=1.0)  # of a training where no threshold was specific enough
+    assert chosen_threshold(Rule(), TRUE, flags_none, None, ([], 1))[0] == 1.0

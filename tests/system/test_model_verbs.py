@@ -94,9 +94,15 @@ def test_calibration_is_a_row_and_flags_follow_it(ovf: Command, warehouse: Path)
         "model", "calibrate", "--prevalence", 0.02, "--trained-share", 713 / 1432, "--warehouse", warehouse
     )
     assert "shifted by -3.88 logits" in said.stdout
+    again = ovf(
+        "model", "calibrate", "--prevalence", 0.02, "--trained-share", 713 / 1432, "--warehouse", warehouse
+    )
+    assert again.stdout.splitlines()[-1].split(";")[1:] == said.stdout.splitlines()[-1].split(";")[1:]
     logit, probability, is_flagged = ask(warehouse, "SELECT logit, probability, is_flagged FROM flagged")[0]
     assert probability == pytest.approx(1 / (1 + np.exp(3.88 - logit)), rel=0.02)
     assert is_flagged == (logit >= 0)  # without a rule the same scans stay flagged
+    refused = ovf("model", "calibrate", "--threshold", 50, "--warehouse", warehouse, expect=10)
+    assert "above 0 and below 1" in refused.stderr
     ovf("model", "calibrate", "--threshold", 0.0001, "--warehouse", warehouse)
     assert all(row[0] for row in ask(warehouse, "SELECT is_flagged FROM flagged"))
     few = ovf.folder / "read.csv"

@@ -1,4 +1,5 @@
--- A model that has scored here, with its current operating point and domain limit (null: none). $model: its id or digest.
+-- A model that has scored here, with its current operating point and domain limit (null: none), and the calibration that it
+-- shipped with. $model: its id or digest.
 SELECT
     model.model_digest,
     model.model_id,
@@ -9,9 +10,13 @@ SELECT
     point.rule,
     farthest.domain_id,
     farthest.limit_distance,
-    farthest.fitted_on
+    farthest.fitted_on,
+    shipped.calibration_slope AS shipped_slope,
+    shipped.calibration_intercept AS shipped_intercept
 FROM model
 LEFT JOIN operating_point AS point ON point.model_digest = model.model_digest AND point.is_current
+LEFT JOIN operating_point AS shipped
+    ON shipped.model_digest = model.model_digest AND shipped.operating_point_id = 'shipped'
 LEFT JOIN domain_limit AS farthest ON farthest.model_digest = model.model_digest AND farthest.is_current
 WHERE $model::VARCHAR IS NULL OR model.model_id = $model OR model.model_digest = $model
 ORDER BY model.model_id
