@@ -191,11 +191,21 @@ def _person(scan: CohortScan) -> Person:
     return Person(scan.age_years, scan.sex)
 
 
-def split_cohort(cohort: Cohort, shares: Mapping[str, float], seed: int) -> dict[str, list[CohortScan]]:
-    """Part → scans, by patient; cases and controls are dealt out apart, so that each part has its share of both."""
+def split_cohort(
+    cohort: Cohort, shares: Mapping[str, float], seed: int, part_of: Mapping[str, str] | None = None
+) -> dict[str, list[CohortScan]]:
+    """Part → scans, by patient; cases and controls are dealt out apart, so that each part has its share of both.
+
+    `part_of`: patients who keep the part that the model it begins from had them in; the others are dealt out.
+    """
+    known = {patient: part for patient, part in (part_of or {}).items() if part in shares}
     parts: dict[str, list[CohortScan]] = {name: [] for name in shares}
     for scans in (cohort.cases, cohort.controls):
-        dealt = split_by_patient([scan.patient_key for scan in scans], dict(shares), seed)
+        for scan in scans:
+            if scan.patient_key in known:
+                parts[known[scan.patient_key]].append(scan)
+        others = [scan for scan in scans if scan.patient_key not in known]
+        dealt = split_by_patient([scan.patient_key for scan in others], dict(shares), seed)
         for name, places in dealt.items():
-            parts[name] += [scans[place] for place in places]
+            parts[name] += [others[place] for place in places]
     return parts

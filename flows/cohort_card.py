@@ -10,14 +10,15 @@ from flows.labels import Labels
 from models.config import ModelConfig
 from models.recipes import TrainingRecipe
 from models.registry import OperatingPoint
-from models.split_file import CALIBRATION, TEST, TRAINING, VALIDATION, SplitFacts, SplitRow
+from models.split_file import CALIBRATION, EARLIER, TEST, TRAINING, VALIDATION, SplitFacts, SplitRow
 
-PARTS = (TRAINING, VALIDATION, CALIBRATION, TEST)
+PARTS = (TRAINING, VALIDATION, CALIBRATION, TEST, EARLIER)
 USES = {
     TRAINING: "features and LSTM",
     VALIDATION: "learning rates; joins the training at the very end, as published",
     CALIBRATION: "threshold and calibration; no training touched it",
     TEST: "nothing yet: `ovf evaluate --model` counts it",
+    EARLIER: "the model that this one began from",
 }
 WHY = {
     "no_label": "no label",
@@ -92,6 +93,7 @@ def cohort_card(config: ModelConfig, facts: CohortFacts, point: OperatingPoint |
         "| part | scans | patients | with a fracture | used for |",
         "|---|---|---|---|---|",
         *(_part_row(facts, part) for part in PARTS),
+        *_start_words(facts),
         "",
         "Left out, by reason:",
         "",
@@ -127,12 +129,17 @@ def _part_row(facts: CohortFacts, part: str) -> str:
     return f"| {part} | {len(rows)} | {patients} | {sum(row.is_case for row in rows)} | {USES[part]} |"
 
 
+def _start_words(facts: CohortFacts) -> list[str]:
+    return ["", f"Of the patients of other trainings: {facts.split.start}."] if facts.split.start else []
+
+
 def _threshold(point: OperatingPoint | None) -> list[str]:
     if point is None:
         return []
     return [
-        "## Threshold",
+        "## Calibration and threshold",
         "",
-        f"{point.threshold:.4f} on the LSTM's probability: {point.rule} ({point.chosen_on}).",
+        f"Probability = logistic({point.calibration_slope:.3f} × the LSTM's logit {point.calibration_intercept:+.3f}); "
+        f"flagged from {point.threshold:.4f} on: {point.rule} ({point.chosen_on}).",
         "",
     ]

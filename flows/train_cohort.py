@@ -9,8 +9,7 @@ import csv
 import dataclasses
 import hashlib
 import io
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,12 @@ from flows.cohort import Cohort, CohortOrder, CohortScan, draw_cohort, split_coh
 from flows.cohort_card import CohortFacts, cohort_card, cohort_text
 from flows.cohort_recipes import cohort_recipe, shares_of, view_of_recipe
 from flows.cohort_slabs import CohortImages, read_images, slab_order
+from flows.cohort_state import claim_folder, digest_of, keep_cohort, kept_cohort
 from flows.errors import SettingsError
 from flows.labels import Labels, ReportRule, labels_from_file, labels_from_reports
-from flows.operating_point import point_by_specificity
+from flows.operating_point import calibrated_point
 from flows.settings import Settings
+from flows.start_split import StartSplit, start_split
 from flows.training_curves import Curves, both
 from flows.training_words import counter, progress_words
 from flows.version import code_version
@@ -37,7 +38,6 @@ from models.infer import Scorer, choose_device
 from models.loading import load_model, save_model
 from models.lstm import ScanLstm
 from models.optimise import CHECKPOINT_EVERY_S, Checkpoint
-from models.pooling import sigmoid
 from models.recipes import TrainingRecipe
 from models.registry import OperatingPoint, write_operating_point
 from models.split_file import CALIBRATION, TEST, TRAINING, VALIDATION, SplitFacts, SplitRow, write_split
@@ -56,7 +56,6 @@ Say = Callable[[str], None]
 DEFAULT_START: str = Settings.model_fields["model"].default
 LEAST_PATIENTS = 10  # of cases and of controls: one for each tenth
 TARGET_SPECIFICITY = 0.95
-LEAST_CALIBRATION_CONTROLS = 20  # one of fewer is more than the 5 % that the rule speaks of
 STATE_FILE, CALIBRATION_FILE = "training.json", "calibration_scores.csv"
 INTENDED_USE = (
     "research, on scans like those it was trained on; not validated elsewhere; not for clinical use"
@@ -105,16 +104,20 @@ def train_on_cohort(store: Store, out: Path, order: TrainOrder, say: Say = print
     Called again it goes on from its last checkpoint. Raises SettingsError (labels, cohort too small, another training's
     folder) and ModelError (start).
     """
-    labels, cohort, key_id = _cohort_of(store, order)
+    labels, cohort, key_id = _cohort_of(store, out, order)
     say(cohort_text(cohort, labels))
     _check_enough(cohort)
-    parts = split_cohort(cohort, shares_of(order.recipe_name), order.seed)
     is_simulated = order.is_simulated or labels.is_simulated
     start = starting_net(order.start, _config(order, is_simulated), order.seed)
+    before = start_split(order.start, key_id) if start.is_model else StartSplit()
+    parts = split_cohort(cohort, shares_of(order.recipe_name), order.seed, before.part_of)
+    _check_parts(parts, order, say)
+    keep_cohort(out, _order_digest(order), labels, cohort, key_id)
     images = _read_all(parts, start.config.view, order, say)
     recipe = _recipe(order, images, start)
     config = start.config if start.is_model else _normalised(start.config, images)
     rows = _split_rows(parts, images)
+    rows += before.earlier(rows)
     facts = SplitFacts(
         order.seed,
         {name: shares_of(order.recipe_name)[name] for name in parts},
@@ -122,8 +125,9 @@ def train_on_cohort(store: Store, out: Path, order: TrainOrder, say: Say = print
         labels.source,
         is_simulated,
         _left_out(cohort, images),
+        before.words,
     )
-    _claim_folder(out, _fingerprint(rows, recipe, config, start.origin, order.seed))
+    claim_folder(out / STATE_FILE, _fingerprint(rows, recipe, config, start.origin, order.seed))
     curves = Curves(out)
     settings = TrainerSettings(
         recipe,
@@ -140,8 +144,21 @@ def train_on_cohort(store: Store, out: Path, order: TrainOrder, say: Say = print
     return summary
 
 
-def _cohort_of(store: Store, order: TrainOrder) -> tuple[Labels, Cohort, str]:
-    """Labels, cohort and the id of the pseudonyms' key, from the published copy."""
+def _cohort_of(store: Store, out: Path, order: TrainOrder) -> tuple[Labels, Cohort, str]:
+    """Labels, cohort and the id of the pseudonyms' key: as this training drew them when it began, else drawn now."""
+    return kept_cohort(out, _order_digest(order)) or _drawn_cohort(store, order)
+
+
+def _order_digest(order: TrainOrder) -> str:
+    """All that decides who is in the cohort, but for the archive itself."""
+    truth: object = order.report_rule
+    if order.labels is not None:  # one that is not there is told when it is read
+        truth = hashlib.sha256(order.labels.read_bytes() if order.labels.is_file() else b"").hexdigest()
+    return digest_of(truth, dataclasses.replace(order.cohort, seed=order.seed), order.recipe, order.start)
+
+
+def _drawn_cohort(store: Store, order: TrainOrder) -> tuple[Labels, Cohort, str]:
+    """From the published copy."""
     with store.read() as connection:
         found = connection.execute(query("cohort_scans"))
         names = [column[0] for column in found.description]
@@ -166,6 +183,18 @@ def _check_enough(cohort: Cohort) -> None:
             f"{n_cases} patients with and {n_controls} without a fracture are too few: {LEAST_PATIENTS} of each at "
             "least, so that each part of the split has some. The lines above say who was left out and why"
         )
+
+
+def _check_parts(parts: Mapping[str, Sequence[CohortScan]], order: TrainOrder, say: Say) -> None:
+    """Parts may run short where the start has learned from most patients. Raises SettingsError where none can be."""
+    short = [name for name, scans in parts.items() if len({scan.is_case for scan in scans}) < 2]
+    if not short:
+        return
+    why = f"the start {Path(order.start).name} has learned from most of these patients already"
+    told = f"no scan with, or none without, a fracture in: {', '.join(short)} ({why})"
+    if TRAINING in short or not parts[VALIDATION]:
+        raise SettingsError(f"{told}; begin from another (--start)")
+    say(told)
 
 
 def _config(order: TrainOrder, is_simulated: bool) -> ModelConfig:
@@ -237,21 +266,7 @@ def _left_out(cohort: Cohort, images: _Images) -> dict[str, int]:
 def _fingerprint(
     rows: Sequence[SplitRow], recipe: TrainingRecipe, config: ModelConfig, origin: str, seed: int
 ) -> str:
-    told = [repr(row) for row in sorted(rows, key=lambda row: row.study_key)]
-    told += [repr(recipe), config.to_json(), origin, str(seed)]
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()
-
-
-def _claim_folder(out: Path, fingerprint: str) -> None:
-    """A folder holds one training: checkpoints of another must not be mixed in."""
-    out.mkdir(parents=True, exist_ok=True)
-    state = out / STATE_FILE
-    if state.is_file() and json.loads(state.read_text()).get("training") != fingerprint:
-        raise SettingsError(
-            f"{out.name} holds checkpoints of another training (other scans, labels, recipe, start or seed): "
-            "name another --out, or delete that folder"
-        )
-    replace_file(state, json.dumps({"training": fingerprint}).encode())
+    return digest_of(*sorted(rows, key=lambda row: row.study_key), recipe, config.to_json(), origin, seed)
 
 
 Pooled = Mapping[str, list[PooledScan]]
@@ -312,21 +327,23 @@ def _keep_domain(out: Path, pooled: Pooled, say: Say) -> None:
 
 
 def _operating_point(out: Path, images: _Images) -> OperatingPoint:
-    """The threshold from the calibration part, whose scores are kept; one half where there is none or too little."""
+    """Calibration and threshold from the calibration part, whose scores are kept.
+
+    Raw probabilities, and one half, where there is none or too little of it; the rule then says so.
+    """
     scans = images.of.get(CALIBRATION, [])
     if not scans:
         return OperatingPoint(0.5, "one half, as published: uncalibrated", "nothing")
-    logits = [s.logit for s in Scorer(load_model(out)).score([i.sequence.images_nhw for _, i in scans])]
+    logits = np.array(
+        [s.logit for s in Scorer(load_model(out)).score([i.sequence.images_nhw for _, i in scans])]
+    )
+    is_case = np.array([scan.is_case for scan, _ in scans])
     _write_calibration(out, [scan for scan, _ in scans], logits)
-    controls = [float(logit) for (scan, _), logit in zip(scans, logits, strict=True) if not scan.is_case]
-    chosen_on = f"{len(scans)} scans of the calibration part, {len(controls)} of them without a fracture"
-    if len(controls) < LEAST_CALIBRATION_CONTROLS:
-        few = f"one half: fewer than {LEAST_CALIBRATION_CONTROLS} sound scans to choose a threshold on"
-        return OperatingPoint(0.5, few, chosen_on)
-    return point_by_specificity(sigmoid(np.array(controls)), TARGET_SPECIFICITY, chosen_on)
+    chosen_on = f"{len(scans)} scans of the calibration part, {(~is_case).sum()} of them without a fracture"
+    return calibrated_point(logits, is_case, TARGET_SPECIFICITY, chosen_on)
 
 
-def _write_calibration(out: Path, scans: Sequence[CohortScan], logits: Sequence[float]) -> None:
+def _write_calibration(out: Path, scans: Sequence[CohortScan], logits: Iterable[float]) -> None:
     """What a calibration is fitted on: pseudonyms, truth and raw logits."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")

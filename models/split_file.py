@@ -19,6 +19,8 @@ from models.registry import MANIFEST_FILE, ModelError, read_manifest, read_part
 SPLIT_FILE, SPLIT_FACTS_FILE = "split.csv", "split.json"
 MANIFEST_KEY = "split_sha256"
 TRAINING, VALIDATION, CALIBRATION, TEST = "training", "validation", "calibration", "test"
+# Of patients that the model it began from had learned from, and who are not among its own.
+EARLIER = "earlier"
 
 
 class SplitError(ModelError):
@@ -29,7 +31,7 @@ class SplitError(ModelError):
 class SplitRow:
     """One scan and the part it was in."""
 
-    split: str  # training | validation | calibration | test
+    split: str  # training | validation | calibration | test | earlier
     patient_key: str
     study_key: str
     series_key: str
@@ -49,6 +51,7 @@ class SplitFacts:
     label_source: str
     is_simulated: bool  # the patients are simulated
     left_out: dict[str, int]  # reason → studies
+    start: str = ""  # what cannot be shown about the patients of the model that it began from
 
 
 @dataclass(frozen=True)

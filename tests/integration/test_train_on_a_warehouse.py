@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,9 @@ from safetensors.torch import save_file
 from train_cohort_process import tiny_order
 
 from flows.cli import run
+from flows.cohort_state import keep_cohort
 from flows.errors import SettingsError
-from flows.train_cohort import train_on_cohort
+from flows.train_cohort import _cohort_of, _order_digest, train_on_cohort
 from models.config import ModelConfig
 from models.loading import load_model
 from models.registry import ModelError, read_model_card, read_operating_point
@@ -124,6 +126,43 @@ def test_a_killed_training_ends_as_an_undisturbed_one_and_touches_neither_calibr
         assert split.of(part) == undisturbed.of(part)
     # counted, not trained on; the slabs of the test were not even opened
     assert split.facts.left_out["slab_unreadable"] == len(undisturbed.of("calibration"))
+
+
+def test_patients_of_the_start_are_never_tested_on(
+    hospital: SmallHospital, trained: Path, tmp_path: Path
+) -> None:
+    """Another seed would deal them out anew; and who has no label any more is remembered as well."""
+    fewer = tmp_path / "fewer.csv"
+    rows = hospital.labels.read_text().splitlines(keepends=True)
+    gone = next(row.study_key for row in read_split(trained).of("training"))
+    fewer.write_text("".join(row for row in rows if gone.replace("study-", "ACC-") not in row))
+    out = tmp_path / "second"
+    train_on_cohort(
+        hospital.store, out, tiny_order(hospital.slabs, fewer, seed=8, start=str(trained)), lambda _: None
+    )
+    first, second = read_split(trained), read_split(out)
+    learned = {row.patient_key for part in ("training", "validation") for row in first.of(part)}
+    assert second.of("calibration") + second.of("test")
+    for part in ("calibration", "test"):
+        assert not learned & {row.patient_key for row in second.of(part)}
+    assert learned <= {
+        row.patient_key for part in ("training", "validation", "earlier") for row in second.of(part)
+    }
+    assert second.facts.start == ""
+
+
+def test_a_training_that_goes_on_keeps_its_cohort_though_the_archive_has_grown(
+    hospital: SmallHospital, tmp_path: Path
+) -> None:
+    order = tiny_order(hospital.slabs, None)  # from reports: new ones are more cases
+    labels, cohort, key_id = _cohort_of(hospital.store, tmp_path / "on", order)
+    keep_cohort(tmp_path / "on", _order_digest(order), labels, cohort, key_id)
+    grown = small_hospital(tmp_path / "grown", n_patients=60)
+    later = replace(order, slab_directory=grown.slabs)
+    assert len(_cohort_of(grown.store, tmp_path / "new", later)[1].scans) > len(cohort.scans)
+    assert _cohort_of(grown.store, tmp_path / "on", later) == (replace(labels, by_study={}), cohort, key_id)
+    with pytest.raises(SettingsError, match="another training"):
+        _cohort_of(grown.store, tmp_path / "on", replace(later, seed=9))
 
 
 def test_a_folder_holds_one_training(hospital: SmallHospital, trained: Path, tmp_path: Path) -> None:

@@ -137,6 +137,19 @@ def test_no_patient_is_in_two_parts_and_each_part_has_its_share_of_both(shares: 
     assert parts != split_cohort(cohort, shares, seed=3)
 
 
+def test_patients_whom_the_start_knows_keep_their_part() -> None:
+    cohort = many()
+    patients = sorted({scan.patient_key for scan in cohort.scans})
+    part_of = {patient: "test" if n % 3 else "training" for n, patient in enumerate(patients[:60])}
+    parts = split_cohort(cohort, SHARES, 2, {**part_of, "patient-elsewhere": "training"})
+    assert {name: len(scans) > 0 for name, scans in parts.items()} == dict.fromkeys(SHARES, True)
+    assert sum(map(len, parts.values())) == len(cohort.scans)
+    for name, scans in parts.items():
+        assert {part_of.get(scan.patient_key, name) for scan in scans} == {name}
+    without_that_part = split_cohort(cohort, PUBLISHED_SHARES, 2, dict.fromkeys(patients[:60], "calibration"))
+    assert set(without_that_part) == set(PUBLISHED_SHARES)
+
+
 def test_a_patient_in_two_parts_fails() -> None:
     one = SplitRow("training", "p1", "s1", "q1", "r1", 1)
     with pytest.raises(SplitError, match="1 patients are in two parts"):

@@ -1,0 +1,70 @@
+"""A training's cohort, kept in its folder: a training that goes on learns from the very scans that it began with.
+
+Archives grow between a kill and the next start; what is drawn from them then would be another cohort.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from flows.cohort import Cohort, CohortScan
+from flows.errors import SettingsError
+from flows.label_file import Label
+from flows.labels import Labels
+from warehouse.paths import replace_file
+
+COHORT_FILE = "cohort.json"
+OTHER_TRAINING = (
+    "holds checkpoints of another training (other scans, labels, recipe, start or seed): "
+    "name another --out, or delete that folder"
+)
+
+
+def digest_of(*told: object) -> str:
+    """One digest of all that decides a training."""
+    return hashlib.sha256("\n".join(map(repr, told)).encode()).hexdigest()
+
+
+def keep_cohort(out: Path, order_digest: str, labels: Labels, cohort: Cohort, key_id: str) -> None:
+    """Write the cohort: pseudonyms and labels, owner-only."""
+    out.mkdir(parents=True, exist_ok=True)
+    told = {
+        "order": order_digest,
+        "key_id": key_id,
+        "labels": {
+            "source": labels.source,
+            "is_simulated": labels.is_simulated,
+            "n_unlinked": dict(labels.n_unlinked),
+        },
+        "left_out": dict(cohort.left_out),
+        "n_found": cohort.n_found,
+        "scans": [asdict(scan) for scan in cohort.scans],
+    }
+    replace_file(out / COHORT_FILE, json.dumps(told).encode())
+
+
+def kept_cohort(out: Path, order_digest: str) -> tuple[Labels, Cohort, str] | None:
+    """Labels (of which source and counts are known), cohort and key id; None where no training has begun.
+
+    Raises SettingsError when the folder holds another training.
+    """
+    path = out / COHORT_FILE
+    if not path.is_file():
+        return None
+    told = json.loads(path.read_text())
+    if told["order"] != order_digest:
+        raise SettingsError(f"{out.name} {OTHER_TRAINING}")
+    scans = tuple(CohortScan(**{**scan, "label": Label(**scan["label"])}) for scan in told["scans"])
+    labels = Labels({}, **told["labels"])
+    return labels, Cohort(scans, told["left_out"], told["n_found"]), told["key_id"]
+
+
+def claim_folder(state: Path, fingerprint: str) -> None:
+    """A folder holds one training: checkpoints of another must not be mixed in. Raises SettingsError."""
+    state.parent.mkdir(parents=True, exist_ok=True)
+    if state.is_file() and json.loads(state.read_text()).get("training") != fingerprint:
+        raise SettingsError(f"{state.parent.name} {OTHER_TRAINING}")
+    replace_file(state, json.dumps({"training": fingerprint}).encode())
