@@ -27,6 +27,7 @@ from estimates.suppress import SMALLEST_SHOWN
 from flows.audit_frame import AuditError, AuditModel, audit_model
 from flows.errors import SettingsError
 from flows.evaluation_scans import DIMENSIONS, Scores, evaluation_scans, said_in_warehouse, said_now
+from flows.kept_split import kept_split
 from flows.label_file import Label
 from flows.labels import Labels, ReportRule, labels_from_file, labels_from_readings, labels_from_reports
 from flows.training_words import counter
@@ -80,7 +81,7 @@ def evaluate(store: Store, asked: EvaluationRequest, say: Callable[[str], None] 
     """All numbers. Raises SettingsError and its kinds (exit 10) and ModelError (exit 13)."""
     with store.read() as connection:
         model = _model(connection, asked.model)
-        split, split_words = _split(connection, model)
+        split, split_words = _split(store, connection, model)
         labels = _labels(store, connection, asked, split)
         name = model.scored.model_id if model.scored else None
         rows = _rows(connection, name)
@@ -126,25 +127,29 @@ def _shipped(scored: AuditModel) -> tuple[ModelListing | None, Path | None]:
     return (listing, listing.directory) if listing.digest == scored.model_digest else (None, None)
 
 
-def _split(connection: Connection, model: _Model) -> tuple[Split | None, str]:
-    """The split of the model, and in words what it proves."""
+def _split(store: Store, connection: Connection, model: _Model) -> tuple[Split | None, str]:
+    """The split of the model, of its folder or as kept beside the warehouse, and in words what it proves."""
     if model.directory is None:
-        return (
-            None,
-            "the folder of the model is not here: whether it was trained on these patients cannot be shown",
-        )
-    if not has_split(model.directory):
+        assert model.scored is not None
+        kept = kept_split(store.paths, model.scored.model_digest)
+        if kept is None:
+            return (
+                None,
+                "the folder of the model is not here (--model FOLDER): whether it was trained on these patients cannot "
+                "be shown",
+            )
+        split = kept
+    elif not has_split(model.directory):
         is_simulated = model.listing is not None and model.listing.is_simulated_only
         seen = "it was trained on simulated scans of its own" if is_simulated else "see its card"
         return None, f"the model has no stored split: {seen}"
-    split = read_split(model.directory)
+    else:
+        split = read_split(model.directory)
     key_id = str(value_of(connection, "SELECT key_id FROM store_stamp"))
     if split.facts.key_id != key_id:
         return None, "the split of the model was made with another key: it says nothing about these patients"
-    return (
-        split,
-        "no patient counted here is in the training, validation or calibration part of the model's split",
-    )
+    shown = "no patient counted here is in the training, validation or calibration part of the model's split"
+    return split, f"{shown}; {split.facts.start}" if split.facts.start else shown
 
 
 def _labels(store: Store, connection: Connection, asked: EvaluationRequest, split: Split | None) -> Labels:

@@ -38,12 +38,20 @@ class Said:
     domain_distance: float | None = None
 
 
-Scores = Mapping[str, Said | str]  # study → what was said, or the reason why nothing
+@dataclass(frozen=True, slots=True)
+class Unsaid:
+    """Why nothing that a model said of a scan counts; and its distance from the domain, where that is known."""
+
+    reason: str
+    domain_distance: float | None = None
 
 
-def said_in_warehouse(rows: Sequence[Mapping[str, Any]]) -> dict[str, Said | str]:
+Scores = Mapping[str, Said | Unsaid]  # by study
+
+
+def said_in_warehouse(rows: Sequence[Mapping[str, Any]]) -> dict[str, Said | Unsaid]:
     """Scores as they are stored; studies without one have the reason of the sweep."""
-    found: dict[str, Said | str] = {}
+    found: dict[str, Said | Unsaid] = {}
     for row in rows:
         if row["outcome"] == "scored" and row["logit"] is not None and row["is_flagged"] is not None:
             found[row["study_key"]] = Said(
@@ -55,7 +63,7 @@ def said_in_warehouse(rows: Sequence[Mapping[str, Any]]) -> dict[str, Said | str
                 row["domain_distance"],
             )
         else:
-            found[row["study_key"]] = row["reason"] or row["outcome"]
+            found[row["study_key"]] = Unsaid(row["reason"] or row["outcome"], row["domain_distance"])
     return found
 
 
@@ -64,7 +72,7 @@ def said_now(
     model: Path,
     slab_path: Callable[[str, str], Path],
     say: Callable[[int], None],
-) -> dict[str, Said | str]:
+) -> dict[str, Said | Unsaid]:
     """Score the slabs of these rows with a model that the warehouse has no scores of."""
     from models.domain import read_domain
     from models.infer import Scorer
@@ -75,7 +83,7 @@ def said_now(
 
     loaded = load_model(model)
     scorer, point, domain = Scorer(loaded), read_operating_point(model), read_domain(model)
-    found: dict[str, Said | str] = {}
+    found: dict[str, Said | Unsaid] = {}
     left = iter(rows)
     while part := list(islice(left, SCANS_PER_CALL)):
         views = []
@@ -85,14 +93,17 @@ def said_now(
                 views.append((row["study_key"], view_of(slab, loaded.config.view)))
             except FileNotFoundError:
                 is_scored = row["outcome"] == "scored"
-                found[row["study_key"]] = NO_SLAB if is_scored else row["reason"] or row["outcome"]
+                found[row["study_key"]] = Unsaid(NO_SLAB if is_scored else row["reason"] or row["outcome"])
             except (SlabFileError, OSError, ValueError):
-                found[row["study_key"]] = SLAB_UNREADABLE
+                found[row["study_key"]] = Unsaid(SLAB_UNREADABLE)
         scores = scorer.score([view.images_nhw for _, view in views])
         for (study_key, view), score in zip(views, scores, strict=True):
             calibrated = point.calibration_slope * score.logit + point.calibration_intercept
             probability = float(sigmoid(np.array([calibrated]))[0])
             distance = domain.distance(score.slice_features) if domain else None
+            if domain and domain.limit and distance is not None and distance > domain.limit:
+                found[study_key] = Unsaid(BEYOND_DOMAIN, distance)
+                continue
             found[study_key] = Said(
                 probability,
                 probability >= point.threshold,
@@ -101,8 +112,6 @@ def said_now(
                 loaded.config.view.name,
                 distance,
             )
-            if domain and domain.limit and distance is not None and distance > domain.limit:
-                found[study_key] = BEYOND_DOMAIN
         say(len(found))
     return found
 
@@ -124,7 +133,7 @@ def evaluation_scans(
     return found
 
 
-def _scan(row: Mapping[str, Any], label: Label, said: Said | str, has_reports: bool) -> ReadScan:
+def _scan(row: Mapping[str, Any], label: Label, said: Said | Unsaid, has_reports: bool) -> ReadScan:
     answers: dict[str, bool] = {}
     values: dict[str, float] = {}
     loudest = None
@@ -146,7 +155,7 @@ def _scan(row: Mapping[str, Any], label: Label, said: Said | str, has_reports: b
         person_key=row["person_key"],
         is_case=bool(label.is_case),
         is_eligible=bool(row["is_eligible"]),
-        reason=said if isinstance(said, str) else None,
+        reason=said.reason if isinstance(said, Unsaid) else None,
         said=answers,
         score=values,
         groups=groups_of(row),
@@ -156,7 +165,7 @@ def _scan(row: Mapping[str, Any], label: Label, said: Said | str, has_reports: b
         slice_index=loudest,
         view_recipe=said.view_recipe if isinstance(said, Said) else None,
         scanner=row["scanner"],
-        domain_distance=said.domain_distance if isinstance(said, Said) else row["domain_distance"],
+        domain_distance=said.domain_distance,
     )
 
 

@@ -24,6 +24,7 @@ def evaluation_text(evaluation: Evaluation) -> str:
     if n_lost:
         reasons = ", ".join(f"{n:,} {reason}" for reason, n in basis.left_out.items())
         lines.append(f"{n_lost:,} labels that no number counts: {reasons}")
+    lines.append(f"split: {basis.split_words}")
     if basis.caveat:
         lines.append(f"{basis.caveat}. Not for clinical use.")
     return "\n".join(lines)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from flows.kept_split import keep_split
 from models.domain import DomainReference, read_domain
 from models.registry import describe_model, read_operating_point
 from warehouse.domain_records import DomainDistanceRecord, DomainLimitRecord
@@ -58,6 +59,7 @@ def shipped_limit(domain: DomainReference) -> DomainLimitRecord:
 
 def land_model(store: Store, model: str | Path) -> None:
     """Land what an installed model brings, and the distances that its scores here still lack. Raises ModelError."""
+    keep_split(store.paths, model)
     land_beside(store, [model_row(model), shipped_point(model)], read_domain(model))
 
 

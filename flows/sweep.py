@@ -14,6 +14,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.cluster import Cluster
 from flows.disk import say_disk_need
 from flows.dispatch import Dispatcher
+from flows.kept_split import keep_split
 from flows.model_rows import land_beside
 from flows.pacs import is_pacs, open_pacs
 from flows.progress import Board
@@ -90,6 +91,7 @@ def opened_sweep(
             before_writing(context, store, cluster)
         store.land_staging()  # what an interrupted run had staged
         store.land(LandingBatch.of([context.run]))
+        keep_split(store.paths, settings.model)
         land_beside(store, [context.model, context.operating_point], context.domain)
         forgotten = frozenset(store.forgotten().patients)
         if pulls is not None:

@@ -63,6 +63,11 @@ class WarehousePaths:
         return self.directory / "leases"
 
     @property
+    def splits(self) -> Path:
+        """Which patients the models that scored here were trained on: MODEL_DIGEST/split.csv."""
+        return self.directory / "splits"
+
+    @property
     def ledger(self) -> Path:
         """Row counts after the last commit, kept outside the database."""
         return self.warehouse.with_suffix(".ledger.json")

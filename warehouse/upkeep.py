@@ -47,7 +47,7 @@ def migrate(warehouse: Path, *, wait_s: float) -> list[str]:
 
 
 def backup(paths: WarehousePaths, target: Path, *, wait_s: float) -> Backup:
-    """Copy warehouse, identity file, key and ledger into a new folder, open the copies and count their rows.
+    """Copy warehouse, identity file, key, ledger and `splits` into a new folder, open the copies and count their rows.
 
     The folder appears only when all is in it. It holds the key: keep it as safe as the warehouse. Raises
     FileExistsError when `target` is there already, WarehouseDamaged when the warehouse is.
@@ -64,6 +64,8 @@ def backup(paths: WarehousePaths, target: Path, *, wait_s: float) -> Backup:
         for source in (paths.identity, paths.warehouse, paths.key, paths.ledger):
             if source.exists():
                 copying.copy_durably(source, unfinished / source.name)
+        if paths.splits.is_dir():
+            shutil.copytree(paths.splits, unfinished / paths.splits.name)
     taken = _verified(unfinished, paths, wait_s)
     replace_file(unfinished / "backup.json", json.dumps(asdict(taken), indent=1).encode())
     unfinished.rename(target)
@@ -81,7 +83,8 @@ def _verified(folder: Path, paths: WarehousePaths, wait_s: float) -> Backup:
     with connecting(copies.identity, is_read_only=True, wait_s=wait_s) as connection:
         schema.require_version(connection, schema.IDENTITY)
         n_rows["study_identity"] = int(value_of(connection, "SELECT count(*) FROM study_identity"))
-    digests = {file.name: _sha256(file) for file in sorted(folder.iterdir())}
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    digests = {str(file.relative_to(folder)): _sha256(file) for file in files}
     return Backup(digests, schema.WAREHOUSE.version, n_rows)
 
 

@@ -5,20 +5,26 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from cohort_rows import SmallHospital, small_hospital
+import warehouse_rows as rows
+from cohort_rows import N_SLICES, SmallHospital, small_hospital
 from train_cohort_process import VIEW
 
 from flows.cli import run
 from flows.cohort import SHARES
+from flows.evaluate import EvaluationRequest, evaluate
+from flows.kept_split import keep_split
 from models.config import ModelConfig
+from models.domain import fit_domain, write_domain
 from models.heads import FractureNet
 from models.loading import save_model
 from models.lstm import ScanLstm
-from models.registry import OperatingPoint, write_operating_point
+from models.registry import OperatingPoint, describe_model, write_operating_point
 from models.split_file import SPLIT_FILE, SplitFacts, SplitRow, write_split
 
 pytestmark = pytest.mark.slow
@@ -44,13 +50,13 @@ def model(hospital: SmallHospital, tmp_path: Path) -> Path:
     config = ModelConfig(model_id="own", view=VIEW, is_simulated_only=False)
     save_model(tmp_path / "own", FractureNet(config), ScanLstm(config), config, "# own\n")
     write_operating_point(tmp_path / "own", OperatingPoint(0.5, "one half", "nothing"))
-    rows = []
+    split = []
     for study_key, is_case in hospital.truth.items():
         number = study_key.removeprefix("study-")[:3]
-        split = "training" if int(number) < 40 else "test"
-        rows.append(
+        part = "training" if int(number) < 40 else "test"
+        split.append(
             SplitRow(
-                split,
+                part,
                 f"patient-{number}",
                 study_key,
                 study_key.replace("study", "series"),
@@ -58,7 +64,7 @@ def model(hospital: SmallHospital, tmp_path: Path) -> Path:
                 int(is_case),
             )
         )
-    write_split(tmp_path / "own", rows, SplitFacts(1, dict(SHARES), "key-1", "label file", False, {}))
+    write_split(tmp_path / "own", split, SplitFacts(1, dict(SHARES), "key-1", "label file", False, {}))
     return tmp_path / "own"
 
 
@@ -155,6 +161,50 @@ def test_the_stored_test_part_is_scored_now_and_nobody_else(
     (model / SPLIT_FILE).write_text(text.replace("training,", "test,", 1))
     assert run(line) == 13
     assert "altered" in capsys.readouterr().err
+
+
+def test_a_model_known_by_its_scores_alone_is_not_tested_on_its_patients(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its split was kept beside the warehouse when it scored; without one, that is said."""
+    own = small_hospital(tmp_path / "own-hospital")
+    line = [
+        "evaluate",
+        "--warehouse",
+        own.warehouse,
+        "--labels",
+        str(own.labels),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    assert run(line) == 0
+    assert "cannot be shown" in capsys.readouterr().out
+    keep_split(own.store.paths, model)
+    (kept,) = own.store.paths.splits.iterdir()
+    kept.rename(kept.with_name(rows.model().model_digest))
+    assert run(line) == 0
+    told = capsys.readouterr().out
+    n_seen = sum(int(key.removeprefix("study-")[:3]) < 40 for key in own.truth)
+    assert f"{n_seen} patient_of_the_training" in told
+    assert "no patient counted here is in the training" in told
+
+
+def test_scans_beyond_the_domain_keep_their_distance(hospital: SmallHospital, model: Path) -> None:
+    rng = np.random.default_rng(3)
+    reference = fit_domain(
+        [rng.normal(size=(N_SLICES, 32)) for _ in range(80)],
+        model_digest=describe_model(model).digest,
+        fitted_on="noise",
+    )
+    asked = EvaluationRequest(hospital.slabs, str(model), hospital.labels, is_showing_small=True)
+    write_domain(model, reference)
+    before = evaluate(hospital.store, asked, lambda _: None).domain
+    assert {row.n_beyond for row in before} == {None}
+    write_domain(model, replace(reference, limit=before[0].median, limit_rule="half of one scanner's"))
+    found = evaluate(hospital.store, asked, lambda _: None)
+    assert [replace(row, n_beyond=None) for row in found.domain] == list(before)
+    n_beyond = sum(row.n_beyond or 0 for row in found.domain)
+    assert n_beyond == sum(found.study.n_not_scored["not_evaluable:domain"]) >= before[0].n_scans // 2
 
 
 def test_what_is_wrong_has_its_exit_code(
