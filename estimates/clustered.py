@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import bootstrap
 
 from estimates.result import Estimate, FloatArray, Refused, tails
-from estimates.roc import auc, pairs_ranked
+from estimates.roc import DISJOINT, area_without_variance, auc, pairs_ranked
 
 DRAWS = 2_000
 # Resamples without a case or without a healthy patient have no area; more of them than this and none is given.
@@ -71,9 +71,14 @@ def auc_by_patient(
     kept = drawn[np.isfinite(drawn)]
     if len(kept) < (1 - MAX_EMPTY_SHARE) * len(drawn):
         raise Refused("too few patients of one class: many resamples hold none of them")
-    low, high = (float(limit) for limit in np.quantile(kept, tails(confidence)))
     pairs = int(truth.sum()) * int((~truth).sum())
-    method = f"percentile bootstrap of {int(patient.max()) + 1} patients"
+    if value in (0.0, 1.0):  # so is every resample
+        n_disjoint = min(len(np.unique(patient[truth])), len(np.unique(patient[~truth])))
+        limits, method = area_without_variance(value, n_disjoint, confidence), DISJOINT
+        low, high = limits.low, limits.high
+    else:
+        low, high = (float(limit) for limit in np.quantile(kept, tails(confidence)))
+        method = f"percentile bootstrap of {int(patient.max()) + 1} patients"
     ranked = pairs_ranked(value, pairs)
     return Estimate("AUC", value, min(low, value), max(high, value), method, ranked, pairs, given, confidence)
 

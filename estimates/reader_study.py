@@ -16,7 +16,7 @@ from estimates.clustered import auc_by_patient
 from estimates.clustered_table import counts_of, table_of_scans
 from estimates.evaluation import Counts, EvaluationTable
 from estimates.result import Estimate, Refused
-from estimates.roc import auc, pairs_ranked
+from estimates.roc import DELONG, DISJOINT, auc, pairs_ranked
 
 REPORTS, MAX, MEAN, VOTE, LSTM = "reports", "max", "mean", "vote", "LSTM"
 READERS = (REPORTS, MAX, MEAN, VOTE, LSTM)
@@ -165,7 +165,7 @@ def area_of(reader: str, scans: Sequence[ReadScan]) -> Estimate | None:
             return None
     found = auc(scores[truth], scores[~truth])
     pairs = int(truth.sum()) * int((~truth).sum())
-    method = "DeLong, logit scale" if found.low < found.high else "DeLong has no width here: told as it is"
+    method = DISJOINT if found.value in (0.0, 1.0) else DELONG
     ranked = pairs_ranked(found.value, pairs)
     return Estimate("AUC", found.value, found.low, found.high, method, ranked, pairs, "")
 

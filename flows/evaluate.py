@@ -67,6 +67,11 @@ class EvaluationRequest:
     report_rule: ReportRule = field(default_factory=ReportRule)
     is_showing_small: bool = False
 
+    @property
+    def is_of_stored_test(self) -> bool:
+        """Whether the truth is the stored test part of the model."""
+        return self.labels is None and not self.is_from_reports and not self.is_from_readings
+
 
 @dataclass(frozen=True, slots=True)
 class _Model:

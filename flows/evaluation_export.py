@@ -1,8 +1,8 @@
-"""Writes the numbers of an evaluation as tidy CSV: one row is one number, one point, or one error, with "
-"all it needs."""
+"""Writes the numbers of an evaluation as tidy CSV: one row is one number, one point, or one error, and all it needs."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -11,8 +11,9 @@ from typing import Any
 from estimates.evaluation_numbers import Evaluation
 from estimates.reader_study import LSTM
 from estimates.result import Estimate
+from flows.model_files import EVALUATION_FILE
 from tasks.report_files import write_rows
-from warehouse.paths import private_files
+from warehouse.paths import private_files, replace_file
 
 Rows = list[dict[str, Any]]
 MEASURES = ("accuracy", "precision", "recall", "specificity", "f1")
@@ -29,6 +30,21 @@ def write_tables(evaluation: Evaluation, folder: Path) -> dict[str, int]:
         else:
             (folder / f"{name}.csv").unlink(missing_ok=True)  # of an earlier evaluation
     return written
+
+
+def keep_beside_model(evaluation: Evaluation, directory: Path) -> None:
+    """Leave the numbers of a model's own test part beside its weights, where `ovf model show` finds them."""
+    readers = {
+        row.reader: {
+            estimate.name: {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+            for estimate in (*(getattr(row.table, name) for name in MEASURES), row.area)
+            if estimate is not None
+        }
+        for row in evaluation.study.readers
+    }
+    study, basis = evaluation.study, evaluation.basis
+    told = {"n_scans": study.n_scans, "n_patients": study.n_patients, "truth": basis.label_source, **readers}
+    replace_file(directory / EVALUATION_FILE, (json.dumps(told, indent=2) + "\n").encode())
 
 
 def tables_of(evaluation: Evaluation) -> dict[str, Rows]:
@@ -56,6 +72,7 @@ def _beside(evaluation: Evaluation) -> dict[str, Any]:
         "model_digest": basis.model_digest,
         "threshold": basis.threshold,
         "split_digest": basis.split_digest or "",
+        "split": basis.split_words,
         "code_version": basis.code_version,
         "caveat": basis.caveat,
     }

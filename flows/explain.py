@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from flows.audit_frame import audit_model
 from flows.errors import SettingsError
 from flows.publish_heat import on_slab
+from models.registry import ModelError, describe_model
 from tasks.midline import places_read
 from tasks.publish_capture import grey_rgb, heated_rgb
 from tasks.shard_work import kept_slab_path
@@ -22,7 +24,9 @@ from warehouse.queries import query
 from warehouse.store import Store
 
 if TYPE_CHECKING:
+    from models.domain import DomainReference
     from models.infer import Scorer
+    from models.loading import LoadedModel
     from models.occlusion import Explanation
     from tasks.slab import Slab
 
@@ -37,12 +41,27 @@ class Wanted:
     place: Path  # of a kept slab, or of a series' files
 
 
-def wanted_series(
-    asked: Sequence[str], store: Store | None, slabs: Path | None, *, model_id: str | None, is_flagged: bool
-) -> list[Wanted]:
-    """What was asked for, by path, series key or SeriesInstanceUID; with `is_flagged`, all that are flagged now.
+def model_to_explain(store: Store) -> str:
+    """The model whose scores this warehouse holds, by its id. Raises SettingsError: none, several, or not installed."""
+    with store.read() as connection:
+        scored = audit_model(connection, None)
+    try:
+        found = describe_model(scored.model_id)
+    except ModelError:
+        found = None
+    if found is None or found.digest != scored.model_digest:
+        raise SettingsError(
+            f"the scores here are those of {scored.model_id}, which is not installed: name its folder with --model"
+        )
+    return scored.model_id
 
-    Raises SettingsError for a series that is not there, or whose slab was not kept.
+
+def wanted_series(
+    asked: Sequence[str], store: Store | None, slabs: Path | None, *, model: LoadedModel, is_flagged: bool
+) -> list[Wanted]:
+    """What was asked for, by path, series key or SeriesInstanceUID; with `is_flagged`, all that `model` flags now.
+
+    Raises SettingsError for a series that is not there, whose slab was not kept, or flags of a model without scores.
     """
     found = [Wanted(f"scan-{n}", Path(one)) for n, one in enumerate(asked, 1) if Path(one).exists()]
     others = [one for one in asked if not Path(one).exists()]
@@ -51,7 +70,10 @@ def wanted_series(
     if store is None:
         raise SettingsError("neither a path nor a series of a warehouse: name one with --warehouse")
     directory = slabs or store.paths.directory / "slabs"
+    model_id = model.config.model_id
     with store.read_identified() as connection:
+        if is_flagged and audit_model(connection, model_id).model_digest != model.digest:
+            raise SettingsError(f"the flags here are those of another model named {model_id}")
         parameters = {"series": others, "model_id": model_id, "is_flagged": is_flagged}
         rows = connection.execute(query("explain_series"), parameters).fetchall()
     known = {name for _, _, *names in rows for name in names}
@@ -120,19 +142,25 @@ def slab_of_files(place: Path) -> Slab:
         raise SettingsError(f"the series gives no slab: {rejected.reason} ({rejected.message})") from rejected
 
 
-def explain_to(out: Path, wanted: Sequence[Wanted], scorer: Scorer) -> Iterator[dict[str, Any]]:
-    """Write pictures and a JSON for each scan; yields what the JSON holds."""
+def explain_to(
+    out: Path, wanted: Sequence[Wanted], scorer: Scorer, domain: DomainReference | None
+) -> Iterator[dict[str, Any]]:
+    """Write pictures and a JSON for each scan; yields what the JSON holds, or `name` and `error` where it cannot be."""
     out.mkdir(parents=True, exist_ok=True)
     for one in wanted:
         started = time.perf_counter()
-        slab = read_wanted(one)
-        told = _explain(slab, scorer, out / one.name)
+        try:
+            slab = read_wanted(one)
+        except SettingsError as error:
+            yield {"name": one.name, "error": str(error)}
+            continue
+        told = _explain(slab, scorer, out / one.name, domain)
         told = {"name": one.name, **told, "duration_s": round(time.perf_counter() - started, 2)}
         (out / f"{one.name}.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
         yield told
 
 
-def _explain(slab: Slab, scorer: Scorer, stem: Path) -> dict[str, Any]:
+def _explain(slab: Slab, scorer: Scorer, stem: Path, domain: DomainReference | None) -> dict[str, Any]:
     from models.occlusion import explain_scan
     from tasks.slab import view_of
     from tasks.view import slices_read
@@ -140,6 +168,8 @@ def _explain(slab: Slab, scorer: Scorer, stem: Path) -> dict[str, Any]:
     view = view_of(slab, scorer.config.view)
     [score] = scorer.score([view.images_nhw])
     explained = explain_scan(scorer, view, score.slice_logits)
+    distance = domain.distance(score.slice_features) if domain else None
+    limit = domain.limit if domain else None
     pictures = []
     for heat in explained.maps:
         [read] = slices_read(
@@ -154,6 +184,8 @@ def _explain(slab: Slab, scorer: Scorer, stem: Path) -> dict[str, Any]:
         "model_id": scorer.config.model_id,
         "model_digest": scorer.digest,
         "logit": round(score.logit, 4),
+        "domain_distance": None if distance is None else round(distance, 4),
+        "is_beyond_domain": bool(distance is not None and limit and distance > limit),
         "peak": _peak(explained, slab, view.midline_mm),
         "pictures": pictures,
         "caveat": CAVEAT,

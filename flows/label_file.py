@@ -102,7 +102,7 @@ def _row(row: Mapping[str, Any], losses: Mapping[str, float]) -> LabelRow:
 
 
 def _label(row: Mapping[str, Any], loss: float | None) -> Label:
-    if _flag(row, "not_evaluable"):
+    if _yes_or_no(row, "not_evaluable"):
         return Label(None, reason=NOT_EVALUABLE)
     grade, told = _grade(row), _told(row)
     if told is None and grade is None:
@@ -110,22 +110,27 @@ def _label(row: Mapping[str, Any], loss: float | None) -> Label:
     is_case = told if told is not None else bool(grade)
     if grade is not None and bool(grade) != is_case:
         raise BadLabel("label and grade contradict each other")
-    if not is_case and any(_flag(row, name) for name in OTHER_CAUSE_COLUMNS):
+    has_other_cause = [_yes_or_no(row, name) for name in OTHER_CAUSE_COLUMNS]
+    if not is_case and any(has_other_cause):
         return Label(None, grade, loss, OTHER_CAUSE)
     return Label(is_case, grade, loss)
 
 
 def _told(row: Mapping[str, Any]) -> bool | None:
-    text = next((_text(row, name) for name in LABEL_COLUMNS if _text(row, name)), "").lower()
-    if not text:
-        return None
-    if text not in _YES | _NO:
-        raise BadLabel("the label is none of 1, 0, yes, no, case, control, positive, negative")
+    column = next((name for name in LABEL_COLUMNS if _answer(row, name)), None)
+    return None if column is None else _yes_or_no(row, column)
+
+
+def _yes_or_no(row: Mapping[str, Any], column: str) -> bool:
+    """An empty one is a no."""
+    text = _answer(row, column).lower()
+    if text and text not in _YES | _NO:
+        raise BadLabel(f"{column} is none of 1, 0, yes, no, case, control, positive, negative")
     return text in _YES
 
 
 def _grade(row: Mapping[str, Any]) -> int | None:
-    text = next((_text(row, name) for name in GRADE_COLUMNS if _text(row, name)), "")
+    text = next((_answer(row, name) for name in GRADE_COLUMNS if _answer(row, name)), "")
     if not text:
         return None
     if text not in GRADES:
@@ -134,7 +139,7 @@ def _grade(row: Mapping[str, Any]) -> int | None:
 
 
 def _loss(row: Mapping[str, Any]) -> float | None:
-    text = _text(row, "height_loss")
+    text = _answer(row, "height_loss")
     if not text:
         return None
     try:
@@ -146,8 +151,12 @@ def _loss(row: Mapping[str, Any]) -> float | None:
     return loss
 
 
-def _flag(row: Mapping[str, Any], name: str) -> bool:
-    return _text(row, name).lower() in _YES
+def _answer(row: Mapping[str, Any], name: str) -> str:
+    """As a person would have written it: a column with gaps comes as 1.0 and nan from spreadsheets and data frames."""
+    text = _text(row, name)
+    if text.lower() in ("nan", "<na>"):
+        return ""
+    return text[:-2] if text.endswith(".0") and text[:-2].isdigit() else text
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:

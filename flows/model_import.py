@@ -7,6 +7,17 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from flows.model_files import (
+    CALIBRATION_FILE,
+    CURVES_FILE,
+    EVALUATION_FILE,
+    EVALUATION_SCANS_FILE,
+    PROTOCOL_FILE,
+    PROTOCOL_SCANS_FILE,
+    PROTOCOL_USES_FILE,
+    REAL_MARKS_FILE,
+    TRAINING_FILES,
+)
 from models.domain import DOMAIN_FILE, read_domain
 from models.registry import (
     CARD_FILE,
@@ -20,19 +31,21 @@ from models.registry import (
     describe_model,
     read_operating_point,
 )
-from models.split_file import SPLIT_FACTS_FILE, SPLIT_FILE, has_split, read_split
+from models.split_file import has_split, read_split
 
 NEEDED = (WEIGHTS_FILE, CONFIG_FILE, MANIFEST_FILE, CARD_FILE, OPERATING_POINT_FILE)
 # What may lie beside: numbers and tables, nothing that could be run.
 BESIDE = (
     DOMAIN_FILE,
-    "evaluation.json",
-    "evaluation_scans.csv",
-    "training.json",
-    SPLIT_FILE,
-    SPLIT_FACTS_FILE,
-    "calibration_scores.csv",
-    "curves.csv",
+    EVALUATION_FILE,
+    EVALUATION_SCANS_FILE,
+    PROTOCOL_FILE,
+    PROTOCOL_SCANS_FILE,
+    PROTOCOL_USES_FILE,
+    *TRAINING_FILES,
+    REAL_MARKS_FILE,
+    CALIBRATION_FILE,
+    CURVES_FILE,
 )
 MOST_BYTES = 2 << 30  # of all files together; the shipped model has 43 MB
 

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from flows.model_files import EVALUATION_FILE, PROTOCOL_FILE, TRAINING_FILES
 from models.domain import read_domain
 from models.registry import ModelListing, describe_model, read_operating_point
-from models.split_file import SPLIT_FACTS_FILE, SPLIT_FILE
 
-TRAINING_FILES = ("training.json", SPLIT_FACTS_FILE, SPLIT_FILE)
-EVALUATION_FILE = "evaluation.json"
+# Of the frozen test set: what stands for each group of families; the rest is in the card.
+GROUPS = ("all families", "seen families", "unseen families")
+SHOWN = ("auc_by_rule", "sensitivity", "specificity", "not_evaluable", "flagged_low_bodies", "by_grade")
 
 
 def model_text(model: str | Path) -> str:
@@ -69,18 +70,48 @@ def _training(found: ModelListing) -> list[str]:
 
 
 def _performance(directory: Path) -> list[str]:
+    """The frozen test set first: the model's own test part is smaller, and of the families that it was taught by."""
+    found = [*_frozen_test(directory), *_own_test(directory)]
+    return found or [
+        "- none kept beside it: `ovf evaluate --model FOLDER` on its stored test part keeps them"
+    ]
+
+
+def _frozen_test(directory: Path) -> list[str]:
+    path = directory / PROTOCOL_FILE
+    if not path.is_file():
+        return []
+    report = json.loads(path.read_text(encoding="utf-8"))
+    lines = [f"Frozen test set `{report['protocol']}`, {report['studies']}; simulated scans:", ""]
+    for group in (name for name in GROUPS if name in report):
+        own = report[group]
+        shown = {name: own[name] for name in SHOWN if name in own}
+        lines += [
+            f"{group}: {own['n_positive']} positive, {own['n_negative']} negative",
+            "",
+            *_table(shown),
+            "",
+        ]
+    return lines
+
+
+def _own_test(directory: Path) -> list[str]:
     path = directory / EVALUATION_FILE
     if not path.is_file():
-        return ["- none kept beside it; see its card"]
+        return []
     values = json.loads(path.read_text(encoding="utf-8"))
+    counts = [
+        f"{key} {value}" for key, value in values.items() if isinstance(value, int) and key.startswith("n_")
+    ]
+    return [f"Its own test part: {', '.join(counts)}", "", *_table(values)]
+
+
+def _table(values: Any) -> list[str]:
     rows = [
         f"| {name} | {value:.3f} | {low:.3f}-{high:.3f} |"
         for name, value, low, high in _intervals("", values)
     ]
-    counts = [
-        f"{key} {value}" for key, value in values.items() if isinstance(value, int) and key.startswith("n_")
-    ]
-    return [", ".join(counts), "", "| what | value | 95 % limits |", "|---|---|---|", *rows]
+    return ["| what | value | 95 % limits |", "|---|---|---|", *rows]
 
 
 def _intervals(name: str, values: Any) -> Iterator[tuple[str, float, float, float]]:

@@ -20,6 +20,7 @@ import numpy as np
 
 from estimates.roc import Interval, auc, share
 from flows.errors import SettingsError
+from flows.model_files import PROTOCOL_FILE, PROTOCOL_SCANS_FILE, PROTOCOL_USES_FILE
 from flows.phantom_scans import HALF_WIDTH_MM, PIXEL_MM, largest_loss, sequence_scan
 from flows.process_pool import process_pool
 from flows.version import code_version
@@ -34,7 +35,6 @@ from phantom import protocol
 from phantom.protocol import ProtocolStudy, draw_test_patient, draw_test_scan
 
 SCANS_PER_CALL = 16
-USES_FILE, SCANS_FILE, RESULTS_FILE = "protocol_uses.jsonl", "protocol_scans.csv", "protocol.json"
 CARD_HEADING = "## On the frozen test set, "
 RULES = ("lstm", "max", "mean", "vote")
 GIVEAWAYS = ("trabecular_hu", "age_years", "noise_hu", "thickness_mm", "mean_intensity")
@@ -107,10 +107,12 @@ def judge_on_protocol(
                 for (facts, sequence), score in zip(part, scores, strict=True)
             ]
             say(f"scored {len(results)} of {len(studies)} studies of the test set")
-    _write_csv(directory / SCANS_FILE, results)
-    report = summarise(read_results(directory / SCANS_FILE), threshold)  # of what others can count again
+    _write_csv(directory / PROTOCOL_SCANS_FILE, results)
+    report = summarise(
+        read_results(directory / PROTOCOL_SCANS_FILE), threshold
+    )  # of what others can count again
     report = {**heading_of(which), **report}
-    (directory / RESULTS_FILE).write_text(json.dumps(report, indent=2) + "\n")
+    (directory / PROTOCOL_FILE).write_text(json.dumps(report, indent=2) + "\n")
     _write_section(directory / CARD_FILE, report)
     return _summary(report)
 
@@ -118,10 +120,12 @@ def judge_on_protocol(
 def heading_of(which: Mapping[str, Any]) -> Report:
     """Which studies of which test set a result is of, by a line of the log; the first lines were all of protocol 1."""
     test_set = protocol.protocol_of(which.get("protocol", 1))
+    is_whole = (which["every"], which["first"]) == (1, 0)
+    part = "all of them" if is_whole else f"every {which['every']}. from number {which['first']} on"
     return {
         "protocol": str(test_set),
         "protocol_digest": test_set.digest,
-        "studies": f"{which['studies']} studies: every {which['every']}. from number {which['first']} on",
+        "studies": f"{which['studies']} studies: {part}",
     }
 
 
@@ -140,7 +144,7 @@ def _log_use(directory: Path, digest: str, which: dict[str, int]) -> None:
         "code": code_version(),
         "sha256": frozen,
     }
-    with (directory / USES_FILE).open("a", encoding="utf-8") as file:
+    with (directory / PROTOCOL_USES_FILE).open("a", encoding="utf-8") as file:
         file.write(json.dumps(use) + "\n")
 
 
@@ -339,7 +343,7 @@ def _write_section(card: Path, report: Report) -> None:
 
 def _section(report: Report) -> Iterator[str]:
     groups = {name: group for name, group in report.items() if isinstance(group, dict)}
-    yield f"Simulated scans of seeds and families as frozen; {USES_FILE} logs every use. 95 % limits."
+    yield f"Simulated scans of seeds and families as frozen; {PROTOCOL_USES_FILE} logs every use. 95 % limits."
     yield f"{report['studies']}."
     yield ""
     yield "| what | " + " | ".join(groups) + " |"

@@ -17,6 +17,7 @@ ENV_PREFIX = "OVF_"
 TRACEBACK_VARIABLE = "OVF_TRACEBACK"  # show the traceback of an unexpected error; no setting of a sweep
 # How a PACS lets us in. Read where it is asked (flows/pacs.py): no setting, so in no digest and no parameter.
 SECRET_VARIABLES = ("OVF_PACS_USER", "OVF_PACS_PASSWORD", "OVF_PACS_TOKEN")
+DEFAULT_MODEL = "ovf-phantom-2"  # the shipped one
 DEFAULT_WAREHOUSE = Path("ovf-warehouse/warehouse.duckdb")
 
 # Settings that say where and how fast, not what: they change no result and stay out of the settings digest.
@@ -55,7 +56,7 @@ class Settings(BaseSettings):
     slab_half_width_mm: float = Field(
         30.0, ge=9.0, le=60.0, description="half of the width that a kept slab covers"
     )
-    model: str = Field("ovf-phantom-2", description="id of a shipped model, or a folder with one")
+    model: str = Field(DEFAULT_MODEL, description="id of a shipped model, or a folder with one")
     profile: Literal["strict", "lenient"] = "lenient"
     min_age: int = Field(18, ge=0, le=120)
     since: str | None = Field(None, pattern=r"^\d{4}-\d{2}-\d{2}$")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from flows.errors import SettingsError
 from flows.model_card import TrainingFacts, results_csv, write_card
+from flows.model_files import EVALUATION_FILE, EVALUATION_SCANS_FILE, TRAINING_FILE
 from flows.phantom_evaluation import Evaluation, Result, choose_operating_point, evaluate, score_phantoms
 from flows.phantom_scans import TEST_SEEDS, TRAINING_SEEDS, DrawRequest, PhantomScan, requests
 from flows.real_scans import IMAGE_SHARE, RealSource, draw_twins, read_sources
@@ -58,7 +59,6 @@ AGGREGATION_SEEDS = TRAINING_SEEDS + 1_000_000
 # Mean and spread of the training images in 0…1, as measured on 24 phantoms of the first version.
 PIXEL_MEAN, PIXEL_STD = 0.23, 0.15
 MOST_SOURCES = 1_000_000
-TRAINING_FILE = "training.json"
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,8 @@ def train_on_phantoms(
     write_operating_point(out, point)
     write_domain(out, domain)
     (out / TRAINING_FILE).write_text(json.dumps(_training(facts, draw, plan), indent=2) + "\n")
-    (out / "evaluation.json").write_text(evaluation.to_json())
-    (out / "evaluation_scans.csv").write_text(results_csv(results))
+    (out / EVALUATION_FILE).write_text(evaluation.to_json())
+    (out / EVALUATION_SCANS_FILE).write_text(results_csv(results))
     return _summary(out, point, evaluation)
 
 

@@ -24,8 +24,9 @@ from flows.cohort_slabs import CohortImages, read_images, slab_order
 from flows.cohort_state import claim_folder, digest_of, keep_cohort, kept_cohort
 from flows.errors import SettingsError
 from flows.labels import Labels, ReportRule, labels_from_file, labels_from_reports
+from flows.model_files import CALIBRATION_FILE, TRAINING_FILE
 from flows.operating_point import calibrated_point
-from flows.settings import Settings
+from flows.settings import DEFAULT_MODEL
 from flows.start_split import StartSplit, start_split
 from flows.training_curves import Curves, both
 from flows.training_words import counter, progress_words
@@ -53,10 +54,9 @@ from warehouse.store import Store
 Say = Callable[[str], None]
 
 # The shipped extractor, pre-trained on where fractures are: what only a simulator knows.
-DEFAULT_START: str = Settings.model_fields["model"].default
+DEFAULT_START = DEFAULT_MODEL
 LEAST_PATIENTS = 10  # of cases and of controls: one for each tenth
 TARGET_SPECIFICITY = 0.95
-STATE_FILE, CALIBRATION_FILE = "training.json", "calibration_scores.csv"
 INTENDED_USE = (
     "research, on scans like those it was trained on; not validated elsewhere; not for clinical use"
 )
@@ -127,7 +127,7 @@ def train_on_cohort(store: Store, out: Path, order: TrainOrder, say: Say = print
         _left_out(cohort, images),
         before.words,
     )
-    claim_folder(out / STATE_FILE, _fingerprint(rows, recipe, config, start.origin, order.seed))
+    claim_folder(out / TRAINING_FILE, _fingerprint(rows, recipe, config, start.origin, order.seed))
     curves = Curves(out)
     settings = TrainerSettings(
         recipe,

@@ -11,10 +11,10 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from flows.model_files import CURVES_FILE, CURVES_PICTURE
 from models.optimise import Progress
 from warehouse.paths import replace_file
 
-CSV_FILE, PNG_FILE = "curves.csv", "curves.png"
 POINTS_PER_STAGE = 200
 WRITE_EVERY_S = 30.0
 
@@ -35,7 +35,9 @@ class Curves:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.points: dict[tuple[str, int], Point] = {(p.stage, p.step): p for p in _read(folder / CSV_FILE)}
+        self.points: dict[tuple[str, int], Point] = {
+            (p.stage, p.step): p for p in _read(folder / CURVES_FILE)
+        }
         self.written_at = time.monotonic()
 
     def add(self, progress: Progress) -> None:
@@ -60,12 +62,12 @@ class Curves:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow([field.name for field in fields(Point)])
         writer.writerows(astuple(point) for point in self.points.values())
-        replace_file(self.folder / CSV_FILE, stream.getvalue().encode())
+        replace_file(self.folder / CURVES_FILE, stream.getvalue().encode())
         self.written_at = time.monotonic()
 
     def draw(self) -> None:
         """Write the picture: one panel a stage, losses on the left, the rate on the right."""
-        replace_file(self.folder / PNG_FILE, _picture(list(self.points.values())))
+        replace_file(self.folder / CURVES_PICTURE, _picture(list(self.points.values())))
 
 
 def both(*listeners: Callable[[Progress], None]) -> Callable[[Progress], None]:

@@ -51,7 +51,7 @@ def evaluate(
         raise typer.BadParameter("one truth at a time: --labels, --from-readings or --from-reports")
     from flows.evaluate import EvaluationRequest
     from flows.evaluate import evaluate as evaluated
-    from flows.evaluation_export import write_tables
+    from flows.evaluation_export import keep_beside_model, write_tables
     from flows.evaluation_summary import evaluation_text
     from flows.thumbnails import thumbnails_of
     from reports.evaluation_page import render_evaluation_page
@@ -74,4 +74,6 @@ def evaluate(
     page = render_evaluation_page(evaluation, thumbnails_of(evaluation.errors, slab_directory))
     replace_file(out / "index.html", page.encode())
     print(evaluation_text(evaluation))
+    if asked.is_of_stored_test and model is not None and Path(model).is_dir():
+        keep_beside_model(evaluation, Path(model))
     print(f"{len(written)} tables and the page index.html in {out}")

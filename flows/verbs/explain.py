@@ -21,34 +21,52 @@ def explain(
     ),
     flagged: Annotated[bool, typer.Option("--flagged", help="every series that is flagged now")] = False,
     model: Annotated[
-        str, typer.Option(help="id of an installed model, or a folder with one")
-    ] = "ovf-phantom-2",
+        str | None,
+        typer.Option(
+            help="id of an installed model, or a folder with one; the one that has scored in the warehouse unless told"
+        ),
+    ] = None,
     slabs: Annotated[Path | None, typer.Option(help="folder of the kept slabs, if the sweep had one")] = None,
     warehouse: WarehouseOption = DEFAULT,
 ) -> None:
     """Write occlusion maps: what the model's answer rests on, over its three most suspicious images.
 
     A piece of an image is hidden, and how far the image's logit falls is that piece's heat. Reads kept slabs, not the
-    archive; a few seconds a scan.
+    archive; a few seconds a scan. A scan that cannot be read is told, and the others are explained.
 
     Example: ovf explain --flagged --out tonight
     """
-    from flows.explain import CAVEAT, explain_to, wanted_series
+    from flows.explain import CAVEAT, explain_to, model_to_explain, wanted_series
+    from flows.settings import DEFAULT_MODEL
+    from models.domain import read_domain
     from models.infer import Scorer
     from models.loading import load_model
+    from models.registry import find_model
     from warehouse.store import Store
 
     if not series and not flagged:
         raise SettingsError("name a series, or say --flagged")
-    loaded = load_model(model)
     store = Store.open(warehouse, create=False) if warehouse.exists() else None
-    found = wanted_series(series or [], store, slabs, model_id=loaded.config.model_id, is_flagged=flagged)
-    total_s = 0.0
-    for told in explain_to(out, found, Scorer(loaded)):
+    is_of_warehouse = flagged or not all(Path(one).exists() for one in series or [])
+    if model is None:
+        model = model_to_explain(store) if store and is_of_warehouse else DEFAULT_MODEL
+    loaded, domain = load_model(model), read_domain(find_model(model))
+    found = wanted_series(series or [], store, slabs, model=loaded, is_flagged=flagged)
+    total_s, n_lost = 0.0, 0
+    for told in explain_to(out, found, Scorer(loaded), domain):
+        if "error" in told:
+            n_lost += 1
+            print(f"{told['name']}: not explained: {told['error']}")
+            continue
         peak = told["peak"]
         total_s += told["duration_s"]
+        beyond = (
+            "; beyond what the model knows: its answer does not count" if told["is_beyond_domain"] else ""
+        )
         print(
             f"{told['name']}: logit {told['logit']:.2f}, peak {peak['row_mm']:.0f} mm from the top of slice "
-            f"{peak['slice']} (patient z {peak['patient_z_mm']:.0f} mm), {told['duration_s']:.1f} s"
+            f"{peak['slice']} (patient z {peak['patient_z_mm']:.0f} mm), {told['duration_s']:.1f} s{beyond}"
         )
-    print(f"{len(found)} scans in {total_s:.0f} s → {out}\n{CAVEAT}")
+    print(f"{len(found) - n_lost} scans in {total_s:.0f} s by {loaded.config.model_id} → {out}\n{CAVEAT}")
+    if n_lost:
+        raise SettingsError(f"{n_lost} of {len(found)} scans could not be explained: see above")

@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 
 from flows.errors import SettingsError
+from flows.model_files import PROTOCOL_FILE, PROTOCOL_SCANS_FILE, PROTOCOL_USES_FILE
 from flows.protocol_evaluation import (
     CARD_HEADING,
-    RESULTS_FILE,
-    SCANS_FILE,
-    USES_FILE,
     judge_on_protocol,
     read_results,
 )
@@ -31,11 +29,11 @@ def model(tmp_path: Path) -> Path:
 
 
 def _uses(model: Path) -> list[str]:
-    return (model / USES_FILE).read_text().splitlines()
+    return (model / PROTOCOL_USES_FILE).read_text().splitlines()
 
 
 def test_a_use_of_the_test_set_is_logged_and_its_scores_come_out_again(model: Path) -> None:
-    kept = {result.patient_seed: result for result in read_results(model / SCANS_FILE)}
+    kept = {result.patient_seed: result for result in read_results(model / PROTOCOL_SCANS_FILE)}
     uses = _uses(model)
     number = json.loads(uses[-1]).get("protocol", 1)  # of the scores that are kept
     judge_on_protocol(model, workers=1, say=lambda _: None, number=number, every=700, first=3)
@@ -44,14 +42,14 @@ def test_a_use_of_the_test_set_is_logged_and_its_scores_come_out_again(model: Pa
     assert (use["protocol"], use["every"], use["first"]) == (number, 700, 3)
     assert use["protocol_digest"] == protocol.PROTOCOLS[number].digest
     assert use["model_digest"] == load_model(model).digest
-    results = read_results(model / SCANS_FILE)
+    results = read_results(model / PROTOCOL_SCANS_FILE)
     judged = [study.patient_seed for study in protocol.test_studies(number)[3::700]]
     assert [result.patient_seed for result in results] == judged
     assert len(judged) == use["studies"] >= 3
     for result in results:
         assert result.lstm == pytest.approx(kept[result.patient_seed].lstm, abs=PROCESSORS_DIFFER)
         assert result.largest_loss == kept[result.patient_seed].largest_loss
-    report = json.loads((model / RESULTS_FILE).read_text())
+    report = json.loads((model / PROTOCOL_FILE).read_text())
     assert report["protocol"] == f"phantom/protocol-{number}"
     assert report["studies"] == f"{len(judged)} studies: every 700. from number 3 on"
     card = (model / CARD_FILE).read_text()

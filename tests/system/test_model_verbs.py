@@ -125,6 +125,20 @@ def test_explained_slabs_become_pictures_and_numbers(
     )[0]
     assert top_z_mm - rows * pixel_mm < told["peak"]["patient_z_mm"] < top_z_mm
     assert all((ovf.folder / "e" / each["file"]).stat().st_size > 1000 for each in told["pictures"])
+    assert not told["is_beyond_domain"] or told["domain_distance"] > 0
+    by_itself = ovf("explain", series_key, "--out", "n", "--warehouse", warehouse, expect=10)
+    assert "name its folder with --model" in by_itself.stderr  # the sweep's model is not an installed one
+    slab = next((warehouse.parent / "slabs").rglob(f"{series_key}-*.jp2"))
+    whole = slab.read_bytes()
+    slab.write_bytes(whole[: len(whole) // 2])
+    others = [row[0] for row in ask(warehouse, "SELECT series_key FROM score ORDER BY series_key LIMIT 2")]
+    lost = ovf(
+        "explain", *others, "--model", untrained_model, "--out", "l", "--warehouse", warehouse, expect=10
+    )
+    slab.write_bytes(whole)
+    assert f"{series_key}: not explained: " in lost.stdout
+    assert f"{others[1]}: logit" in lost.stdout
+    assert "1 of 2 scans could not be explained" in lost.stderr
     refused = ovf(
         "explain", "no-such-series", "--model", untrained_model, "--warehouse", warehouse, expect=10
     )

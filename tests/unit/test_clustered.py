@@ -40,9 +40,13 @@ def test_area_by_patient_is_the_area_and_knows_clusters() -> None:
 
 
 def test_patients_may_be_named_by_text() -> None:
-    found = auc_by_patient([0.1, 0.9, 0.2, 0.8] * 10, [False, True] * 20, [f"p{i // 2}" for i in range(40)])
-    assert found.value == 1.0
+    truth, patients = [False, True] * 20, [f"p{i // 2}" for i in range(40)]
+    found = auc_by_patient([0.1, 0.9, 0.85, 0.8] * 10, truth, patients)
+    assert found.value == 0.75
     assert "20 patients" in found.method
+    perfect = auc_by_patient([0.1, 0.9, 0.2, 0.8] * 10, truth, patients)
+    assert (perfect.value, perfect.high) == (1.0, 1.0)
+    assert perfect.low == pytest.approx(0.025 ** (1 / 20))  # twenty patients, whatever their scans
 
 
 def test_too_few_are_refused() -> None:

@@ -227,6 +227,24 @@ def test_label_files_are_read_row_by_row() -> None:
         Label(None, reason="reader_not_evaluable"),
     ]
     assert [error.split(":")[0] for error in read.errors] == ["row 7", "row 8", "row 9"]
+    # As data frames and spreadsheets write a column with gaps; and what nobody can read is an error, never a no.
+    gaps: dict[str, Any] = {
+        "study_key": "a",
+        "grade": float("nan"),
+        "has_traumatic": "1.0",
+        "not_evaluable": "nan",
+    }
+    read = read_labels(
+        [{**gaps, "label": 0.0}, {**gaps, "label": 1.0, "grade": 2.0}, {**gaps, "label": float("nan")}]
+    )
+    assert [one.label for one in read.rows] == [
+        Label(None, reason="other_cause"),
+        Label(True, 2),
+        Label(None, reason="no_label"),
+    ]
+    for column in ("not_evaluable", "has_cement", "has_traumatic", "has_pathological", "label"):
+        (error,) = read_labels([{"study_key": "a", "label": 0, column: "x"}]).errors
+        assert error.startswith(f"row 2: {column} is none of")
     assert missing_columns(["accession_number", "text"])
     assert missing_columns(["label"])
     assert missing_columns(["study_key", "label"]) is None

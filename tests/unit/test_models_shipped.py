@@ -3,10 +3,8 @@
 import hashlib
 import json
 
+from flows.model_files import PROTOCOL_FILE, PROTOCOL_SCANS_FILE, PROTOCOL_USES_FILE
 from flows.protocol_evaluation import (
-    RESULTS_FILE,
-    SCANS_FILE,
-    USES_FILE,
     heading_of,
     read_results,
     summarise,
@@ -35,9 +33,9 @@ def test_the_card_says_what_it_must() -> None:
 def test_the_card_s_numbers_are_those_of_its_scans() -> None:
     """Every number of the frozen test follows from the scores kept beside it."""
     directory = SHIPPED / SHIPPED_ID
-    kept = json.loads((directory / RESULTS_FILE).read_text())
-    results = read_results(directory / SCANS_FILE)
-    last = json.loads((directory / USES_FILE).read_text().splitlines()[-1])
+    kept = json.loads((directory / PROTOCOL_FILE).read_text())
+    results = read_results(directory / PROTOCOL_SCANS_FILE)
+    last = json.loads((directory / PROTOCOL_USES_FILE).read_text().splitlines()[-1])
     counted = summarise(results, read_operating_point(SHIPPED_ID).threshold)
     assert {**heading_of(last), **counted} == kept
     group = kept["all families"]
@@ -50,7 +48,7 @@ def test_the_card_s_numbers_are_those_of_its_scans() -> None:
 def test_the_test_set_was_used_with_what_is_shipped() -> None:
     """What was frozen before the test is what lies here: the weights, the threshold, the limit of the domain."""
     directory = SHIPPED / SHIPPED_ID
-    last = json.loads((directory / USES_FILE).read_text().splitlines()[-1])
+    last = json.loads((directory / PROTOCOL_USES_FILE).read_text().splitlines()[-1])
     assert last["model_digest"] == load_model(SHIPPED_ID).digest
     for name, digest in last["sha256"].items():
         assert hashlib.sha256((directory / name).read_bytes()).hexdigest() == digest

@@ -37,9 +37,33 @@ def test_interval_covers_about_as_often_as_it_says() -> None:
     assert 0.92 <= hits / 400 <= 0.98
 
 
-def test_perfect_separation_has_no_variance_to_speak_of() -> None:
-    found = auc([3, 4], [1, 2])
-    assert (found.value, found.low, found.high) == (1.0, 1.0, 1.0)
+@pytest.mark.parametrize("n_pairs", [1, 2, 15])
+def test_perfect_separation_has_the_limits_of_disjoint_pairs(n_pairs: int) -> None:
+    low, high = list(range(n_pairs)), list(range(100, 100 + 3 * n_pairs))
+    found = auc(high, low)
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(0.025 ** (1 / n_pairs))
+    wrong = auc(low, high)
+    assert (wrong.value, wrong.low) == (0.0, 0.0)
+    assert wrong.high == pytest.approx(1 - 0.025 ** (1 / n_pairs))
+
+
+@pytest.mark.parametrize(("n_cases", "n_others"), [(1, 60), (3, 3), (8, 40)])
+def test_intervals_of_few_scans_are_not_too_narrow(n_cases: int, n_others: int) -> None:
+    rng = np.random.default_rng(5)
+    truth = 0.9213503964748575  # two unit normals two apart: Φ(√2)
+    hits = 0
+    for _ in range(500):
+        found = auc(rng.normal(2, 1, n_cases), rng.normal(0, 1, n_others))
+        hits += found.low <= truth <= found.high
+    assert hits / 500 >= 0.92
+
+
+def test_scores_that_are_all_alike_say_little() -> None:
+    found = auc([1.0] * 10, [1.0] * 30)
+    assert found.value == 0.5
+    assert found.low < 0.25
+    assert found.high > 0.75
 
 
 def test_area_needs_both_sides() -> None:

@@ -1,0 +1,17 @@
+"""The files that lie beside a model's weights and say what it was trained on and how it did."""
+
+from __future__ import annotations
+
+from models.split_file import SPLIT_FACTS_FILE, SPLIT_FILE
+
+# How it did: on scans of its own training's test part, and on the frozen test set (scores, results, log of uses).
+EVALUATION_FILE, EVALUATION_SCANS_FILE = "evaluation.json", "evaluation_scans.csv"
+PROTOCOL_FILE, PROTOCOL_SCANS_FILE, PROTOCOL_USES_FILE = (
+    "protocol.json",
+    "protocol_scans.csv",
+    "protocol_uses.jsonl",
+)
+# What it was trained on.
+TRAINING_FILE, CALIBRATION_FILE, REAL_MARKS_FILE = "training.json", "calibration_scores.csv", "real_marks.csv"
+CURVES_FILE, CURVES_PICTURE = "curves.csv", "curves.png"
+TRAINING_FILES = (TRAINING_FILE, SPLIT_FACTS_FILE, SPLIT_FILE)
