@@ -5,7 +5,6 @@ Archives grow between a kill and the next start; what is drawn from them then wo
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -14,18 +13,10 @@ from flows.cohort import Cohort, CohortScan
 from flows.errors import SettingsError
 from flows.label_file import Label
 from flows.labels import Labels
+from flows.training_folder import OTHER_TRAINING
 from warehouse.paths import replace_file
 
 COHORT_FILE = "cohort.json"
-OTHER_TRAINING = (
-    "holds checkpoints of another training (other scans, labels, recipe, start or seed): "
-    "name another --out, or delete that folder"
-)
-
-
-def digest_of(*told: object) -> str:
-    """One digest of all that decides a training."""
-    return hashlib.sha256("\n".join(map(repr, told)).encode()).hexdigest()
 
 
 def keep_cohort(out: Path, order_digest: str, labels: Labels, cohort: Cohort, key_id: str) -> None:
@@ -60,11 +51,3 @@ def kept_cohort(out: Path, order_digest: str) -> tuple[Labels, Cohort, str] | No
     scans = tuple(CohortScan(**{**scan, "label": Label(**scan["label"])}) for scan in told["scans"])
     labels = Labels({}, **told["labels"])
     return labels, Cohort(scans, told["left_out"], told["n_found"]), told["key_id"]
-
-
-def claim_folder(state: Path, fingerprint: str) -> None:
-    """A folder holds one training: checkpoints of another must not be mixed in. Raises SettingsError."""
-    state.parent.mkdir(parents=True, exist_ok=True)
-    if state.is_file() and json.loads(state.read_text()).get("training") != fingerprint:
-        raise SettingsError(f"{state.parent.name} {OTHER_TRAINING}")
-    replace_file(state, json.dumps({"training": fingerprint}).encode())

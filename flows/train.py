@@ -23,6 +23,7 @@ from flows.phantom_scans import TEST_SEEDS, TRAINING_SEEDS, DrawRequest, Phantom
 from flows.real_scans import IMAGE_SHARE, RealSource, draw_twins, read_sources
 from flows.scan_cache import DrawnScans, MixedScans, draw_scans_once
 from flows.training_curves import Curves, both
+from flows.training_folder import claim_folder, digest_of
 from flows.training_words import counter, progress_words
 from flows.version import code_version
 from models.config import ModelConfig, ViewRecipe
@@ -105,6 +106,7 @@ def train_on_phantoms(
     """Train on simulated scans, write the model under `out`, return a summary. Resumes where it stopped.
 
     `start` is the id or folder of a model whose extractor the training begins from; random weights otherwise.
+    A folder with another training is refused (SettingsError).
     `families` of phantoms are dealt out in turn; `real` adds twins of real scans where the recipe has a share for them.
     Raises SettingsError for a recipe that does not exist, ModelError for a start that is none, ProtocolError for a
     family that training must not see, RealDataError for real scans that no twins can be made of.
@@ -118,6 +120,8 @@ def train_on_phantoms(
     draw = _Drawing(seed, config, workers, say, families, out / "scans", sources, chosen)
     torch.manual_seed(seed)
     net, origin = _starting_net(config, start)
+    told = [source.name for source in sources]
+    claim_folder(out, digest_of(chosen, plan, config.to_json(), seed, families, origin, told))
     _train_extractor(net, draw, plan.extractor, settings)
     sequences = [*draw.twin_sequences(), *draw.sequences(plan.aggregation)]
     lstm, facts, pooled = _train_lstm(net, sequences, settings, plan, say)

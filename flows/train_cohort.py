@@ -21,14 +21,15 @@ from flows.cohort import Cohort, CohortOrder, CohortScan, draw_cohort, split_coh
 from flows.cohort_card import CohortFacts, cohort_card, cohort_text
 from flows.cohort_recipes import cohort_recipe, shares_of, view_of_recipe
 from flows.cohort_slabs import CohortImages, read_images, slab_order
-from flows.cohort_state import claim_folder, digest_of, keep_cohort, kept_cohort
+from flows.cohort_state import keep_cohort, kept_cohort
 from flows.errors import SettingsError
 from flows.labels import Labels, ReportRule, labels_from_file, labels_from_reports
-from flows.model_files import CALIBRATION_FILE, TRAINING_FILE
+from flows.model_files import CALIBRATION_FILE
 from flows.operating_point import calibrated_point
 from flows.settings import DEFAULT_MODEL
 from flows.start_split import StartSplit, start_split
 from flows.training_curves import Curves, both
+from flows.training_folder import claim_folder, digest_of
 from flows.training_words import counter, progress_words
 from flows.version import code_version
 from models.config import ModelConfig, ViewRecipe
@@ -127,7 +128,7 @@ def train_on_cohort(store: Store, out: Path, order: TrainOrder, say: Say = print
         _left_out(cohort, images),
         before.words,
     )
-    claim_folder(out / TRAINING_FILE, _fingerprint(rows, recipe, config, start.origin, order.seed))
+    claim_folder(out, _fingerprint(rows, recipe, config, start.origin, order.seed))
     curves = Curves(out)
     settings = TrainerSettings(
         recipe,

@@ -44,13 +44,13 @@ def sampling_grid(
     angle = uniform(n, math.radians(ranges.rotate_deg), generator)
     scale = 1 + uniform(n, ranges.scale, generator)
     stretch = 1 + uniform(n, ranges.stretch, generator)
-    shift = torch.stack([uniform(n, ranges.shift_px, generator) for _ in range(2)], dim=1)  # (N, 2): x, y
+    shift_x, shift_y = uniform(n, ranges.shift_px, generator), uniform(n, ranges.rise_px, generator)
     rows = torch.arange(size[0]) - (size[0] - 1) / 2
     cols = torch.arange(size[1]) - (size[1] - 1) / 2
     y, x = torch.meshgrid(rows, cols, indexing="ij")  # pixels from the middle
     cos, sin = (angle.cos() * scale)[:, None, None], (angle.sin() * scale)[:, None, None]
-    old_x = cos * x - sin * y + shift[:, 0, None, None] + _bend(y, n, ranges.bend_px, generator)
-    old_y = (sin * x + cos * y) * stretch[:, None, None] + shift[:, 1, None, None]
+    old_x = cos * x - sin * y + shift_x[:, None, None] + _bend(y, n, ranges.bend_px, generator)
+    old_y = (sin * x + cos * y) * stretch[:, None, None] + shift_y[:, None, None]
     return torch.stack([old_x * 2 / width, old_y * 2 / height], dim=3)
 
 

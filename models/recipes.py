@@ -33,7 +33,8 @@ class Augmentation:
     """Ranges that every training image is changed by; intensities in units of the 0…1 window."""
 
     rotate_deg: float
-    shift_px: float
+    shift_px: float  # to the front or back
+    rise_px: float = 0.0  # up or down
     scale: float = 0.0  # ± share, both axes
     stretch: float = 0.0  # ± share, one axis against the other
     gain: float = 0.0
@@ -65,6 +66,7 @@ PUBLISHED_AUGMENTATION = Augmentation(rotate_deg=5.0, shift_px=11.0)
 WIDE_AUGMENTATION = Augmentation(
     rotate_deg=8.0,
     shift_px=8.0,
+    rise_px=8.0,
     scale=0.12,
     stretch=0.03,
     gain=0.2,

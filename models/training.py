@@ -216,7 +216,7 @@ def _extractor_stage(
     run = StageRun(
         stage,
         net,
-        [([p for p in net.parameters() if p.requires_grad], 1.0)],
+        [(_trainable(net), 1.0)],
         n_items=n_images(scans),
         checkpoint=settings.checkpoint,
         on_progress=settings.on_progress,
@@ -273,6 +273,7 @@ class Aggregation(nn.Module):
     def __init__(self, head: SliceHead, lstm: ScanLstm) -> None:
         super().__init__()
         self.head, self.lstm = head, lstm
+        self.head.bn.requires_grad_(False)
 
     def forward(self, pooled: Tensor, lengths: Tensor) -> Tensor:
         """pooled (B, T, 512), lengths (B,) → scan logits (B,)."""
@@ -281,7 +282,7 @@ class Aggregation(nn.Module):
         return self.lstm(features.view(*pooled.shape[:2], -1), lengths)  # type: ignore[no-any-return]
 
     def train(self, mode: bool = True) -> Aggregation:
-        """Training mode for the dropout; the batch norm stays frozen, as published."""
+        """Training mode for the dropout; statistics and parameters of the batch norm stay frozen, as published."""
         super().train(mode)
         self.head.bn.eval()
         return self
@@ -296,11 +297,15 @@ def train_aggregation(
     """The LSTM stage with the FC layers fine-tuned, then training + validation together at the final rate."""
     recipe = settings.recipe
     head_share = recipe.head_learning_rate / recipe.lstm.learning_rate
-    groups = [(list(model.lstm.parameters()), 1.0), (list(model.head.parameters()), head_share)]
+    groups = [(_trainable(model.lstm), 1.0), (_trainable(model.head), head_share)]
     _aggregation_stage(recipe.lstm, model, training, settings, groups=groups, validation=validation)
-    groups = [(list(model.parameters()), 1.0)]
+    groups = [(_trainable(model), 1.0)]
     both = [*training, *validation]
     _aggregation_stage(recipe.final, model, both, settings, groups=groups, validation=())
+
+
+def _trainable(module: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]
 
 
 def _aggregation_stage(

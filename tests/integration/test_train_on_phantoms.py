@@ -41,8 +41,8 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def run_tiny(out: Path) -> str:
-    return train_on_phantoms(out, recipe=TINY, seed=3, say=lambda _: None, workers=1, view=TINY_VIEW)
+def run_tiny(out: Path, seed: int = 3) -> str:
+    return train_on_phantoms(out, recipe=TINY, seed=seed, say=lambda _: None, workers=1, view=TINY_VIEW)
 
 
 @pytest.mark.slow
@@ -63,6 +63,9 @@ def test_a_training_runs_through_and_a_second_call_resumes(tmp_path: Path) -> No
     run_tiny(tmp_path)
     assert load_model(tmp_path).digest == first.digest
     assert (tmp_path / "curves.csv").read_bytes() == curves
+    with pytest.raises(SettingsError, match="another training"):
+        run_tiny(tmp_path, seed=4)
+    assert load_model(tmp_path).digest == first.digest
 
 
 @pytest.mark.slow

@@ -164,7 +164,7 @@ def test_cortex_fades_to_its_marrow_and_nothing_else_changes() -> None:
 
 def test_augmentation_moves_labels_and_image_alike() -> None:
     crop = draw_crop(scan_with_lesion(), (96, 64), np.random.default_rng(2))
-    geometry = Augmentation(rotate_deg=12, shift_px=8, scale=0.15, stretch=0.04, bend_px=6)
+    geometry = Augmentation(rotate_deg=12, shift_px=8, rise_px=8, scale=0.15, stretch=0.04, bend_px=6)
     images, labels = augment(
         torch.from_numpy(crop.image[None]),
         torch.from_numpy(crop.labels[None]),
@@ -381,14 +381,15 @@ def test_aggregation_learns_and_keeps_batch_norm_frozen() -> None:
         pooled = torch.from_numpy(rng.normal(size=(rng.integers(3, 8), 512)).astype(np.float32))
         pooled[:, :64] += 3.0 * (index % 2)
         scans.append(PooledScan(pooled, bool(index % 2)))
-    before = model.head.bn.running_mean.clone()
+    before = {name: value.clone() for name, value in model.head.bn.state_dict().items()}
     first_weight = model.head.fc1.weight.detach().clone()
     lstm = Stage("lstm", epochs=25, batch=12, learning_rate=3e-3)
     final = Stage("final", epochs=1, batch=12, learning_rate=1e-6, schedule="constant")
     train_aggregation(model, scans[:18], scans[18:], settings(lstm=lstm, final=final))
     with torch.no_grad():
         logits = [float(model(s.pooled[None], torch.tensor([len(s.pooled)]))) for s in scans]
-    assert torch.equal(model.head.bn.running_mean, before)
+    after = model.head.bn.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
     assert not torch.equal(model.head.fc1.weight, first_weight)
     assert min(logits[1::2]) > max(logits[::2])
 
