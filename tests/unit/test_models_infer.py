@@ -86,6 +86,22 @@ def test_scores_are_bit_equal_whatever_the_threads(loaded: LoadedModel, scans: l
     assert all(equal(a, b) for a, b in zip(*results, strict=True))
 
 
+@pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="no CUDA device: GPU against CPU is not compared here"
+)
+@pytest.mark.parametrize(("precision", "apart"), [("fp32", 0.01), ("bf16", 0.1)])
+def test_a_gpu_says_what_the_cpu_says_whatever_the_company(
+    loaded: LoadedModel, scans: list[Images], precision: str, apart: float
+) -> None:
+    on_cpu = Scorer(loaded, device="cpu", precision="fp32", batch_size=8).score(scans)
+    on_gpu = Scorer(loaded, device="cuda", precision=precision, batch_size=8)  # type: ignore[arg-type]
+    together = on_gpu.score(scans)
+    for cpu, gpu, scan in zip(on_cpu, together, scans, strict=True):
+        assert gpu.logit == pytest.approx(cpu.logit, abs=apart)
+        np.testing.assert_allclose(gpu.slice_logits, cpu.slice_logits, atol=apart)
+        assert equal(on_gpu.score([scan])[0], gpu)
+
+
 def test_scorer_computes_what_the_network_was_trained_as(loaded: LoadedModel, scans: list[Images]) -> None:
     score = Scorer(loaded, device="cpu", precision="fp32").score(scans[:1])[0]
     pixels = torch.from_numpy(scans[0])[:, None].float() / 255
