@@ -152,8 +152,6 @@ def test_altered_and_pickled_weights_are_not_installed(
     packed = shutil.make_archive(str(tmp_path / "model"), "zip", untrained_model)
     into = tmp_path / "models"
     ovf("model", "import", packed, "--into", into)
-    shipped = ovf("model", "show", "ovf-phantom-2").stdout
-    assert shipped.index("Frozen test set") < shipped.index("Its own test part")
     shown = ovf("model", "show", into / "untrained").stdout
     digest = load_model(into / "untrained").digest
     order = [

@@ -4,6 +4,7 @@ import hashlib
 import json
 
 from flows.model_files import PROTOCOL_FILE, PROTOCOL_SCANS_FILE, PROTOCOL_USES_FILE
+from flows.model_show import model_text
 from flows.protocol_evaluation import (
     heading_of,
     read_results,
@@ -43,6 +44,14 @@ def test_the_card_s_numbers_are_those_of_its_scans() -> None:
     assert group["n_negative"] >= 500
     assert f"{group['auc_by_rule']['lstm']['value']:.3f}" in read_model_card(SHIPPED_ID)
     assert group["auc_by_rule"]["lstm"]["value"] >= LEAST_AUC
+
+
+def test_what_is_shown_of_it_begins_with_the_frozen_test_set() -> None:
+    shown = model_text(SHIPPED_ID)
+    kept = json.loads((SHIPPED / SHIPPED_ID / PROTOCOL_FILE).read_text())
+    area = kept["all families"]["auc_by_rule"]["lstm"]["value"]
+    assert f"| auc_by_rule, lstm | {area:.3f} |" in shown
+    assert shown.index(f"Frozen test set `{kept['protocol']}`") < shown.index("Its own test part")
 
 
 def test_the_test_set_was_used_with_what_is_shipped() -> None:
