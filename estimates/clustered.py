@@ -7,9 +7,10 @@ from numpy.typing import ArrayLike
 from scipy.stats import bootstrap
 
 from estimates.result import Estimate, FloatArray, Refused, tails
-from estimates.roc import DISJOINT, area_without_variance, auc, pairs_ranked
+from estimates.roc import area_without_variance, auc, pairs_ranked
 
 DRAWS = 2_000
+DISJOINT_PATIENTS = "exact limits of pairs of patients, nobody in two of them"
 # Resamples without a case or without a healthy patient have no area; more of them than this and none is given.
 MAX_EMPTY_SHARE = 0.01
 _BATCH_VALUES = 4_000_000  # weights held at once, 32 MB
@@ -73,14 +74,22 @@ def auc_by_patient(
         raise Refused("too few patients of one class: many resamples hold none of them")
     pairs = int(truth.sum()) * int((~truth).sum())
     if value in (0.0, 1.0):  # so is every resample
-        n_disjoint = min(len(np.unique(patient[truth])), len(np.unique(patient[~truth])))
-        limits, method = area_without_variance(value, n_disjoint, confidence), DISJOINT
+        limits, method = (
+            area_without_variance(value, _n_disjoint(truth, patient), confidence),
+            DISJOINT_PATIENTS,
+        )
         low, high = limits.low, limits.high
     else:
         low, high = (float(limit) for limit in np.quantile(kept, tails(confidence)))
         method = f"percentile bootstrap of {int(patient.max()) + 1} patients"
     ranked = pairs_ranked(value, pairs)
     return Estimate("AUC", value, min(low, value), max(high, value), method, ranked, pairs, given, confidence)
+
+
+def _n_disjoint(truth: np.ndarray, patient: np.ndarray) -> int:
+    """How many pairs of a patient with a case and another with none can be made at a time, nobody in two of them."""
+    n_cases, n_others = len(np.unique(patient[truth])), len(np.unique(patient[~truth]))
+    return max(1, min(n_cases, n_others, len(np.unique(patient)) // 2))
 
 
 def _resampled_areas(

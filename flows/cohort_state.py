@@ -6,7 +6,7 @@ Archives grow between a kill and the next start; what is drawn from them then wo
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from flows.cohort import Cohort, CohortScan
@@ -20,7 +20,7 @@ COHORT_FILE = "cohort.json"
 
 
 def keep_cohort(out: Path, order_digest: str, labels: Labels, cohort: Cohort, key_id: str) -> None:
-    """Write the cohort: pseudonyms and labels, owner-only."""
+    """Write the cohort: pseudonyms and labels, owner-only; age, sex and dates have served and are left out."""
     out.mkdir(parents=True, exist_ok=True)
     told = {
         "order": order_digest,
@@ -32,9 +32,14 @@ def keep_cohort(out: Path, order_digest: str, labels: Labels, cohort: Cohort, ke
         },
         "left_out": dict(cohort.left_out),
         "n_found": cohort.n_found,
-        "scans": [asdict(scan) for scan in cohort.scans],
+        "scans": [asdict(without_person(scan)) for scan in cohort.scans],
     }
     replace_file(out / COHORT_FILE, json.dumps(told).encode())
+
+
+def without_person(scan: CohortScan) -> CohortScan:
+    """What the drawing alone needed is taken away."""
+    return replace(scan, age_years=None, sex=None, order="")
 
 
 def kept_cohort(out: Path, order_digest: str) -> tuple[Labels, Cohort, str] | None:

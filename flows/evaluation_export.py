@@ -43,7 +43,15 @@ def keep_beside_model(evaluation: Evaluation, directory: Path) -> None:
         for row in evaluation.study.readers
     }
     study, basis = evaluation.study, evaluation.basis
-    told = {"n_scans": study.n_scans, "n_patients": study.n_patients, "truth": basis.label_source, **readers}
+    told = {
+        "n_scans": study.n_scans,
+        "n_patients": study.n_patients,
+        "truth": basis.label_source,
+        "model_digest": basis.model_digest,
+        "threshold": basis.threshold,
+        "threshold_rule": basis.threshold_rule,
+        **readers,
+    }
     replace_file(directory / EVALUATION_FILE, (json.dumps(told, indent=2) + "\n").encode())
 
 

@@ -150,11 +150,10 @@ def explain_to(
     for one in wanted:
         started = time.perf_counter()
         try:
-            slab = read_wanted(one)
-        except SettingsError as error:
+            told = _explain(read_wanted(one), scorer, out / one.name, domain)
+        except (SettingsError, ValueError) as error:  # ValueError: a slab that no view can be cut from
             yield {"name": one.name, "error": str(error)}
             continue
-        told = _explain(slab, scorer, out / one.name, domain)
         told = {"name": one.name, **told, "duration_s": round(time.perf_counter() - started, 2)}
         (out / f"{one.name}.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
         yield told

@@ -59,7 +59,7 @@ def shipped_limit(domain: DomainReference) -> DomainLimitRecord:
 
 def land_model(store: Store, model: str | Path) -> None:
     """Land what an installed model brings, and the distances that its scores here still lack. Raises ModelError."""
-    keep_split(store.paths, model)
+    keep_split(store, model)
     land_beside(store, [model_row(model), shipped_point(model)], read_domain(model))
 
 

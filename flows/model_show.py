@@ -103,7 +103,12 @@ def _own_test(directory: Path) -> list[str]:
     counts = [
         f"{key} {value}" for key, value in values.items() if isinstance(value, int) and key.startswith("n_")
     ]
-    return [f"Its own test part: {', '.join(counts)}", "", *_table(values)]
+    at = (
+        f"; flagged from {values['threshold']:.4f} on ({values['threshold_rule']})"
+        if "threshold" in values
+        else ""
+    )
+    return [f"Its own test part: {', '.join(counts)}{at}", "", *_table(values)]
 
 
 def _table(values: Any) -> list[str]:

@@ -43,6 +43,11 @@ class RealSource:
         return int(self.name.removeprefix("real-"), 16) % 1_000_000
 
     @property
+    def digest(self) -> str:
+        """Of its voxels: another scan under the same address is another scan."""
+        return hashlib.sha256(self.series.volume_zyx_hu.tobytes()).hexdigest()
+
+    @property
     def is_image(self) -> bool:
         """Whether it is one sagittal image."""
         return self.series.is_image

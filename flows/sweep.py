@@ -91,7 +91,7 @@ def opened_sweep(
             before_writing(context, store, cluster)
         store.land_staging()  # what an interrupted run had staged
         store.land(LandingBatch.of([context.run]))
-        keep_split(store.paths, settings.model)
+        keep_split(store, settings.model)
         land_beside(store, [context.model, context.operating_point], context.domain)
         forgotten = frozenset(store.forgotten().patients)
         if pulls is not None:

@@ -35,7 +35,8 @@ from models.loading import LoadedModel, load_model, save_model
 from models.lstm import ScanLstm
 from models.optimise import Checkpoint, n_steps
 from models.recipes import RECIPES, TrainingRecipe
-from models.registry import OperatingPoint, write_operating_point
+from models.registry import OperatingPoint, describe_model, write_operating_point
+from models.split_file import has_split
 from models.training import (
     Aggregation,
     ExtractorLoss,
@@ -120,7 +121,7 @@ def train_on_phantoms(
     draw = _Drawing(seed, config, workers, say, families, out / "scans", sources, chosen)
     torch.manual_seed(seed)
     net, origin = _starting_net(config, start)
-    told = [source.name for source in sources]
+    told = [(source.name, source.marks, source.digest) for source in sources]
     claim_folder(out, digest_of(chosen, plan, config.to_json(), seed, families, origin, told))
     _train_extractor(net, draw, plan.extractor, settings)
     sequences = [*draw.twin_sequences(), *draw.sequences(plan.aggregation)]
@@ -154,6 +155,12 @@ def _starting_net(config: ModelConfig, start: str | None) -> tuple[FractureNet, 
     net = FractureNet(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if start is None:
         return net, "random weights"
+    found = describe_model(start)
+    if has_split(found.directory) or not found.is_simulated_only:
+        raise SettingsError(
+            f"{found.model_id} was trained on patients: a training on simulated scans would not remember them. "
+            "Begin from a model of simulated scans, or train on the warehouse (--warehouse)"
+        )
     other = load_model(start)
     if other.config.dense_channels == config.dense_channels:
         net.load_state_dict(other.net.state_dict())

@@ -113,7 +113,6 @@ def train_on_cohort(store: Store, out: Path, order: TrainOrder, say: Say = print
     before = start_split(order.start, key_id) if start.is_model else StartSplit()
     parts = split_cohort(cohort, shares_of(order.recipe_name), order.seed, before.part_of)
     _check_parts(parts, order, say)
-    keep_cohort(out, _order_digest(order), labels, cohort, key_id)
     images = _read_all(parts, start.config.view, order, say)
     recipe = _recipe(order, images, start)
     config = start.config if start.is_model else _normalised(start.config, images)
@@ -129,6 +128,7 @@ def train_on_cohort(store: Store, out: Path, order: TrainOrder, say: Say = print
         before.words,
     )
     claim_folder(out, _fingerprint(rows, recipe, config, start.origin, order.seed))
+    keep_cohort(out, _order_digest(order), labels, cohort, key_id)
     curves = Curves(out)
     settings = TrainerSettings(
         recipe,
@@ -147,15 +147,15 @@ def train_on_cohort(store: Store, out: Path, order: TrainOrder, say: Say = print
 
 def _cohort_of(store: Store, out: Path, order: TrainOrder) -> tuple[Labels, Cohort, str]:
     """Labels, cohort and the id of the pseudonyms' key: as this training drew them when it began, else drawn now."""
-    return kept_cohort(out, _order_digest(order)) or _drawn_cohort(store, order)
+    is_readable = order.labels is None or order.labels.is_file()  # what is not there is told when it is read
+    kept = kept_cohort(out, _order_digest(order)) if is_readable else None
+    return kept or _drawn_cohort(store, order)
 
 
 def _order_digest(order: TrainOrder) -> str:
     """All that decides who is in the cohort, but for the archive itself."""
-    truth: object = order.report_rule
-    if order.labels is not None:  # one that is not there is told when it is read
-        truth = hashlib.sha256(order.labels.read_bytes() if order.labels.is_file() else b"").hexdigest()
-    return digest_of(truth, dataclasses.replace(order.cohort, seed=order.seed), order.recipe, order.start)
+    truth = hashlib.sha256(order.labels.read_bytes()).hexdigest() if order.labels else order.report_rule
+    return digest_of(truth, dataclasses.replace(order.cohort, seed=order.seed))
 
 
 def _drawn_cohort(store: Store, order: TrainOrder) -> tuple[Labels, Cohort, str]:

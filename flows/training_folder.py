@@ -11,7 +11,7 @@ from warehouse.paths import replace_file
 
 CLAIM_FILE = "checkpoints/claim.json"
 OTHER_TRAINING = (
-    "holds checkpoints of another training (other scans, labels, recipe, start or seed): "
+    "holds checkpoints of another training (other scans, labels, recipe, start or seed), or of another version of ovf: "
     "name another --out, or delete that folder"
 )
 
@@ -22,9 +22,16 @@ def digest_of(*told: object) -> str:
 
 
 def claim_folder(out: Path, fingerprint: str) -> None:
-    """Claim `out` for the training of that fingerprint. Raises SettingsError where another has claimed it."""
+    """Claim `out` for the training of that fingerprint.
+
+    Raises SettingsError where another has claimed it, and for checkpoints that nobody has claimed.
+    """
     claim = out / CLAIM_FILE
     claim.parent.mkdir(parents=True, exist_ok=True)
-    if claim.is_file() and json.loads(claim.read_text()).get("training") != fingerprint:
+    if claim.is_file():
+        is_other = json.loads(claim.read_text()).get("training") != fingerprint
+    else:
+        is_other = any(claim.parent.glob("*.safetensors"))
+    if is_other:
         raise SettingsError(f"{out.name} {OTHER_TRAINING}")
     replace_file(claim, json.dumps({"training": fingerprint}).encode())

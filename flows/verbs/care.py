@@ -102,6 +102,8 @@ def forget(
     """
     if (patient_id is None) == (patient_key is None):
         raise typer.BadParameter("give --patient-id or --patient-key")
+    from flows.kept_split import forget_in_splits
+
     store = Store.open(warehouse, create=False)
     if not leave_published:
         _refuse_published(store, {"patient_id": patient_id, "patient_key": patient_key, "issuer": issuer})
@@ -116,11 +118,13 @@ def forget(
         for path in indexes:
             with Index(path) as index:
                 index.erase(erased.study_instance_uids)
+        forget_in_splits(store)
     print(
         f"erased {len(erased.study_keys):,} studies and {n_files:,} slab files; the published copy was renewed"
     )
     print(
-        "The archive was not touched: files that stay there are listed again, and left out, by the next sweep."
+        "The archive was not touched: files that stay there are listed again, and left out, by the next sweep. Models "
+        "that were trained on the patient, and folders of trainings, keep the pseudonym: delete those that must not."
     )
 
 

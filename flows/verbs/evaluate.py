@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -74,6 +75,6 @@ def evaluate(
     page = render_evaluation_page(evaluation, thumbnails_of(evaluation.errors, slab_directory))
     replace_file(out / "index.html", page.encode())
     print(evaluation_text(evaluation))
-    if asked.is_of_stored_test and model is not None and Path(model).is_dir():
+    if asked.is_of_stored_test and model is not None and Path(model).is_dir() and os.access(model, os.W_OK):
         keep_beside_model(evaluation, Path(model))
     print(f"{len(written)} tables and the page index.html in {out}")

@@ -18,14 +18,16 @@ from train_cohort_process import VIEW
 from flows.cli import run
 from flows.cohort import SHARES
 from flows.evaluate import EvaluationRequest, evaluate
-from flows.kept_split import keep_split
+from flows.kept_split import forget_in_splits
+from flows.model_rows import land_model
+from flows.model_show import model_text
 from models.config import ModelConfig
 from models.domain import fit_domain, write_domain
 from models.heads import FractureNet
 from models.loading import save_model
 from models.lstm import ScanLstm
 from models.registry import OperatingPoint, describe_model, write_operating_point
-from models.split_file import SPLIT_FILE, SplitFacts, SplitRow, write_split
+from models.split_file import SPLIT_FILE, SplitFacts, SplitRow, read_split, write_split
 
 pytestmark = pytest.mark.slow
 
@@ -154,6 +156,15 @@ def test_the_stored_test_part_is_scored_now_and_nobody_else(
     assert f"scoring {n_test} stored slabs" in told
     assert f"{n_test:,} labelled scans" in told
     assert "no patient counted here is in the training" in (out / "index.html").read_text()
+    shown = model_text(model)
+    (numbers,) = [
+        r
+        for r in rows_of(out / "numbers.csv")
+        if (r["reader"], r["quantity"]) == ("LSTM", "AUC") and r["category"] == "all"
+    ]
+    assert f"| LSTM, AUC | {float(numbers['value']):.3f} | {float(numbers['low']):.3f}-" in shown
+    assert f"n_scans {n_test}" in shown
+    assert "flagged from 0.5000 on (one half)" in shown
     assert run([*line, "--labels", str(hospital.labels)]) == 0
     n_seen = len(hospital.truth) - n_test
     assert f"{n_seen} patient_of_the_training" in capsys.readouterr().out
@@ -179,14 +190,22 @@ def test_a_model_known_by_its_scores_alone_is_not_tested_on_its_patients(
     ]
     assert run(line) == 0
     assert "cannot be shown" in capsys.readouterr().out
-    keep_split(own.store.paths, model)
+    land_model(own.store, model)  # as a sweep and a rescoring do
     (kept,) = own.store.paths.splits.iterdir()
+    copied = own.store.backup(tmp_path / "backup")
+    assert read_split(copied / "splits" / kept.name) == read_split(model)
     kept.rename(kept.with_name(rows.model().model_digest))
+    line += ["--model", rows.model().model_id]
     assert run(line) == 0
     told = capsys.readouterr().out
     n_seen = sum(int(key.removeprefix("study-")[:3]) < 40 for key in own.truth)
     assert f"{n_seen} patient_of_the_training" in told
     assert "no patient counted here is in the training" in told
+    own.store.forget(patient_key="patient-001")
+    forget_in_splits(own.store)
+    (kept,) = own.store.paths.splits.iterdir()
+    patients = {row.patient_key for row in read_split(kept).rows}
+    assert patients == {row.patient_key for row in read_split(model).rows} - {"patient-001"}
 
 
 def test_scans_beyond_the_domain_keep_their_distance(hospital: SmallHospital, model: Path) -> None:

@@ -21,9 +21,10 @@ from safetensors.torch import save_file
 from train_cohort_process import tiny_order
 
 from flows.cli import run
-from flows.cohort_state import keep_cohort
+from flows.cohort_state import COHORT_FILE
 from flows.errors import SettingsError
-from flows.train_cohort import _cohort_of, _order_digest, train_on_cohort
+from flows.train_cohort import _cohort_of, train_on_cohort
+from flows.training_folder import CLAIM_FILE
 from models.config import ModelConfig
 from models.loading import load_model
 from models.registry import ModelError, read_model_card, read_operating_point
@@ -154,15 +155,25 @@ def test_patients_of_the_start_are_never_tested_on(
 def test_a_training_that_goes_on_keeps_its_cohort_though_the_archive_has_grown(
     hospital: SmallHospital, tmp_path: Path
 ) -> None:
-    order = tiny_order(hospital.slabs, None)  # from reports: new ones are more cases
-    labels, cohort, key_id = _cohort_of(hospital.store, tmp_path / "on", order)
-    keep_cohort(tmp_path / "on", _order_digest(order), labels, cohort, key_id)
+    order, out = tiny_order(hospital.slabs, None), tmp_path / "on"  # from reports: new ones are more cases
+    train_on_cohort(hospital.store, out, order, lambda _: None)
+    before = read_split(out)
+    (out / "model.safetensors").unlink()
     grown = small_hospital(tmp_path / "grown", n_patients=60)
     later = replace(order, slab_directory=grown.slabs)
-    assert len(_cohort_of(grown.store, tmp_path / "new", later)[1].scans) > len(cohort.scans)
-    assert _cohort_of(grown.store, tmp_path / "on", later) == (replace(labels, by_study={}), cohort, key_id)
+    train_on_cohort(grown.store, out, later, lambda _: None)
+    assert read_split(out) == before
+    for words in ('age_years": 6', "2020-"):
+        assert words not in (out / COHORT_FILE).read_text()
+    labels, cohort, _ = _cohort_of(grown.store, tmp_path / "new", later)
+    assert len(cohort.scans) > len(before.rows)
+    assert labels.by_study
     with pytest.raises(SettingsError, match="another training"):
-        _cohort_of(grown.store, tmp_path / "on", replace(later, seed=9))
+        train_on_cohort(grown.store, out, replace(later, seed=9), lambda _: None)
+    (out / COHORT_FILE).unlink()
+    (out / CLAIM_FILE).unlink()  # as an earlier version left it
+    with pytest.raises(SettingsError, match="another version"):
+        train_on_cohort(grown.store, out, later, lambda _: None)
 
 
 def test_a_folder_holds_one_training(hospital: SmallHospital, trained: Path, tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ import torch
 
 from flows.errors import SettingsError
 from flows.train import train_on_phantoms
-from models.config import SPINE_VIEW
-from models.loading import load_model
+from models.config import SPINE_VIEW, ModelConfig
+from models.heads import FractureNet
+from models.loading import load_model, save_model
+from models.lstm import ScanLstm
 from models.optimise import Progress
 from models.recipes import PUBLISHED, QUICK, Stage
 from models.registry import read_model_card, read_operating_point
@@ -66,6 +68,17 @@ def test_a_training_runs_through_and_a_second_call_resumes(tmp_path: Path) -> No
     with pytest.raises(SettingsError, match="another training"):
         run_tiny(tmp_path, seed=4)
     assert load_model(tmp_path).digest == first.digest
+
+
+def test_a_model_of_patients_is_no_start_for_simulated_scans(tmp_path: Path) -> None:
+    """Its patients would be forgotten on the way, and the next training on their warehouse could test on them."""
+    torch.manual_seed(0)
+    config = ModelConfig(model_id="own", view=TINY_VIEW, is_simulated_only=False)
+    save_model(tmp_path / "own", FractureNet(config), ScanLstm(config), config, "# own\n")
+    with pytest.raises(SettingsError, match="trained on patients"):
+        train_on_phantoms(
+            tmp_path / "out", recipe=TINY, say=lambda _: None, view=TINY_VIEW, start=str(tmp_path / "own")
+        )
 
 
 @pytest.mark.slow

@@ -46,7 +46,9 @@ def test_patients_may_be_named_by_text() -> None:
     assert "20 patients" in found.method
     perfect = auc_by_patient([0.1, 0.9, 0.2, 0.8] * 10, truth, patients)
     assert (perfect.value, perfect.high) == (1.0, 1.0)
-    assert perfect.low == pytest.approx(0.025 ** (1 / 20))  # twenty patients, whatever their scans
+    assert perfect.low == pytest.approx(
+        0.025 ** (1 / 10)
+    )  # of twenty patients ten pairs have nobody in common
 
 
 def test_too_few_are_refused() -> None:
