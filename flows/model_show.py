@@ -103,11 +103,8 @@ def _own_test(directory: Path) -> list[str]:
     counts = [
         f"{key} {value}" for key, value in values.items() if isinstance(value, int) and key.startswith("n_")
     ]
-    at = (
-        f"; flagged from {values['threshold']:.4f} on ({values['threshold_rule']})"
-        if "threshold" in values
-        else ""
-    )
+    at = f"; flagged from {values['threshold']:.4f} on" if "threshold" in values else ""
+    at += f" ({values['threshold_rule']})" if "threshold_rule" in values else ""
     return [f"Its own test part: {', '.join(counts)}{at}", "", *_table(values)]
 
 
