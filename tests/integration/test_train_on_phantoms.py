@@ -90,7 +90,7 @@ def test_the_published_stages_follow_a_validation_loss(
     tiny = replace(
         PUBLISHED,
         name="tiny-published",
-        patients=(16, 20, 8, 8),
+        patients=(12, 12, 8, 8),
         features=replace(PUBLISHED.features, epochs=2, batch=4),
         lstm=replace(PUBLISHED.lstm, epochs=2, batch=8),
         final=replace(PUBLISHED.final, epochs=1, batch=8),
