@@ -31,6 +31,7 @@ from warehouse.queries import query
 from warehouse.records import OperatingPointRecord
 from warehouse.store import Store
 
+KEPT = "the same scans as before"  # a rule of its own, said once however often it is kept
 ANSWERS = {"yes": True, "1": True, "true": True, "no": False, "0": False, "false": False}
 
 
@@ -227,7 +228,7 @@ def chosen_threshold(
     if not 0 < numbers.threshold < 1:  # flags all or none, whatever a logit means
         return numbers.threshold, f"as before ({numbers.rule})"
     kept = float(calibration.probability(numbers.calibration.logit_at(numbers.threshold)))
-    return kept, f"the same scans as before ({numbers.rule})"
+    return kept, numbers.rule if numbers.rule.startswith(KEPT) else f"{KEPT} ({numbers.rule})"
 
 
 def operating_point(

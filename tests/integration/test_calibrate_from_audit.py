@@ -77,5 +77,8 @@ def test_a_threshold_is_a_probability() -> None:
     for wrong in (0, 1, 50):
         with pytest.raises(SettingsError, match="above 0 and below 1"):
             chosen_threshold(Rule(threshold=wrong), TRUE, AS_SHIPPED, None, ([], 1))
+    _, rule = chosen_threshold(Rule(), TRUE, AS_SHIPPED, None, ([], 1))
+    assert rule == "the same scans as before (a rule)"
+    assert chosen_threshold(Rule(), OWN, replace(AS_SHIPPED, rule=rule), None, ([], 1))[1] == rule
     flags_none = replace(AS_SHIPPED, threshold=1.0)  # of a training where no threshold was specific enough
     assert chosen_threshold(Rule(), TRUE, flags_none, None, ([], 1))[0] == 1.0
