@@ -74,11 +74,8 @@ def auc_by_patient(
         raise Refused("too few patients of one class: many resamples hold none of them")
     pairs = int(truth.sum()) * int((~truth).sum())
     if value in (0.0, 1.0):  # so is every resample
-        limits, method = (
-            area_without_variance(value, _n_disjoint(truth, patient), confidence),
-            DISJOINT_PATIENTS,
-        )
-        low, high = limits.low, limits.high
+        limits = area_without_variance(value, _n_disjoint(truth, patient), confidence)
+        low, high, method = limits.low, limits.high, DISJOINT_PATIENTS
     else:
         low, high = (float(limit) for limit in np.quantile(kept, tails(confidence)))
         method = f"percentile bootstrap of {int(patient.max()) + 1} patients"

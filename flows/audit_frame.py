@@ -14,6 +14,7 @@ from duckdb import DuckDBPyConnection as Connection
 
 from estimates.audit_cells import Frame, build_frame
 from flows.errors import SettingsError
+from models.registry import ModelError, ModelListing, describe_model
 from warehouse.queries import query
 
 RULES = ("first", "last", "patient-day", "all")
@@ -52,6 +53,15 @@ def audit_model(connection: Connection, model_id: str | None) -> AuditModel:
         names = ", ".join(model.model_id for model in found)
         raise AuditError(f"several models have scored; name one with --model: {names}")
     return found[0]
+
+
+def installed_model(scored: AuditModel) -> ModelListing | None:
+    """The installed model that made the scores; None where it is not installed, or is another of that name."""
+    try:
+        found = describe_model(scored.model_id)
+    except ModelError:
+        return None
+    return found if found.digest == scored.model_digest else None
 
 
 # The queries name the macro `audit_studies`; a temporary one of that name stands before the installed one.

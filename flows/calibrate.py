@@ -25,6 +25,7 @@ from estimates.prior import prior_shift_logits
 from flows.audit_reads import is_case, read_sample
 from flows.audit_verdicts import Endpoint
 from flows.errors import SettingsError
+from flows.model_rows import SHIPPED
 from warehouse.domain_records import DomainLimitRecord
 from warehouse.landing import LandingBatch
 from warehouse.queries import query
@@ -51,13 +52,13 @@ class Numbers:
     model_digest: str
     model_id: str
     calibration: Calibration
+    shipped: Calibration  # at the share of cases that the model was trained with
     threshold: float
     operating_point_id: str
     rule: str
     domain_id: str | None
     domain_limit: float | None
     fitted_on: str | None
-    shipped: Calibration  # at the share of cases that the model was trained with
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,27 +82,15 @@ class Calibrated:
 
 def current_numbers(connection: Connection, model: str | None) -> Numbers:
     """The numbers of one model with scores here. Raises SettingsError: none, several, or no operating point."""
-    rows = connection.execute(query("current_numbers"), {"model": model}).fetchall()
+    rows = connection.execute(query("current_numbers"), {"model": model, "shipped": SHIPPED}).fetchall()
     if len(rows) != 1:
         names = ", ".join(str(row[1]) for row in rows) or "none"
         raise SettingsError(f"name one model with scores here with --model; there are: {names}")
-    digest, model_id, slope, intercept, threshold, point_id, rule, domain_id, limit, fitted_on, *shipped = (
-        rows[0]
-    )
+    digest, model_id, slope, intercept, threshold, *told, own_slope, own_intercept = rows[0]
     if threshold is None:
         raise SettingsError(f"{model_id} has no operating point here: sweep or rescore with it first")
-    return Numbers(
-        digest,
-        model_id,
-        Calibration(slope, intercept),
-        threshold,
-        point_id,
-        rule,
-        domain_id,
-        limit,
-        fitted_on,
-        Calibration(*shipped) if None not in shipped else Calibration(slope, intercept),
-    )
+    now, own = Calibration(slope, intercept), Calibration(own_slope, own_intercept)
+    return Numbers(digest, model_id, now, own, threshold, *told)
 
 
 def logits_of(connection: Connection, numbers: Numbers) -> tuple[dict[str, float], int]:

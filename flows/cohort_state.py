@@ -21,7 +21,6 @@ COHORT_FILE = "cohort.json"
 
 def keep_cohort(out: Path, order_digest: str, labels: Labels, cohort: Cohort, key_id: str) -> None:
     """Write the cohort: pseudonyms and labels, owner-only; age, sex and dates have served and are left out."""
-    out.mkdir(parents=True, exist_ok=True)
     told = {
         "order": order_digest,
         "key_id": key_id,
@@ -32,12 +31,12 @@ def keep_cohort(out: Path, order_digest: str, labels: Labels, cohort: Cohort, ke
         },
         "left_out": dict(cohort.left_out),
         "n_found": cohort.n_found,
-        "scans": [asdict(without_person(scan)) for scan in cohort.scans],
+        "scans": [asdict(_without_person(scan)) for scan in cohort.scans],
     }
     replace_file(out / COHORT_FILE, json.dumps(told).encode())
 
 
-def without_person(scan: CohortScan) -> CohortScan:
+def _without_person(scan: CohortScan) -> CohortScan:
     """What the drawing alone needed is taken away."""
     return replace(scan, age_years=None, sex=None, order="")
 

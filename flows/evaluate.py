@@ -24,7 +24,7 @@ from estimates.evaluation_numbers import Evaluation, EvaluationBasis, Evaluation
 from estimates.reader_study import HEIGHT_LOSS, LSTM, ReadScan, domain_rows, read_study
 from estimates.reader_study_suppression import suppressed_study
 from estimates.suppress import SMALLEST_SHOWN
-from flows.audit_frame import AuditError, AuditModel, audit_model
+from flows.audit_frame import AuditError, AuditModel, audit_model, installed_model
 from flows.errors import SettingsError
 from flows.evaluation_scans import DIMENSIONS, Scores, evaluation_scans, said_in_warehouse, said_now
 from flows.kept_split import kept_split
@@ -119,37 +119,25 @@ def _model(connection: Connection, name: str | None) -> _Model:
     if listing and scored and scored.model_digest != listing.digest:
         scored = None  # another model of that name has scored
     if listing is None and scored is not None:
-        listing, directory = _shipped(scored)
+        listing = installed_model(scored)
+        directory = listing.directory if listing else None
     return _Model(directory, scored, listing)
-
-
-def _shipped(scored: AuditModel) -> tuple[ModelListing | None, Path | None]:
-    """The installed model that made the scores, if it is one."""
-    try:
-        listing = describe_model(scored.model_id)
-    except ModelError:
-        return None, None
-    return (listing, listing.directory) if listing.digest == scored.model_digest else (None, None)
 
 
 def _split(store: Store, connection: Connection, model: _Model) -> tuple[Split | None, str]:
     """The split of the model, of its folder or as kept beside the warehouse, and in words what it proves."""
     if model.directory is None:
         assert model.scored is not None
-        kept = kept_split(store.paths, model.scored.model_digest)
-        if kept is None:
-            return (
-                None,
-                "the folder of the model is not here (--model FOLDER): whether it was trained on these patients cannot "
-                "be shown",
-            )
-        split = kept
+        split = kept_split(store.paths, model.scored.model_digest)
     elif not has_split(model.directory):
         is_simulated = model.listing is not None and model.listing.is_simulated_only
         seen = "it was trained on simulated scans of its own" if is_simulated else "see its card"
         return None, f"the model has no stored split: {seen}"
     else:
         split = read_split(model.directory)
+    if split is None:
+        unknown = "whether it was trained on these patients cannot be shown"
+        return None, f"the folder of the model is not here (--model FOLDER): {unknown}"
     key_id = str(value_of(connection, "SELECT key_id FROM store_stamp"))
     if split.facts.key_id != key_id:
         return None, "the split of the model was made with another key: it says nothing about these patients"

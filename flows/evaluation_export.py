@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from estimates.evaluation_numbers import Evaluation
-from estimates.reader_study import LSTM
+from estimates.reader_study import LSTM, ReaderRow
 from estimates.result import Estimate
 from flows.model_files import EVALUATION_FILE
 from tasks.report_files import write_rows
@@ -37,8 +37,7 @@ def keep_beside_model(evaluation: Evaluation, directory: Path) -> None:
     readers = {
         row.reader: {
             estimate.name: {"value": estimate.value, "low": estimate.low, "high": estimate.high}
-            for estimate in (*(getattr(row.table, name) for name in MEASURES), row.area)
-            if estimate is not None
+            for estimate in _estimates(row)
         }
         for row in evaluation.study.readers
     }
@@ -88,9 +87,14 @@ def _beside(evaluation: Evaluation) -> dict[str, Any]:
 
 def _readers(evaluation: Evaluation) -> Iterable[dict[str, Any]]:
     for row in evaluation.study.readers:
-        for estimate in (*(getattr(row.table, name) for name in MEASURES), row.area):
-            if estimate is not None:
-                yield _number(estimate, {"reader": row.reader, "dimension": "all", "category": "all"})
+        for estimate in _estimates(row):
+            yield _number(estimate, {"reader": row.reader, "dimension": "all", "category": "all"})
+
+
+def _estimates(row: ReaderRow) -> list[Estimate]:
+    """The measures of the published table and the area, those that there are."""
+    found = (*(getattr(row.table, name) for name in MEASURES), row.area)
+    return [estimate for estimate in found if estimate is not None]
 
 
 def _groups(evaluation: Evaluation) -> Iterable[dict[str, Any]]:

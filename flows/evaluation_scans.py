@@ -101,7 +101,7 @@ def said_now(
             calibrated = point.calibration_slope * score.logit + point.calibration_intercept
             probability = float(sigmoid(np.array([calibrated]))[0])
             distance = domain.distance(score.slice_features) if domain else None
-            if domain and domain.limit and distance is not None and distance > domain.limit:
+            if domain and distance is not None and domain.is_beyond(distance):
                 found[study_key] = Unsaid(BEYOND_DOMAIN, distance)
                 continue
             found[study_key] = Said(

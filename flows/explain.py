@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from flows.audit_frame import audit_model
+from flows.audit_frame import audit_model, installed_model
 from flows.errors import SettingsError
 from flows.publish_heat import on_slab
-from models.registry import ModelError, describe_model
 from tasks.midline import places_read
 from tasks.publish_capture import grey_rgb, heated_rgb
 from tasks.shard_work import kept_slab_path
@@ -45,11 +44,7 @@ def model_to_explain(store: Store) -> str:
     """The model whose scores this warehouse holds, by its id. Raises SettingsError: none, several, or not installed."""
     with store.read() as connection:
         scored = audit_model(connection, None)
-    try:
-        found = describe_model(scored.model_id)
-    except ModelError:
-        found = None
-    if found is None or found.digest != scored.model_digest:
+    if installed_model(scored) is None:
         raise SettingsError(
             f"the scores here are those of {scored.model_id}, which is not installed: name its folder with --model"
         )
@@ -168,7 +163,6 @@ def _explain(slab: Slab, scorer: Scorer, stem: Path, domain: DomainReference | N
     [score] = scorer.score([view.images_nhw])
     explained = explain_scan(scorer, view, score.slice_logits)
     distance = domain.distance(score.slice_features) if domain else None
-    limit = domain.limit if domain else None
     pictures = []
     for heat in explained.maps:
         [read] = slices_read(
@@ -184,7 +178,7 @@ def _explain(slab: Slab, scorer: Scorer, stem: Path, domain: DomainReference | N
         "model_digest": scorer.digest,
         "logit": round(score.logit, 4),
         "domain_distance": None if distance is None else round(distance, 4),
-        "is_beyond_domain": bool(distance is not None and limit and distance > limit),
+        "is_beyond_domain": domain is not None and distance is not None and domain.is_beyond(distance),
         "peak": _peak(explained, slab, view.midline_mm),
         "pictures": pictures,
         "caveat": CAVEAT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from models.domain import DOMAIN_FILE
 from models.split_file import SPLIT_FACTS_FILE, SPLIT_FILE
 
 # How it did: on scans of its own training's test part, and on the frozen test set (scores, results, log of uses).
@@ -15,3 +16,17 @@ PROTOCOL_FILE, PROTOCOL_SCANS_FILE, PROTOCOL_USES_FILE = (
 TRAINING_FILE, CALIBRATION_FILE, REAL_MARKS_FILE = "training.json", "calibration_scores.csv", "real_marks.csv"
 CURVES_FILE, CURVES_PICTURE = "curves.csv", "curves.png"
 TRAINING_FILES = (TRAINING_FILE, SPLIT_FACTS_FILE, SPLIT_FILE)
+
+# What may lie beside: numbers and tables, nothing that could be run.
+BESIDE_WEIGHTS = (
+    DOMAIN_FILE,
+    EVALUATION_FILE,
+    EVALUATION_SCANS_FILE,
+    PROTOCOL_FILE,
+    PROTOCOL_SCANS_FILE,
+    PROTOCOL_USES_FILE,
+    *TRAINING_FILES,
+    REAL_MARKS_FILE,
+    CALIBRATION_FILE,
+    CURVES_FILE,
+)

@@ -7,18 +7,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from flows.model_files import (
-    CALIBRATION_FILE,
-    CURVES_FILE,
-    EVALUATION_FILE,
-    EVALUATION_SCANS_FILE,
-    PROTOCOL_FILE,
-    PROTOCOL_SCANS_FILE,
-    PROTOCOL_USES_FILE,
-    REAL_MARKS_FILE,
-    TRAINING_FILES,
-)
-from models.domain import DOMAIN_FILE, read_domain
+from flows.model_files import BESIDE_WEIGHTS
+from models.domain import read_domain
 from models.registry import (
     CARD_FILE,
     CONFIG_FILE,
@@ -34,19 +24,6 @@ from models.registry import (
 from models.split_file import has_split, read_split
 
 NEEDED = (WEIGHTS_FILE, CONFIG_FILE, MANIFEST_FILE, CARD_FILE, OPERATING_POINT_FILE)
-# What may lie beside: numbers and tables, nothing that could be run.
-BESIDE = (
-    DOMAIN_FILE,
-    EVALUATION_FILE,
-    EVALUATION_SCANS_FILE,
-    PROTOCOL_FILE,
-    PROTOCOL_SCANS_FILE,
-    PROTOCOL_USES_FILE,
-    *TRAINING_FILES,
-    REAL_MARKS_FILE,
-    CALIBRATION_FILE,
-    CURVES_FILE,
-)
 MOST_BYTES = 2 << 30  # of all files together; the shipped model has 43 MB
 
 
@@ -68,9 +45,9 @@ def _collect(source: Path, place: Path) -> None:
     if source.is_dir():
         files = {path.name: path for path in source.iterdir() if path.is_file()}
         _refuse_missing(set(files))
-        if sum(files[name].stat().st_size for name in files if name in NEEDED + BESIDE) > MOST_BYTES:
+        if sum(files[name].stat().st_size for name in files if name in NEEDED + BESIDE_WEIGHTS) > MOST_BYTES:
             raise ModelError("the model is larger than 2 GB: that is none of ours")
-        for name in (*NEEDED, *BESIDE):
+        for name in (*NEEDED, *BESIDE_WEIGHTS):
             if name in files:
                 shutil.copyfile(files[name], place / name)
         return
@@ -85,9 +62,9 @@ def _unpack(packed: zipfile.ZipFile, place: Path) -> None:
     """Known names only, whatever folder they lie in: no path of the zip is followed."""
     members = {Path(info.filename).name: info for info in packed.infolist() if not info.is_dir()}
     _refuse_missing(set(members))
-    if sum(members[name].file_size for name in members if name in NEEDED + BESIDE) > MOST_BYTES:
+    if sum(members[name].file_size for name in members if name in NEEDED + BESIDE_WEIGHTS) > MOST_BYTES:
         raise ModelError("the model is larger than 2 GB: that is none of ours")
-    for name in (*NEEDED, *BESIDE):
+    for name in (*NEEDED, *BESIDE_WEIGHTS):
         if name in members:
             with packed.open(members[name]) as read, (place / name).open("wb") as write:
                 shutil.copyfileobj(read, write)

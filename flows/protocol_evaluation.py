@@ -108,10 +108,8 @@ def judge_on_protocol(
             ]
             say(f"scored {len(results)} of {len(studies)} studies of the test set")
     _write_csv(directory / PROTOCOL_SCANS_FILE, results)
-    report = summarise(
-        read_results(directory / PROTOCOL_SCANS_FILE), threshold
-    )  # of what others can count again
-    report = {**heading_of(which), **report}
+    kept = read_results(directory / PROTOCOL_SCANS_FILE)  # what others can count again
+    report = {**heading_of(which), **summarise(kept, threshold)}
     (directory / PROTOCOL_FILE).write_text(json.dumps(report, indent=2) + "\n")
     _write_section(directory / CARD_FILE, report)
     return _summary(report)
@@ -178,12 +176,11 @@ def _scored(
     facts: Facts, sequence: SequenceScan, score: ScanScore, domain: DomainReference | None
 ) -> ProtocolResult:
     distance = domain.distance(score.slice_features) if domain is not None else 0.0
-    limit = domain.limit if domain is not None else None
     return ProtocolResult(
         **facts,  # type: ignore[arg-type]
         mean_intensity=float(sequence.images_nhw.mean()),
         domain_distance=distance,
-        is_evaluable=limit is None or distance <= limit,
+        is_evaluable=domain is None or not domain.is_beyond(distance),
         lstm=float(sigmoid(np.array([score.logit]))[0]),
         max=max_probability(score.slice_logits),
         mean=mean_probability(score.slice_logits),

@@ -68,6 +68,10 @@ class DomainReference:
         """Of a scan: the median over its images, so that one odd tile (a hip, metal) does not speak for all."""
         return float(np.median(self.image_distances(slice_features)))
 
+    def is_beyond(self, distance: float) -> bool:
+        """Whether a scan so far away is not evaluable."""
+        return self.limit is not None and distance > self.limit
+
     def with_limit(self, distances: NDArray[np.floating], chosen_on: str) -> DomainReference:
         """The same yardstick with the limit that keeps `KEPT_SHARE` of these scans (validation data)."""
         rule = f"keeps {KEPT_SHARE:.0%} of {len(distances)} scans ({chosen_on})"

@@ -61,11 +61,13 @@ def backup(paths: WarehousePaths, target: Path, *, wait_s: float) -> Backup:
     with writer_lock(paths.lock, wait_s=wait_s):
         for database in (paths.identity, paths.warehouse):
             copying.checkpoint(database, wait_s=wait_s)
-        for source in (paths.identity, paths.warehouse, paths.key, paths.ledger):
+        splits = (path for path in paths.splits.rglob("*") if path.is_file())
+        for source in (paths.identity, paths.warehouse, paths.key, paths.ledger, *splits):
             if source.exists():
-                copying.copy_durably(source, unfinished / source.name)
-        if paths.splits.is_dir():
-            shutil.copytree(paths.splits, unfinished / paths.splits.name)
+                copy = unfinished / source.relative_to(paths.directory)
+                with private_files():
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                copying.copy_durably(source, copy)
     taken = _verified(unfinished, paths, wait_s)
     replace_file(unfinished / "backup.json", json.dumps(asdict(taken), indent=1).encode())
     unfinished.rename(target)

@@ -21,7 +21,7 @@ from warehouse.tables import WAREHOUSE_TABLES
 
 TRUE = Calibration(0.8, -2.5)
 OWN = Calibration(1.0, 0.0)
-AS_SHIPPED = Numbers("model-1", "name", OWN, 0.5, "shipped", "a rule", None, None, None, OWN)
+AS_SHIPPED = Numbers("model-1", "name", OWN, OWN, 0.5, "shipped", "a rule", None, None, None)
 N_DRAWN, N_UNITS = (200, 300), (400, 6000)  # flagged, not flagged
 
 

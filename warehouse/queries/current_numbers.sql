@@ -1,5 +1,5 @@
 -- A model that has scored here, with its current operating point and domain limit (null: none), and the calibration that it
--- shipped with. $model: its id or digest.
+-- shipped with (the current one where that is not kept). $model: its id or digest; $shipped: id of what ships.
 SELECT
     model.model_digest,
     model.model_id,
@@ -11,12 +11,11 @@ SELECT
     farthest.domain_id,
     farthest.limit_distance,
     farthest.fitted_on,
-    shipped.calibration_slope AS shipped_slope,
-    shipped.calibration_intercept AS shipped_intercept
+    coalesce(own.calibration_slope, point.calibration_slope) AS own_slope,
+    coalesce(own.calibration_intercept, point.calibration_intercept) AS own_intercept
 FROM model
 LEFT JOIN operating_point AS point ON point.model_digest = model.model_digest AND point.is_current
-LEFT JOIN operating_point AS shipped
-    ON shipped.model_digest = model.model_digest AND shipped.operating_point_id = 'shipped'
+LEFT JOIN operating_point AS own ON own.model_digest = model.model_digest AND own.operating_point_id = $shipped
 LEFT JOIN domain_limit AS farthest ON farthest.model_digest = model.model_digest AND farthest.is_current
 WHERE $model::VARCHAR IS NULL OR model.model_id = $model OR model.model_digest = $model
 ORDER BY model.model_id
