@@ -37,6 +37,7 @@ from models.optimise import Checkpoint, n_steps
 from models.recipes import RECIPES, TrainingRecipe
 from models.registry import OperatingPoint, describe_model, write_operating_point
 from models.split_file import has_split
+from models.starting import RANDOM, new_net, origin_of, starting_net
 from models.training import (
     Aggregation,
     ExtractorLoss,
@@ -106,7 +107,8 @@ def train_on_phantoms(
 ) -> str:
     """Train on simulated scans, write the model under `out`, return a summary. Resumes where it stopped.
 
-    `start` is the id or folder of a model whose extractor the training begins from; random weights otherwise.
+    `start` is the id or folder of a model whose extractor the training begins from, or a file of public weights;
+    random weights otherwise.
     A folder with another training is refused (SettingsError).
     `families` of phantoms are dealt out in turn; `real` adds twins of real scans where the recipe has a share for them.
     Raises SettingsError for a recipe that does not exist, ModelError for a start that is none, ProtocolError for a
@@ -119,8 +121,7 @@ def train_on_phantoms(
     settings = TrainerSettings(chosen, config, seed, checkpoint, both(progress_words(say), curves.add))
     sources = read_sources(real.paths, real.marks) if real.paths else []
     draw = _Drawing(seed, config, workers, say, families, out / "scans", sources, chosen)
-    torch.manual_seed(seed)
-    net, origin = _starting_net(config, start)
+    net, origin = _starting_net(config, start, seed)
     told = [(source.name, source.marks, source.digest) for source in sources]
     claim_folder(out, digest_of(chosen, plan, config.to_json(), seed, families, origin, told))
     _train_extractor(net, draw, plan.extractor, settings)
@@ -150,24 +151,24 @@ def _config(recipe: TrainingRecipe, model_id: str, view: ViewRecipe) -> ModelCon
     )
 
 
-def _starting_net(config: ModelConfig, start: str | None) -> tuple[FractureNet, str]:
-    """A new extractor, or a copy of another model's; and where it is from, in words."""
-    net = FractureNet(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if start is None:
-        return net, "random weights"
+def _starting_net(config: ModelConfig, start: str | None, seed: int) -> tuple[FractureNet, str]:
+    """A new extractor, one filled from public weights, or a copy of another model's; and where it is from, in words."""
+    if start is None or start == RANDOM or Path(start).is_file():
+        begun = starting_net(start or RANDOM, config, seed)
+        return begun.net, begun.origin
     found = describe_model(start)
     if has_split(found.directory) or not found.is_simulated_only:
         raise SettingsError(
             f"{found.model_id} was trained on patients: a training on simulated scans would not remember them. "
             "Begin from a model of simulated scans, or train on the warehouse (--warehouse)"
         )
-    other = load_model(start)
+    other, net = load_model(start), new_net(config, seed)
     if other.config.dense_channels == config.dense_channels:
         net.load_state_dict(other.net.state_dict())
     else:  # another dense head: it begins anew
         net.resnet.load_state_dict(other.net.resnet.state_dict())
         net.head.load_state_dict(other.net.head.state_dict())
-    return net, f"the extractor of {other.config.model_id} ({other.digest[:12]})"
+    return net, origin_of(other)
 
 
 def _recipe(name: str) -> TrainingRecipe:

@@ -16,7 +16,7 @@ from safetensors.torch import load as load_tensors
 
 from models.config import ModelConfig
 from models.heads import FractureNet
-from models.loading import load_model
+from models.loading import LoadedModel, load_model
 from models.registry import PICKLE_MAGICS, ModelError, read_part
 from models.resnet import load_public_weights
 
@@ -43,12 +43,11 @@ def starting_net(start: str, config: ModelConfig, seed: int) -> Start:
     A model brings the shape of its network and how its pixels are normalised; everything else is `config`'s. Raises
     ModelError (exit 13): no such model, an altered one, a pickle, or weights of another network.
     """
-    torch.manual_seed(seed)
     path = Path(start)
     if start == RANDOM:
-        return Start(_new(config), config, "random weights", False)
+        return Start(new_net(config, seed), config, "random weights", False)
     if path.is_file():
-        net, (tensors, digest) = _new(config), _load_public(path)
+        net, (tensors, digest) = new_net(config, seed), _load_public(path)
         _fill(net, tensors)
         return Start(net, config, f"public weights {path.name} (sha256 {digest[:12]})", False)
     other = load_model(start)
@@ -60,12 +59,19 @@ def starting_net(start: str, config: ModelConfig, seed: int) -> Start:
         intended_use=config.intended_use,
         dropout=config.dropout,
     )
-    net = _new(shaped)
+    net = new_net(shaped, seed)
     net.load_state_dict(other.net.state_dict())
-    return Start(net, shaped, f"the extractor of {other.config.model_id} ({other.digest[:12]})", True)
+    return Start(net, shaped, origin_of(other), True)
 
 
-def _new(config: ModelConfig) -> FractureNet:
+def origin_of(other: LoadedModel) -> str:
+    """What a training says when it begins from another model."""
+    return f"the extractor of {other.config.model_id} ({other.digest[:12]})"
+
+
+def new_net(config: ModelConfig, seed: int) -> FractureNet:
+    """An extractor with random weights; the seed goes on to what a training draws after."""
+    torch.manual_seed(seed)
     return FractureNet(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import yaml
 from prefect.client.base import PrefectHttpxSyncClient
 
@@ -33,6 +34,8 @@ ROOT = Path(__file__).parents[1]
 POOL = "ovf"
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 POLL_S = 1.0
+RUNS_STOP_WITHIN_S = 15.0
+WORKER_STOPS_WITHIN_S = 2.0  # to tell the server of runs that ended
 # What a real server has and the one of a single sweep has not: schedules, late runs, automations.
 SERVICES = (
     "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED",
@@ -184,11 +187,18 @@ def deployments(
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End a worker and every run that it started."""
-    for how, patience_s in ((signal.SIGTERM, 15), (signal.SIGKILL, 5)):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, how)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(patience_s)
+    """End a worker and every run that it started.
+
+    Runs get time to end in good order. The worker itself would take longer than they do, with nothing left to end.
+    """
+    runs: list[psutil.Process] = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        runs = psutil.Process(process.pid).children(recursive=True)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    psutil.wait_procs(runs, RUNS_STOP_WITHIN_S)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(WORKER_STOPS_WITHIN_S)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

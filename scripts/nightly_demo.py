@@ -21,12 +21,10 @@ from typing import Any
 
 import duckdb
 import pydicom
+from local_pacs import Pacs, dicom_files, is_orthanc_there
 from local_prefect import ROOT, LocalPrefect, deployments, local_prefect
 
 from phantom.hospital import make_hospital
-
-sys.path.insert(0, str(ROOT / "tests"))
-from pacs_server import Pacs, dicom_files, is_orthanc_there
 
 NIGHT = "nightly-screening"
 DATES = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")

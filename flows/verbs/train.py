@@ -156,7 +156,7 @@ def _on_phantoms(
             recipe=recipe,
             patients=patients,
             seed=seed,
-            start=None if start == "random" else start,
+            start=start,
             model_id=model_id or "ovf-phantom",
             say=console.print,
             workers=workers,

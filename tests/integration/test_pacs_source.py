@@ -17,8 +17,9 @@ import pytest
 from factory import make_ct_series, uid
 from fault_sweep import KEYS
 from pacs_proxy import proxy
-from pacs_server import AET, CALLING_AET, Pacs, free_port, orthanc
+from pacs_server import AET, CALLING_AET, Pacs, orthanc
 
+from flows.prefect_server import free_port
 from tasks.crawl import crawl, read_here
 from tasks.index import Index
 from tasks.instance import Instance, StudyInstances

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from flows.errors import SettingsError
 from flows.train import train_on_phantoms
@@ -17,6 +18,7 @@ from models.lstm import ScanLstm
 from models.optimise import Progress
 from models.recipes import PUBLISHED, QUICK, Stage
 from models.registry import read_model_card, read_operating_point
+from models.resnet import ResNet34
 
 TINY = replace(
     QUICK,
@@ -43,31 +45,43 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the scans of one seed lie, for every training here that reads them."""
+    return tmp_path_factory.mktemp("scans")
+
+
+@pytest.fixture
+def out(tmp_path: Path, drawn: Path) -> Path:
+    (tmp_path / "scans").symlink_to(drawn, target_is_directory=True)
+    return tmp_path
+
+
 def run_tiny(out: Path, seed: int = 3) -> str:
     return train_on_phantoms(out, recipe=TINY, seed=seed, say=lambda _: None, workers=1, view=TINY_VIEW)
 
 
 @pytest.mark.slow
-def test_a_training_runs_through_and_a_second_call_resumes(tmp_path: Path) -> None:
-    summary = run_tiny(tmp_path)
-    first = load_model(tmp_path)
+def test_a_training_runs_through_and_a_second_call_resumes(out: Path) -> None:
+    summary = run_tiny(out)
+    first = load_model(out)
     assert "simulated scans only" in summary
-    assert "Not for clinical use" in read_model_card(tmp_path)
-    assert 0 < read_operating_point(tmp_path).threshold < 1
-    assert (tmp_path / "evaluation_scans.csv").read_text().count("\n") == 9
-    patients = json.loads((tmp_path / "training.json").read_text())["simulated_patients"]
+    assert "Not for clinical use" in read_model_card(out)
+    assert 0 < read_operating_point(out).threshold < 1
+    assert (out / "evaluation_scans.csv").read_text().count("\n") == 9
+    patients = json.loads((out / "training.json").read_text())["simulated_patients"]
     seeds = [range(part["first_seed"], part["first_seed"] + part["n"]) for part in patients.values()]
     assert len(set().union(*seeds)) == sum(map(len, seeds))  # nobody is in two parts
-    curves = (tmp_path / "curves.csv").read_bytes()
+    curves = (out / "curves.csv").read_bytes()
     ran = {stage.name for stage in (TINY.pretrain, TINY.features, TINY.lstm, TINY.final) if stage.epochs > 0}
     assert ran <= {line.split(b",")[0].decode() for line in curves.splitlines()[1:]}
-    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
-    run_tiny(tmp_path)
-    assert load_model(tmp_path).digest == first.digest
-    assert (tmp_path / "curves.csv").read_bytes() == curves
+    assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
+    run_tiny(out)
+    assert load_model(out).digest == first.digest
+    assert (out / "curves.csv").read_bytes() == curves
     with pytest.raises(SettingsError, match="another training"):
-        run_tiny(tmp_path, seed=4)
-    assert load_model(tmp_path).digest == first.digest
+        run_tiny(out, seed=4)
+    assert load_model(out).digest == first.digest
 
 
 def test_a_model_of_patients_is_no_start_for_simulated_scans(tmp_path: Path) -> None:
@@ -82,20 +96,25 @@ def test_a_model_of_patients_is_no_start_for_simulated_scans(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_the_published_stages_follow_a_validation_loss(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_published_begins_from_public_weights_and_follows_a_validation_loss(
+    out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Progress] = []
     monkeypatch.setattr("flows.train.progress_words", lambda _: seen.append)
     tiny = replace(
         PUBLISHED,
         name="tiny-published",
-        patients=(12, 12, 8, 8),
+        patients=(12, 10, 8, 8),
         features=replace(PUBLISHED.features, epochs=2, batch=4),
         lstm=replace(PUBLISHED.lstm, epochs=2, batch=8),
         final=replace(PUBLISHED.final, epochs=1, batch=8),
     )
-    train_on_phantoms(tmp_path, recipe=tiny, seed=3, say=lambda _: None, workers=1, view=TINY_VIEW)
+    public = out / "resnet34.safetensors"
+    save_file({name: value.contiguous() for name, value in ResNet34().state_dict().items()}, public)
+    train_on_phantoms(
+        out, recipe=tiny, seed=3, say=lambda _: None, workers=1, view=TINY_VIEW, start=str(public)
+    )
+    assert json.loads((out / "training.json").read_text())["start"].startswith("public weights resnet34.saf")
     for stage in ("features", "lstm"):
         validated = [p.validation_loss for p in seen if p.stage == stage and p.validation_loss > 0]
         assert validated  # once each whole epoch
