@@ -22,7 +22,6 @@ from flows.phantom_scans import DrawRequest, clear_case, view_of
 from models.infer import Scorer
 from models.loading import load_model
 from models.occlusion import Explanation, Peak, explain_scan
-from models.pooling import sigmoid
 from models.registry import read_operating_point
 from phantom.protocol import SEEN
 from phantom.slabs import PhantomSlab
@@ -76,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
 def true_positives(model: str, n: int, first_seed: int) -> Iterator[Case]:
     """The first `n` simulated scans with exactly one fracture that the model flags, explained."""
     loaded = load_model(model)
-    scorer, threshold, found = Scorer(loaded), read_operating_point(model).threshold, 0
+    scorer, point, found = Scorer(loaded), read_operating_point(model), 0
     for number in range(1000 * n):
         request = DrawRequest(first_seed + number, True, loaded.config.view, False, SEEN[number % len(SEEN)])
         slab = clear_case(request)
@@ -85,8 +84,8 @@ def true_positives(model: str, n: int, first_seed: int) -> Iterator[Case]:
             continue
         view = view_of(slab, loaded.config.view)
         score = scorer.score([view.images_nhw])[0]
-        probability = float(sigmoid(np.array([score.logit]))[0])
-        if probability < threshold:
+        probability = point.probability(score.logit)
+        if probability < point.threshold:
             continue
         started = time.perf_counter()
         explained = explain_scan(scorer, view, score.slice_logits)

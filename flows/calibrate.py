@@ -6,7 +6,6 @@ the shift by a known prevalence is the fallback. Then the threshold, by a stated
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from flows.audit_reads import is_case, read_sample
 from flows.audit_verdicts import Endpoint
 from flows.errors import SettingsError
 from flows.model_rows import SHIPPED
+from tasks.report_files import read_rows
 from warehouse.domain_records import DomainLimitRecord
 from warehouse.landing import LandingBatch
 from warehouse.queries import query
@@ -33,6 +33,7 @@ from warehouse.records import OperatingPointRecord
 from warehouse.store import Store
 
 KEPT = "the same scans as before"  # a rule of its own, said once however often it is kept
+SIMULATED_SHARE = 0.5  # of cases in every training on simulated scans
 ANSWERS = {"yes": True, "1": True, "true": True, "no": False, "0": False, "false": False}
 
 
@@ -52,7 +53,8 @@ class Numbers:
     model_digest: str
     model_id: str
     calibration: Calibration
-    shipped: Calibration  # at the share of cases that the model was trained with
+    shipped: Calibration
+    shipped_share: float | None  # of cases, for which `shipped` holds; None: not told
     threshold: float
     operating_point_id: str
     rule: str
@@ -82,23 +84,26 @@ class Calibrated:
 
 def current_numbers(connection: Connection, model: str | None) -> Numbers:
     """The numbers of one model with scores here. Raises SettingsError: none, several, or no operating point."""
-    rows = connection.execute(query("current_numbers"), {"model": model, "shipped": SHIPPED}).fetchall()
+    told_by = {"model": model, "shipped": SHIPPED, "simulated_share": SIMULATED_SHARE}
+    rows = connection.execute(query("current_numbers"), told_by).fetchall()
     if len(rows) != 1:
         names = ", ".join(str(row[1]) for row in rows) or "none"
         raise SettingsError(f"name one model with scores here with --model; there are: {names}")
-    digest, model_id, slope, intercept, threshold, *told, own_slope, own_intercept = rows[0]
+    digest, model_id, slope, intercept, threshold, *told, own_slope, own_intercept, own_share = rows[0]
     if threshold is None:
         raise SettingsError(f"{model_id} has no operating point here: sweep or rescore with it first")
     now, own = Calibration(slope, intercept), Calibration(own_slope, own_intercept)
-    return Numbers(digest, model_id, now, own, threshold, *told)
+    return Numbers(digest, model_id, now, own, own_share, threshold, *told)
 
 
 def logits_of(connection: Connection, numbers: Numbers) -> tuple[dict[str, float], int]:
-    """Study key → logit of every study that the model may judge; and over how many weeks the studies lie."""
+    """Study key → logit of every study that the model may judge; and in how many weeks there are such studies.
+
+    Weeks without a study do not count: one wrong date would stretch the archive over a century.
+    """
     rows = connection.execute(query("model_logits"), {"model_digest": numbers.model_digest}).fetchall()
     weeks = {row[2] for row in rows if row[2] is not None}
-    span = (max(weeks) - min(weeks)).days // 7 + 1 if weeks else 1
-    return {row[0]: float(row[1]) for row in rows}, span
+    return {row[0]: float(row[1]) for row in rows}, max(1, len(weeks))
 
 
 def read_audited(
@@ -126,23 +131,25 @@ def read_audited(
 
 
 def read_simple(path: Path, logits: Mapping[str, float]) -> ReadScans:
-    """A file of `study_key, fracture` (yes or no): a simple random sample. Raises SettingsError with the line."""
+    """A file of `study_key, fracture` (yes or no): a simple random sample.
+
+    Raises SettingsError with the line, ReportFileError for a file that cannot be read.
+    """
     found = ReadScans([], [], [], f"{path.name}, taken as a simple random sample", 0)
     n_without, seen = 0, set()
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        for number, row in enumerate(csv.DictReader(file), start=2):
-            key, answer = (str(row.get(name) or "").strip() for name in ("study_key", "fracture"))
-            if not key or answer.lower() not in ANSWERS or key in seen:
-                raise SettingsError(
-                    f"{path.name}, line {number}: a study_key, once, and yes or no under fracture"
-                )
-            seen.add(key)
-            if key not in logits:
-                n_without += 1
-                continue
-            found.logits.append(logits[key])
-            found.is_case.append(ANSWERS[answer.lower()])
-            found.weights.append(1.0)
+    for number, row in enumerate(read_rows(path), start=2):
+        key, answer = (str(row.get(name) or "").strip() for name in ("study_key", "fracture"))
+        if not key or answer.lower() not in ANSWERS or key in seen:
+            raise SettingsError(
+                f"{path.name}, line {number}: a study_key, once, and yes or no under fracture"
+            )
+        seen.add(key)
+        if key not in logits:
+            n_without += 1
+            continue
+        found.logits.append(logits[key])
+        found.is_case.append(ANSWERS[answer.lower()])
+        found.weights.append(1.0)
     return ReadScans(found.logits, found.is_case, found.weights, found.source, n_without)
 
 
@@ -162,18 +169,27 @@ def recalibrated(read: ReadScans) -> tuple[Calibration, list[str]]:
     ]
 
 
-def shifted(numbers: Numbers, prevalence: float, trained_share: float) -> tuple[Calibration, list[str]]:
+def shifted(
+    numbers: Numbers, prevalence: float, trained_share: float | None
+) -> tuple[Calibration, list[str]]:
     """The calibration that the model shipped with, moved by a prior shift. Raises SettingsError.
 
     Not the one that counts now: that may be a shift already, or fitted on read scans of this archive.
+    `trained_share` None: the share of cases that the model came with.
     """
+    share = numbers.shipped_share if trained_share is None else trained_share
+    if share is None:
+        raise SettingsError(
+            f"{numbers.model_id} does not tell the share of cases that it was trained or calibrated with: name it with "
+            "--trained-share (its card has the numbers)"
+        )
     try:
-        shift = prior_shift_logits(trained_share, prevalence)
+        shift = prior_shift_logits(share, prevalence)
     except ValueError as error:
         raise SettingsError(str(error)) from error
     base = numbers.shipped
     return Calibration(base.slope, base.intercept + shift), [
-        f"the model's own calibration shifted by {shift:+.2f} logits, from {trained_share:.1%} cases in training to "
+        f"the model's own calibration shifted by {shift:+.2f} logits, from {share:.1%} cases in training to "
         f"{prevalence:.1%} here; it takes the place of any other (before: {numbers.operating_point_id})",
         "A fallback: it holds only where cases look alike in both places. A read sample comes first (--readings).",
     ]
@@ -188,7 +204,7 @@ def chosen_threshold(
 ) -> tuple[float, str]:
     """The threshold on the calibrated probability, and its rule in words. Raises SettingsError.
 
-    `studies`: the logits of all judged studies, and the weeks that they lie in.
+    `studies`: the logits of all judged studies, and in how many weeks they lie.
     """
     logits, weeks = studies
     try:
@@ -206,7 +222,7 @@ def chosen_threshold(
             found = threshold_for_share(calibration.probability(logits), share)
             return found, (
                 f"at most {rule.reads_per_week:g} flagged a week among the {len(logits)} studies scored here "
-                f"({weeks} weeks)"
+                f"({weeks} weeks with studies)"
             )
     except ValueError as error:
         raise SettingsError(str(error)) from error

@@ -22,7 +22,7 @@ class Asked:
     readings: Path | None
     audit_id: str | None
     prevalence: float | None
-    trained_share: float
+    trained_share: float | None  # None: what the model came with
     endpoint: str  # primary | any
     rule: Rule
 

@@ -109,12 +109,20 @@ def cohort_card(config: ModelConfig, facts: CohortFacts, point: OperatingPoint |
         "## Limits",
         "",
         "- Fractures outside the slices that the view reads are not looked for.",
-        "- Cases and controls were drawn in equal shares: a probability is not the share of this archive until it is "
-        "calibrated on a random, read sample of it.",
+        f"- {_share_words(point)}: a probability is not the share of this archive until it is calibrated on a random, "
+        "read sample of it.",
         "- Other hospitals, scanners and protocols: unseen.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _share_words(point: OperatingPoint | None) -> str:
+    if point is None or point.case_share is None:
+        return "Cases and controls were drawn, not met"
+    return (
+        f"Cases and controls were drawn, {point.case_share:.0%} cases among those that probabilities hold for"
+    )
 
 
 def _warning(config: ModelConfig) -> list[str]:

@@ -23,10 +23,9 @@ def cohort_recipe(name: str, n_images: int, *, has_model_start: bool) -> Trainin
     `quick`: label propagation alone (a hospital knows no more), the last stage of the ResNet and the heads; all of it
     where the start knows no spines. It ends after 12 passes or 30,000 images, whichever is sooner.
     """
+    check_name(name)
     if name == "published":
         return PUBLISHED
-    if name != "quick":
-        raise SettingsError(f"no recipe of that name for a warehouse; there are: {', '.join(NAMES)}")
     epochs = min(QUICK_EPOCHS, QUICK_IMAGES / max(1, n_images))
     return replace(
         QUICK,
@@ -36,6 +35,12 @@ def cohort_recipe(name: str, n_images: int, *, has_model_start: bool) -> Trainin
         features_frozen=QUICK.features_frozen if has_model_start else (),
         has_image_truth=False,
     )
+
+
+def check_name(name: str) -> None:
+    """Raises SettingsError for a recipe that no training from a warehouse has."""
+    if name not in NAMES:
+        raise SettingsError(f"no recipe of that name for a warehouse; there are: {', '.join(NAMES)}")
 
 
 def shares_of(recipe: str) -> Mapping[str, float]:

@@ -16,14 +16,14 @@ import numpy as np
 from estimates.reader_study import LSTM, MAX, MEAN, REPORTS, VOTE, ReadScan
 from flows.cohort import BEYOND_DOMAIN
 from flows.label_file import Label
-from models.pooling import SLICE_THRESHOLD, max_probability, mean_probability, sigmoid, vote_share
+from models.pooling import SLICE_THRESHOLD, max_probability, mean_probability, vote_share
 from tasks.kernels import classify_kernel
 
 DIMENSIONS = ("sex", "age", "vendor", "kernel", "slice thickness", "coverage", "contrast")
 # Bands of slice thickness in mm: over 3 mm a grade 1 loss cannot be resolved (docs/operators-guide.md).
 THICKNESS_MM = (1.25, 2.5, 3.0)
 SCANS_PER_CALL = 16
-SLAB_UNREADABLE, NO_SLAB = "slab_unreadable", "slab_not_kept"
+SLAB_UNREADABLE, NO_SLAB, NOT_FINITE = "slab_unreadable", "slab_not_kept", "not_finite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +98,16 @@ def said_now(
                 found[row["study_key"]] = Unsaid(SLAB_UNREADABLE)
         scores = scorer.score([view.images_nhw for _, view in views])
         for (study_key, view), score in zip(views, scores, strict=True):
-            calibrated = point.calibration_slope * score.logit + point.calibration_intercept
-            probability = float(sigmoid(np.array([calibrated]))[0])
+            if not score.is_finite:
+                found[study_key] = Unsaid(NOT_FINITE)
+                continue
             distance = domain.distance(score.slice_features) if domain else None
             if domain and distance is not None and domain.is_beyond(distance):
                 found[study_key] = Unsaid(BEYOND_DOMAIN, distance)
                 continue
             found[study_key] = Said(
-                probability,
-                probability >= point.threshold,
+                point.probability(score.logit),
+                point.is_flagged(score.logit),
                 score.slice_logits.tolist(),
                 view.slice_index.tolist(),
                 loaded.config.view.name,

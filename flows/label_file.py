@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from phantom.families import FAMILIES
+
 # How a row names its study, the first that is filled counts.
 STUDY_KEY, STUDY_UID, ACCESSION = "study_key", "study_instance_uid", "accession_number"
 NAME_COLUMNS = (STUDY_KEY, STUDY_UID, ACCESSION)
@@ -16,7 +18,9 @@ LABEL_COLUMNS = ("label", "has_fracture")
 GRADE_COLUMNS = ("grade", "worst_grade")
 # A study with one of these and no osteoporotic fracture is neither a case nor a control: classes of their own.
 OTHER_CAUSE_COLUMNS = ("has_traumatic", "has_pathological", "has_cement")
-SIMULATOR_COLUMN = "family"  # only the truth of a simulated hospital has it
+# The truth of a simulated hospital (`ovf demo`): one of the simulator's families, and the worst grade. Elsewhere a
+# column `family` may hold surnames.
+SIMULATOR_COLUMN, SIMULATOR_GRADE = "family", "worst_grade"
 _YES = frozenset({"1", "yes", "y", "true", "case", "positive", "fracture", "present", "是"})
 _NO = frozenset({"0", "no", "n", "false", "control", "negative", "none", "absent", "否"})
 GRADES = {"0": 0, "1": 1, "2": 2, "3": 3}
@@ -72,7 +76,9 @@ def read_labels(rows: Iterable[Mapping[str, Any]], losses: Mapping[str, float] |
     errors: list[str] = []
     is_simulated = False
     for number, row in enumerate(rows, start=FIRST_ROW):
-        is_simulated = is_simulated or bool(_text(row, SIMULATOR_COLUMN))
+        is_simulated = is_simulated or (
+            _text(row, SIMULATOR_COLUMN) in FAMILIES and bool(_text(row, SIMULATOR_GRADE))
+        )
         try:
             found.append(_row(row, losses or {}))
         except BadLabel as error:

@@ -41,6 +41,7 @@ def shipped_point(model: str | Path) -> OperatingPointRecord:
         threshold=point.threshold,
         rule=point.rule,
         is_current=True,
+        case_share=point.case_share,
     )
 
 

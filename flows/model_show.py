@@ -132,6 +132,11 @@ def _operating_point(directory: Path) -> list[str]:
     return [
         f"- probability = logistic({point.calibration_slope:g} × logit {point.calibration_intercept:+g})",
         f"- flagged from {point.threshold:.4f} on: {point.rule} ({point.chosen_on})",
+        *(
+            [f"- holds for {point.case_share:.1%} cases among the scans"]
+            if point.case_share is not None
+            else []
+        ),
         "- as shipped; a hospital's own numbers are rows of its warehouse (`ovf model calibrate`)",
     ]
 

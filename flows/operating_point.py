@@ -32,7 +32,8 @@ def calibrated_point(logits: ArrayLike, is_case: ArrayLike, target: float, chose
     """Calibration (Platt) and threshold from scans that no training touched, by their raw logits.
 
     Raw probabilities where cases or others are too few for a line, and one half where the sound scans are too few for
-    a threshold; the rule then says so. Probabilities are those at the scans' own share of cases.
+    a threshold; the rule then says so. Probabilities are those at the scans' own share of cases, `case_share`; raw
+    ones at that of the training, which is not known here.
     """
     said, case = np.asarray(logits, np.float64), np.asarray(is_case, bool)
     if (~case).sum() < LEAST_SOUND:
@@ -43,10 +44,12 @@ def calibrated_point(logits: ArrayLike, is_case: ArrayLike, target: float, chose
     except ValueError as error:
         point = point_by_specificity(sigmoid(said[~case]), target, chosen_on)
         return replace(point, rule=f"{point.rule}; uncalibrated: {error}")
-    point = point_by_specificity(line.probability(said[~case]), target, chosen_on)
+    sound = sigmoid(line.slope * said[~case] + line.intercept)  # to the bit as `OperatingPoint.probability`
+    point = point_by_specificity(sound, target, chosen_on)
     return replace(
         point,
         calibration_slope=line.slope,
         calibration_intercept=line.intercept,
+        case_share=float(case.mean()),
         rule=f"{point.rule}; calibrated on them, at their share of cases",
     )

@@ -29,8 +29,8 @@ from models.dataset import FRACTURE_LOSS, LOW_LOSS, SequenceScan
 from models.domain import DomainReference, read_domain
 from models.infer import ScanScore, Scorer
 from models.loading import load_model
-from models.pooling import max_probability, mean_probability, sigmoid, vote_share
-from models.registry import CARD_FILE, read_operating_point
+from models.pooling import max_probability, mean_probability, vote_share
+from models.registry import CARD_FILE, OperatingPoint, read_operating_point
 from phantom import protocol
 from phantom.protocol import ProtocolStudy, draw_test_patient, draw_test_scan
 
@@ -89,7 +89,7 @@ def judge_on_protocol(
         test_set = protocol.protocol_of(number)
     except protocol.ProtocolError as error:
         raise SettingsError(str(error)) from error
-    loaded, threshold = load_model(directory), read_operating_point(directory).threshold
+    loaded, point = load_model(directory), read_operating_point(directory)
     domain, all_studies = read_domain(directory), protocol.test_studies(number)
     studies = all_studies[first::every]
     if not studies:
@@ -103,13 +103,13 @@ def judge_on_protocol(
         while part := list(islice(drawn, SCANS_PER_CALL)):
             scores = scorer.score([sequence.images_nhw for _, sequence in part])
             results += [
-                _scored(facts, sequence, score, domain)
+                _scored(facts, sequence, score, point, domain)
                 for (facts, sequence), score in zip(part, scores, strict=True)
             ]
             say(f"scored {len(results)} of {len(studies)} studies of the test set")
     _write_csv(directory / PROTOCOL_SCANS_FILE, results)
     kept = read_results(directory / PROTOCOL_SCANS_FILE)  # what others can count again
-    report = {**heading_of(which), **summarise(kept, threshold)}
+    report = {**heading_of(which), **summarise(kept, point.threshold)}
     (directory / PROTOCOL_FILE).write_text(json.dumps(report, indent=2) + "\n")
     _write_section(directory / CARD_FILE, report)
     return _summary(report)
@@ -173,7 +173,11 @@ def _draw(study: ProtocolStudy, view: ViewRecipe) -> tuple[Facts, SequenceScan]:
 
 
 def _scored(
-    facts: Facts, sequence: SequenceScan, score: ScanScore, domain: DomainReference | None
+    facts: Facts,
+    sequence: SequenceScan,
+    score: ScanScore,
+    point: OperatingPoint,
+    domain: DomainReference | None,
 ) -> ProtocolResult:
     distance = domain.distance(score.slice_features) if domain is not None else 0.0
     return ProtocolResult(
@@ -181,7 +185,7 @@ def _scored(
         mean_intensity=float(sequence.images_nhw.mean()),
         domain_distance=distance,
         is_evaluable=domain is None or not domain.is_beyond(distance),
-        lstm=float(sigmoid(np.array([score.logit]))[0]),
+        lstm=point.probability(score.logit),
         max=max_probability(score.slice_logits),
         mean=mean_probability(score.slice_logits),
         vote=vote_share(score.slice_logits),

@@ -132,6 +132,7 @@ def train_on_phantoms(
     save_model(out, net, lstm, config, f"# {model_id}\n\nNot evaluated yet.\n")
     loaded = load_model(out)
     point, domain, evaluation, results = _judge(loaded, draw, plan, chosen, _domain(loaded, pooled))
+    point = replace(point, case_share=sum(scan.is_positive for scan in pooled) / len(pooled))
     card = write_card(config, facts, point, evaluation)
     save_model(out, net, lstm, config, card)
     write_operating_point(out, point)

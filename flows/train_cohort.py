@@ -19,7 +19,7 @@ import torch
 
 from flows.cohort import Cohort, CohortOrder, CohortScan, draw_cohort, split_cohort
 from flows.cohort_card import CohortFacts, cohort_card, cohort_text
-from flows.cohort_recipes import cohort_recipe, shares_of, view_of_recipe
+from flows.cohort_recipes import check_name, cohort_recipe, shares_of, view_of_recipe
 from flows.cohort_slabs import CohortImages, read_images, slab_order
 from flows.cohort_state import keep_cohort, kept_cohort
 from flows.errors import SettingsError
@@ -105,6 +105,8 @@ def train_on_cohort(store: Store, out: Path, order: TrainOrder, say: Say = print
     Called again it goes on from its last checkpoint. Raises SettingsError (labels, cohort too small, another training's
     folder) and ModelError (start).
     """
+    if isinstance(order.recipe, str):
+        check_name(order.recipe)  # before slabs are read
     labels, cohort, key_id = _cohort_of(store, out, order)
     say(cohort_text(cohort, labels))
     _check_enough(cohort)
@@ -296,6 +298,9 @@ def _keep(
     """Write the model, its threshold and its split; returns what to tell."""
     save_model(out, *networks, config, cohort_card(config, told, None))
     point = _operating_point(out, images)
+    if point.case_share is None:  # uncalibrated: as the training saw them
+        learned = [scan.is_case for part in (TRAINING, VALIDATION) for scan, _ in images.of[part]]
+        point = dataclasses.replace(point, case_share=sum(learned) / len(learned))
     digest = save_model(out, *networks, config, cohort_card(config, told, point))
     write_operating_point(out, point)
     write_split(out, told.rows, told.split)

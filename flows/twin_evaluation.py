@@ -21,8 +21,7 @@ from flows.real_scans import RealSource, make_varied
 from models.dataset import FRACTURE_LOSS, LOW_LOSS
 from models.infer import ScanScore, Scorer
 from models.loading import load_model
-from models.pooling import sigmoid
-from models.registry import read_operating_point
+from models.registry import OperatingPoint, read_operating_point
 from phantom.from_real import Twin
 
 CLEAR_LOSS = 0.25  # of a height: beyond doubt a fracture
@@ -58,14 +57,14 @@ def judge_on_twins(
     Raises ModelError for a model that is none, or has no operating point.
     """
     loaded = load_model(directory)
-    threshold = read_operating_point(directory).threshold
+    point = read_operating_point(directory)
     scorer, results = Scorer(loaded), []
     for source in sources:
         say(f"{source.name}: scoring {pairs} twins and their shams, {len(source.marks)} vertebrae")
         results += _results_of(scorer, source, pairs, seed)
     out.mkdir(parents=True, exist_ok=True)
     _write_csv(out / TWINS_FILE, results)
-    report = summarise(results, threshold)
+    report = summarise(results, point)
     (out / RESULTS_FILE).write_text(json.dumps(report, indent=2) + "\n")
     return "\n".join(_line(name, group) for name, group in report.items())
 
@@ -109,17 +108,17 @@ def _write_csv(path: Path, results: Sequence[TwinResult]) -> None:
 Group = dict[str, Any]
 
 
-def summarise(results: Sequence[TwinResult], threshold: float) -> dict[str, Group]:
+def summarise(results: Sequence[TwinResult], point: OperatingPoint) -> dict[str, Group]:
     """By scan, slice thickness, level and shape: twins over all shams of their scan, and what is flagged."""
     highest_sham = {r.scan: max(o.sham_logit for o in results if o.scan == r.scan) for r in results}
     groups = {"all": list(results)}
     for name in ("scan", "thickness_mm", "level", "shape"):
         for value in sorted({getattr(r, name) for r in results}, key=str):
             groups[f"{name} {value}"] = [r for r in results if getattr(r, name) == value]
-    return {name: _of_group(own, highest_sham, threshold) for name, own in groups.items()}
+    return {name: _of_group(own, highest_sham, point) for name, own in groups.items()}
 
 
-def _of_group(results: Sequence[TwinResult], highest_sham: dict[str, float], threshold: float) -> Group:
+def _of_group(results: Sequence[TwinResult], highest_sham: dict[str, float], point: OperatingPoint) -> Group:
     clear = [r for r in results if r.loss >= CLEAR_LOSS]
     low = [r for r in results if LOW_LOSS <= r.loss < FRACTURE_LOSS]
     return {
@@ -128,14 +127,10 @@ def _of_group(results: Sequence[TwinResult], highest_sham: dict[str, float], thr
         "mean rise of clear twins": float(np.mean([r.logit - r.sham_logit for r in clear]))
         if clear
         else None,
-        "clear twins flagged": _share(_is_flagged(r.logit, threshold) for r in clear),
-        "shams flagged": _share(_is_flagged(r.sham_logit, threshold) for r in results),
-        "low twins flagged": _share(_is_flagged(r.logit, threshold) for r in low),
+        "clear twins flagged": _share(point.is_flagged(r.logit) for r in clear),
+        "shams flagged": _share(point.is_flagged(r.sham_logit) for r in results),
+        "low twins flagged": _share(point.is_flagged(r.logit) for r in low),
     }
-
-
-def _is_flagged(logit: float, threshold: float) -> bool:
-    return bool(sigmoid(np.array([logit]))[0] >= threshold)
 
 
 def _share(marks: Iterable[bool]) -> dict[str, float] | None:

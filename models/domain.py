@@ -29,6 +29,7 @@ DIGITS = 9
 RIDGE_SHARE = 1e-5
 # A model excludes about one scan in a hundred of its own kind; fewer would blind the limit, more would waste scans.
 KEPT_SHARE = 0.99
+LEAST_FOR_LIMIT = 100  # 1 / (1 - KEPT_SHARE): with fewer even the largest distance keeps less than that
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,13 @@ class DomainReference:
         return self.limit is not None and distance > self.limit
 
     def with_limit(self, distances: NDArray[np.floating], chosen_on: str) -> DomainReference:
-        """The same yardstick with the limit that keeps `KEPT_SHARE` of these scans (validation data)."""
+        """The same yardstick with the limit that keeps `KEPT_SHARE` of these scans (validation data).
+
+        Without one where they are too few: the largest of n distances gives up about 1 in n + 1 scans of their kind.
+        """
+        if len(distances) < LEAST_FOR_LIMIT:
+            few = f"none: {len(distances)} scans ({chosen_on}) are too few, {LEAST_FOR_LIMIT} are needed"
+            return replace(self, limit=None, limit_rule=few)
         rule = f"keeps {KEPT_SHARE:.0%} of {len(distances)} scans ({chosen_on})"
         return replace(self, limit=limit_keeping(distances, KEPT_SHARE), limit_rule=rule)
 

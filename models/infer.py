@@ -39,6 +39,12 @@ class ScanScore:
     precision: str  # of the convolutions: fp32 | bf16
     device: str  # cpu | cuda
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether every answer is a number; else none of them counts."""
+        answers = (self.logit, self.slice_logits, self.slice_features)
+        return all(bool(np.isfinite(answer).all()) for answer in answers)
+
 
 def has_fast_bf16() -> bool:
     """True when this CPU multiplies bf16 in hardware (AVX-512 BF16 or AMX); elsewhere bf16 is slow."""

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from models.recipes import Stage
+from models.registry import ModelError
 
 ONE_CYCLE_RISE = 0.25  # share of the steps on which the rate rises
 ONE_CYCLE_START = 0.04  # of the highest rate (torch's OneCycleLR: 1/25)
@@ -123,6 +124,10 @@ class Checkpoint:
         return json.loads(path.read_text()) if path.exists() else None
 
 
+class DivergedError(ModelError):
+    """A training whose loss is no number any more: there will be no model."""
+
+
 class StageRun:
     """One stage: optimise `module` by `batch_loss(step)`, resuming from and writing to a checkpoint.
 
@@ -156,7 +161,7 @@ class StageRun:
         started = saved = time.monotonic()
         for step in range(self.first_step, self.n_steps):
             rate = self._set_rate(step)
-            self._step(batch_loss(step))
+            self._step(step, batch_loss(step))
             validated = math.nan
             if validation_loss is not None and (step + 1) % self.steps_per_epoch == 0:
                 validated = validation_loss()
@@ -180,12 +185,17 @@ class StageRun:
             group["lr"] = rate * group["rate_share"]
         return rate
 
-    def _step(self, loss: Tensor) -> None:
+    def _step(self, step: int, loss: Tensor) -> None:
+        value = float(loss.detach())
+        if not math.isfinite(value):  # before it reaches weights and checkpoint
+            raise DivergedError(
+                f"stage {self.stage.name}: the loss is not finite any more at step {step + 1}. No model was written. "
+                "Take a lower learning rate (a recipe of its own), another --seed or another --start, and another --out"
+            )
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.parameters, self.stage.clip_norm)
         self.optimiser.step()
-        value = float(loss.detach())
         self.smooth_loss = value if math.isnan(self.smooth_loss) else 0.95 * self.smooth_loss + 0.05 * value
 
     def _save(self, step: int) -> None:

@@ -17,7 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from models.config import ModelConfig, ViewRecipe
+from models.pooling import sigmoid
 
 WEIGHTS_FILE, CONFIG_FILE, CARD_FILE = "model.safetensors", "config.json", "card.md"
 MANIFEST_FILE, OPERATING_POINT_FILE = "manifest.json", "operating_point.json"
@@ -39,6 +42,17 @@ class OperatingPoint:
     chosen_on: str  # which scans
     calibration_slope: float = 1.0  # a and b in probability = 1 / (1 + exp(-(a * logit + b)))
     calibration_intercept: float = 0.0
+    case_share: float | None = (
+        None  # of cases among the scans that such a probability holds for; None: not told
+    )
+
+    def probability(self, logit: float) -> float:
+        """The calibrated probability of a raw logit, which the threshold is on."""
+        return float(sigmoid(np.array([self.calibration_slope * logit + self.calibration_intercept]))[0])
+
+    def is_flagged(self, logit: float) -> bool:
+        """Whether a scan with this raw logit is flagged."""
+        return self.probability(logit) >= self.threshold
 
 
 @dataclass(frozen=True)

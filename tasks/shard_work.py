@@ -233,8 +233,7 @@ def score_record(
     duration_s: float,
 ) -> ScoreRecord | None:
     """The row of one score of (series_key, series_revision); None when an answer is not a number."""
-    numbers = np.concatenate([[score.logit], score.slice_logits.ravel(), score.slice_features.ravel()])
-    if not np.isfinite(numbers).all():
+    if not score.is_finite:
         return None
     return ScoreRecord(
         series_key=series[0],

@@ -191,6 +191,7 @@ class OperatingPointRecord:
     threshold: float  # on the calibrated probability
     rule: str
     is_current: bool
+    case_share: float | None = None  # of cases among the scans that a probability holds for; None: not told
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,8 +120,11 @@ def calibrate(
         float | None, typer.Option(help="fallback: shift to this share of cases among scanned patients")
     ] = None,
     trained_share: Annotated[
-        float, typer.Option(help="share of cases in the training (with --prevalence)")
-    ] = 0.5,
+        float | None,
+        typer.Option(
+            help="with --prevalence: share of cases in the training, where the model does not tell it"
+        ),
+    ] = None,
     target_specificity: Annotated[
         float | None, typer.Option(help="threshold: at least this specificity")
     ] = None,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from click.core import ParameterSource
 
 from flows.console import make_console
 from flows.verbs.options import DEFAULT
@@ -16,7 +17,22 @@ if TYPE_CHECKING:
 Doubt = Literal["leave-out", "case", "control"]
 
 
+# Options that say what is learned from a warehouse; simulated scans have their truth.
+OF_A_WAREHOUSE = (
+    "slabs",
+    "simulated",
+    "match",
+    "caliper",
+    "controls",
+    "keep_unmatched",
+    "first_scan_only",
+    "possible",
+    "ambiguous",
+)
+
+
 def train(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="folder for checkpoints and, at the end, the model")],
     recipe: Annotated[
         str,
@@ -95,7 +111,18 @@ def train(
     """
     if warehouse is None and labels is None and not from_reports:
         real = (tuple(real_series or ()), tuple(real_marks or ()), real_credit)
-        _on_phantoms(out, recipe, seed, workers, start=start, model_id=model_id, patients=patients, real=real)
+        _refuse_options_of_a_warehouse(context)
+        _on_phantoms(
+            out,
+            recipe,
+            seed,
+            workers,
+            start=start,
+            model_id=model_id,
+            patients=patients,
+            view=_view(view),
+            real=real,
+        )
         return
     if (labels is None) is not from_reports:
         raise typer.BadParameter("say who is a case: either --labels FILE or --from-reports")
@@ -128,6 +155,18 @@ def train(
     console.print(train_on_cohort(store, out, order, console.print), markup=False)
 
 
+def _refuse_options_of_a_warehouse(context: typer.Context) -> None:
+    given = [
+        name for name in OF_A_WAREHOUSE if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise typer.BadParameter(
+            f"{options}: for a training on a warehouse (--labels FILE or --from-reports); without them it would learn "
+            "from simulated scans"
+        )
+
+
 def _view(name: str | None) -> ViewRecipe | None:
     from models.config import VIEW_RECIPES
 
@@ -145,6 +184,7 @@ def _on_phantoms(
     start: str | None,
     model_id: str | None,
     patients: int | None,
+    view: ViewRecipe | None,
     real: tuple[tuple[Path, ...], tuple[Path, ...], str],
 ) -> None:
     from flows.train import RealData, train_on_phantoms
@@ -160,6 +200,7 @@ def _on_phantoms(
             model_id=model_id or "ovf-phantom",
             say=console.print,
             workers=workers,
+            view=view,
             real=RealData(*real),
         )
     )

@@ -114,6 +114,9 @@ def draw_body(
     back = _back(rng, z, y_line + d_line, back_fat)
     width = _width(z, bodies, habitus, is_female)
     more = _breasts(rng, settings, bodies, is_female, front_fat) | _lungs(rng, settings, bodies)
+    skin_mm = float(rng.uniform(1.2, 2.6))
+    apex_z_mm = at_level(bodies, "T1").centre_xyz_mm[2] + float(rng.uniform(-8, 14))
+    dome_z_mm = at_level(bodies, "T9").centre_xyz_mm[2] + float(rng.uniform(-28, 22))
     return BodyShape(
         z_mm=to_tuple(z),
         half_width_mm=to_tuple(width),
@@ -124,9 +127,9 @@ def draw_body(
         spine_back_y_mm=to_tuple(y_line + d_line),
         front_fat_mm=float(front_fat),
         back_fat_mm=float(back_fat),
-        skin_mm=float(rng.uniform(1.2, 2.6)),
-        apex_z_mm=at_level(bodies, "T1").centre_xyz_mm[2] + float(rng.uniform(-8, 14)),
-        dome_z_mm=at_level(bodies, "T9").centre_xyz_mm[2] + float(rng.uniform(-28, 22)),
+        skin_mm=skin_mm,
+        apex_z_mm=apex_z_mm,
+        dome_z_mm=min(dome_z_mm, apex_z_mm),  # a chest bent double has no room between them
         base_z_mm=at_level(bodies, "T12").centre_xyz_mm[2] + float(rng.uniform(-25, 15)),
         floor_z_mm=float(rng.uniform(-165, -140)),
         mediastinum_left_mm=float(rng.uniform(22, 42)),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import replace
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -12,7 +14,16 @@ import warehouse_rows as rows
 from estimates.calibration import Calibration
 from estimates.prior import prior_shift_logits
 from flows.audit_verdicts import Endpoint
-from flows.calibrate import Numbers, Rule, chosen_threshold, read_audited, recalibrated, shifted
+from flows.calibrate import (
+    Numbers,
+    Rule,
+    chosen_threshold,
+    logits_of,
+    read_audited,
+    read_simple,
+    recalibrated,
+    shifted,
+)
 from flows.errors import SettingsError
 from warehouse import schema
 from warehouse.insert import insert_all
@@ -21,7 +32,7 @@ from warehouse.tables import WAREHOUSE_TABLES
 
 TRUE = Calibration(0.8, -2.5)
 OWN = Calibration(1.0, 0.0)
-AS_SHIPPED = Numbers("model-1", "name", OWN, OWN, 0.5, "shipped", "a rule", None, None, None)
+AS_SHIPPED = Numbers("model-1", "name", OWN, OWN, 0.5, 0.5, "shipped", "a rule", None, None, None)
 N_DRAWN, N_UNITS = (200, 300), (400, 6000)  # flagged, not flagged
 
 
@@ -71,14 +82,29 @@ def test_a_shift_starts_from_what_the_model_shipped_with_whatever_counted_before
     expected = Calibration(1.0, prior_shift_logits(0.5, 0.02))
     for now in (AS_SHIPPED, replace(AS_SHIPPED, calibration=TRUE, operating_point_id="here-1")):
         assert shifted(now, 0.02, 0.5)[0] == expected
+        assert shifted(now, 0.02, None)[0] == expected  # the share that the model came with
+    assert shifted(AS_SHIPPED, 0.02, 0.25)[0].intercept == prior_shift_logits(0.25, 0.02)
+    with pytest.raises(SettingsError, match="--trained-share"):
+        shifted(replace(AS_SHIPPED, shipped_share=None), 0.02, None)
 
 
-def test_a_threshold_is_a_probability() -> None:
-    for wrong in (0, 1, 50):
-        with pytest.raises(SettingsError, match="above 0 and below 1"):
-            chosen_threshold(Rule(threshold=wrong), TRUE, AS_SHIPPED, None, ([], 1))
-    _, rule = chosen_threshold(Rule(), TRUE, AS_SHIPPED, None, ([], 1))
-    assert rule == "the same scans as before (a rule)"
-    assert chosen_threshold(Rule(), OWN, replace(AS_SHIPPED, rule=rule), None, ([], 1))[1] == rule
-    flags_none = replace(AS_SHIPPED, threshold=1.0)  # of a training where no threshold was specific enough
-    assert chosen_threshold(Rule(), TRUE, flags_none, None, ([], 1))[0] == 1.0
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_simple_sample_is_read_in_the_encodings_of_spreadsheets(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "read.csv"
+    path.write_text("study_key,fracture\na,yes\nb,no\nc,no\n", encoding=encoding)
+    read = read_simple(path, {"a": 1.5, "b": -2.0})
+    assert (read.logits, read.is_case, read.n_without_score) == ([1.5, -2.0], [True, False], 1)
+
+
+def test_one_wrong_date_does_not_stretch_the_weeks_of_an_archive() -> None:
+    days = [dt.date(1900, 1, 1), *(dt.date(2026, 1, 5) + dt.timedelta(days=i) for i in range(21))]
+    found: list[object] = [rows.model(), rows.operating_point()]
+    for number, day in enumerate(days):
+        one = rows.one_scored_study(f"{number:02d}", n_series=1)
+        study = replace(one.studies[0], study_date=day)
+        found += [study, *one.series, *one.selections, *one.slabs, *one.scores]
+    with duckdb.connect() as connection:
+        schema.migrate(connection, schema.WAREHOUSE)
+        insert_all(connection, WAREHOUSE_TABLES, to_arrow(LandingBatch.of(found)))
+        logits, weeks = logits_of(connection, AS_SHIPPED)
+    assert (len(logits), weeks) == (22, 4)  # three weeks of January, and the one of 1900

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,7 @@ def test_what_a_model_ships_with_does_not_take_the_place_of_what_was_chosen_here
     rng = np.random.default_rng(0)
     model = rows.KEY.model_digest
     seen = [rng.normal(size=(5, rows.N_FEATURES)) for _ in range(9)]
-    domain = fit_domain(seen, model_digest=model, fitted_on="made up").with_limit(np.array([1.0]), "made up")
+    domain = replace(fit_domain(seen, model_digest=model, fitted_on="made up"), limit=1.0)
     store.land(LandingBatch(operating_points=[rows.operating_point("ours", threshold=0.9)]))
     land_beside(store, [rows.operating_point("shipped", threshold=0.1)], domain)
     current = "SELECT operating_point_id FROM operating_point WHERE is_current"

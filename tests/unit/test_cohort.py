@@ -245,6 +245,10 @@ def test_label_files_are_read_row_by_row() -> None:
     for column in ("not_evaluable", "has_cement", "has_traumatic", "has_pathological", "label"):
         (error,) = read_labels([{"study_key": "a", "label": 0, column: "x"}]).errors
         assert error.startswith(f"row 2: {column} is none of")
+    # A surname under `family` makes no patient a simulated one; the truth of `ovf demo` does.
+    for family, grade, is_simulated in (("Base", "1", False), ("base", "", False), ("base", "1", True)):
+        row = {"study_key": "a", "label": "1", "family": family, "worst_grade": grade}
+        assert read_labels([row]).is_simulated is is_simulated
     assert missing_columns(["accession_number", "text"])
     assert missing_columns(["label"])
     assert missing_columns(["study_key", "label"]) is None

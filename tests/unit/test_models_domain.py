@@ -41,6 +41,12 @@ def test_distance_is_mahalanobis_and_its_limit_keeps_the_stated_share() -> None:
         np.mean([limited.distance(scan + np.array([0, 0, 3.0])) > limited.limit for scan in scans(20, 3)])
         == 1
     )
+    few = reference.with_limit(
+        held_out[:99], "made up"
+    )  # their largest would give up more than one in a hundred
+    assert few.limit is None
+    assert "99 scans (made up) are too few" in few.limit_rule
+    assert not few.is_beyond(1e9)
     assert limit_keeping(np.arange(1.0, 11.0), 0.99) == 10
     assert limit_keeping(np.arange(1.0, 101.0), 0.99) == 99
 

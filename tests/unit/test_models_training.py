@@ -1,5 +1,6 @@
 """Training data, augmentation, the loop and its stages, on small networks and made-up scans."""
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,7 +31,7 @@ from models.dataset import (
 from models.dense_truth import dense_targets, image_labels
 from models.heads import FractureNet, focus
 from models.lstm import ScanLstm
-from models.optimise import Checkpoint, Plateau, Progress, StageRun, rate_share
+from models.optimise import Checkpoint, DivergedError, Plateau, Progress, StageRun, rate_share
 from models.recipes import PUBLISHED, QUICK, WIDE_AUGMENTATION, WILD_AUGMENTATION, Augmentation, Stage
 from models.training import (
     Aggregation,
@@ -298,6 +299,19 @@ def test_a_finished_stage_is_not_run_again(tmp_path: Path) -> None:
     seen: list[Progress] = []
     quadratic_run(tmp_path, 1, seen)
     assert seen == []
+
+
+def test_a_loss_that_is_no_number_ends_the_stage_before_it_reaches_weights_and_checkpoint(
+    tmp_path: Path,
+) -> None:
+    module = nn.Linear(3, 1)
+    stage = Stage("toy", epochs=2, batch=1, learning_rate=0.05, schedule="constant")
+    groups = [(list(module.parameters()), 1.0)]
+    run = StageRun(stage, module, groups, n_items=10, checkpoint=Checkpoint(tmp_path, every_s=0))
+    with pytest.raises(DivergedError, match="stage toy: the loss is not finite any more at step 5"):
+        run.run(lambda step: module(torch.ones(1, 3)).sum() * (math.nan if step == 4 else 1.0))
+    assert all(bool(p.isfinite().all()) for p in module.parameters())
+    assert json.loads((tmp_path / "toy.json").read_text())["step"] == 4
 
 
 def settings(**changes: object) -> TrainerSettings:

@@ -36,6 +36,11 @@ def test_a_calibration_part_gives_calibration_and_threshold() -> None:
     said = Calibration(point.calibration_slope, point.calibration_intercept).probability(logits)
     assert (said[~is_case] < point.threshold).mean() == pytest.approx(0.9, abs=0.001)
     assert "calibrated on them" in point.rule
+    assert point.case_share == is_case.mean()
+    # What a training's calibration says is what every verb that reads the file says.
+    assert [point.probability(logit) for logit in logits[:20]] == pytest.approx(list(said[:20]))
+    is_flagged = np.array([point.is_flagged(logit) for logit in logits])
+    assert (~is_flagged[~is_case]).mean() == pytest.approx(0.9, abs=0.0005)
 
 
 @pytest.mark.parametrize(

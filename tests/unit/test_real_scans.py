@@ -13,6 +13,7 @@ from flows.scan_cache import MixedScans
 from flows.twin_evaluation import TwinResult, summarise
 from models.config import TILES_VIEW
 from models.dataset import FRACTURED, LOSSES, SOUND, STATUS, UNKNOWN
+from models.registry import OperatingPoint
 from phantom.vertebrae.spine import LABEL_OF
 
 SOURCE = RealSource("real-0000000a", block_series(column(), noise_hu=10), column())
@@ -49,13 +50,16 @@ def test_a_twin_counts_when_it_rises_above_every_sham_of_its_scan() -> None:
         pair("a", 0.12, 3.0, 1.0),
         pair("b", 0.5, 0.5, -2.0),
     ]
-    report = summarise(results, threshold=0.5)
+    report = summarise(results, OperatingPoint(0.5, "a rule", "some scans"))
     above, own = (report["all"][f"clear twins above {what}"] for what in ("every sham", "their own sham"))
     assert (above["n"], round(above["value"] * above["n"])) == (3, 2)
     assert own["value"] == 1.0
     assert report["all"]["low twins flagged"]["value"] == 1.0
     assert report["all"]["shams flagged"]["value"] == 0.5
     assert report["scan b"]["clear twins above every sham"]["value"] == 1.0
+    calibrated = OperatingPoint(0.5, "a rule", "some scans", calibration_intercept=-2.5)
+    flagged = summarise(results, calibrated)["all"]
+    assert (flagged["clear twins flagged"]["value"], flagged["low twins flagged"]["value"]) == (0.0, 1.0)
 
 
 def test_a_step_waits_for_no_scan_that_it_may_not_use() -> None:

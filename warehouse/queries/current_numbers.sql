@@ -1,5 +1,5 @@
 -- A model that has scored here, with its current operating point and domain limit (null: none), and the calibration that it
--- shipped with (the current one where that is not kept). $model: its id or digest; $shipped: id of what ships.
+-- shipped with (the current one where that is not kept) and the share of cases that it holds for. $model: its id or digest; $shipped: id of what ships.
 SELECT
     model.model_digest,
     model.model_id,
@@ -12,7 +12,8 @@ SELECT
     farthest.limit_distance,
     farthest.fitted_on,
     coalesce(own.calibration_slope, point.calibration_slope) AS own_slope,
-    coalesce(own.calibration_intercept, point.calibration_intercept) AS own_intercept
+    coalesce(own.calibration_intercept, point.calibration_intercept) AS own_intercept,
+    coalesce(own.case_share, CASE WHEN model.is_simulated_only THEN $simulated_share END) AS own_case_share
 FROM model
 LEFT JOIN operating_point AS point ON point.model_digest = model.model_digest AND point.is_current
 LEFT JOIN operating_point AS own ON own.model_digest = model.model_digest AND own.operating_point_id = $shipped
