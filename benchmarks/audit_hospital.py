@@ -128,12 +128,12 @@ def _finding(row: Row) -> Finding:
     return Finding(grade, row["level"], row["shape"] in ("biconcave", "crush"), cause)
 
 
-def _units(store: Store, truth: _Truth, model_id: str, rule: str) -> list[Unit]:
+def _units(store: Store, truth: _Truth, model_digest: str, rule: str) -> list[Unit]:
     with store.read_identified() as connection:
         uids = dict(
             connection.execute("SELECT study_key, study_instance_uid FROM identity.study_identity").fetchall()
         )
-        rows = read_units(connection, model_id, rule, FROM_AGE_YEARS).to_pylist()
+        rows = read_units(connection, model_digest, rule, FROM_AGE_YEARS).to_pylist()
     return [_unit(row, [uids[key] for key in row["study_keys"]], truth) for row in rows]
 
 
@@ -187,7 +187,7 @@ def _reading(case_id: str, reader: str, seen: Finding, *, adjudication: str) -> 
 def _compare(store: Store, truth: _Truth) -> int:
     with store.read() as connection:
         numbers = audit_numbers(connection, AuditRequest(is_showing_small=True, worklist_length=100_000))
-    units = _units(store, truth, numbers.basis.model_id, numbers.basis.rule)
+    units = _units(store, truth, numbers.basis.model_digest, numbers.basis.rule)
     cases = [unit for unit in units if unit.finding.is_case]
     missable = [unit for unit in cases if unit.said != "no report" and not unit.is_known_before]
     strict = [unit for unit in missable if unit.said != "fracture"]

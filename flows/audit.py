@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +38,7 @@ from flows.audit_prevalence import prevalence_numbers
 from flows.audit_reads import ReadSample, is_case, read_sample
 from flows.audit_verdicts import Endpoint, Settled
 from flows.audit_worklist import worklist_rows
+from flows.scored_models import ScoredModel
 from flows.version import code_version
 from warehouse.queries import query
 
@@ -48,7 +49,7 @@ STANDARD = "who-2000-2025"
 class AuditRequest:
     """What is asked of a warehouse. None: as the audit was drawn, or the default where none was."""
 
-    model_id: str | None = None
+    model_id: str | None = None  # or digest, or its first digits
     rule: str | None = None  # first
     from_age_years: int | None = None  # 50
     audit_id: str | None = None  # the newest
@@ -60,18 +61,20 @@ class AuditRequest:
     how: MonteCarlo = field(default_factory=MonteCarlo)
 
 
-def audit_numbers(connection: Connection, request: AuditRequest | None = None) -> AuditNumbers:
+def audit_numbers(
+    connection: Connection, request: AuditRequest | None = None, say: Callable[[str], None] = print
+) -> AuditNumbers:
     """All numbers of the page and the tables, from an open warehouse (the published copy; identified: with identities).
 
-    Raises AuditError when nothing was scored, or when the request is not what the sample was drawn for.
+    Raises SettingsError when nothing was scored, AuditError when the request is not what the sample was drawn for.
     """
     asked = request or AuditRequest()
     sample = read_sample(connection, asked.audit_id)
     if asked.audit_id is not None and sample is None:
         raise AuditError("there is no audit of that name: leave --audit out for the newest")
-    model = audit_model(connection, asked.model_id or (sample.audit.model_id if sample else None))
+    model = audit_model(connection, asked.model_id or (sample.audit.model_digest if sample else None), say)
     population = _population(asked, sample, model)
-    with studies_at_hand(connection, model.model_id):
+    with studies_at_hand(connection, model.model_digest):
         whole = _whole(connection, asked, model, sample, population)
     return whole if asked.is_showing_small else suppressed(whole)
 
@@ -85,7 +88,7 @@ def _whole(
 ) -> AuditNumbers:
     """All numbers, small ones too."""
     rule, from_age = population
-    units = read_units(connection, model.model_id, rule, from_age)
+    units = read_units(connection, model.model_digest, rule, from_age)
     current = _current_frame(units, sample)
     strata = _strata(connection, model, rule, from_age)
     basis = _basis(
@@ -119,13 +122,14 @@ def _population(asked: AuditRequest, sample: ReadSample | None, model: AuditMode
         from_age = FROM_AGE_YEARS if asked.from_age_years is None else asked.from_age_years
         return asked.rule or "first", from_age
     audit = sample.audit
-    drawn = {"rule": audit.rule, "from_age_years": audit.from_age_years, "model_id": audit.model_id}
+    drawn = {"rule": audit.rule, "from_age_years": audit.from_age_years}
     for name, value in drawn.items():
         if getattr(asked, name) not in (None, value):
-            option = {"rule": "--rule", "from_age_years": "--from-age", "model_id": "--model"}[name]
+            option = {"rule": "--rule", "from_age_years": "--from-age"}[name]
             raise AuditError(f"audit {audit.audit_id} was drawn with {option} {value}: leave {option} out")
     if audit.model_digest != model.model_digest:
-        raise AuditError(f"audit {audit.audit_id} was drawn for other weights than those that count now")
+        drawn_for = ScoredModel(audit.model_id, audit.model_digest)
+        raise AuditError(f"audit {audit.audit_id} was drawn with the flags of {drawn_for}: leave --model out")
     return audit.rule, audit.from_age_years
 
 
@@ -189,13 +193,15 @@ def _asked_rows(connection: Connection, name: str, parameters: Mapping[str, Any]
 
 
 def _strata(connection: Connection, model: AuditModel, rule: str, from_age: int) -> list[StratumRow]:
-    asked = {"model_id": model.model_id, "rule": rule, "from_age": from_age}
+    asked = {"model_digest": model.model_digest, "rule": rule, "from_age": from_age}
     rows = _asked_rows(connection, "audit_strata", asked)
     return [StratumRow(category=row.pop("value"), **row) for row in rows]
 
 
 def _waterfall(connection: Connection, model: AuditModel, audit_id: str | None) -> tuple[WaterfallStep, ...]:
-    rows = _asked_rows(connection, "audit_waterfall", {"model_id": model.model_id, "audit_id": audit_id})
+    rows = _asked_rows(
+        connection, "audit_waterfall", {"model_digest": model.model_digest, "audit_id": audit_id}
+    )
     return tuple(WaterfallStep(row["step"], row["outcome"], row["reason"], row["n_studies"]) for row in rows)
 
 
@@ -222,6 +228,6 @@ def _follow_up(
 ) -> tuple[FollowRow, ...]:
     judged: Sequence[Any] = sample.judged if sample else ()
     confirmed = [unit.unit_key for unit, verdict in judged if is_case(verdict, Endpoint.ANY_GRADE)]
-    asked = {"model_id": model.model_id, "from_age": from_age, "confirmed": confirmed}
+    asked = {"model_digest": model.model_digest, "from_age": from_age, "confirmed": confirmed}
     rows = _asked_rows(connection, "audit_longitudinal", asked)
     return tuple(FollowRow(**row) for row in rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,7 @@ from duckdb import DuckDBPyConnection as Connection
 
 from estimates.audit_cells import Frame, build_frame
 from flows.errors import SettingsError
+from flows.scored_models import scored_model
 from models.registry import ModelError, ModelListing, describe_model
 from warehouse.queries import query
 
@@ -39,48 +40,48 @@ class AuditModel:
     lexicon_names: str | None
 
 
-def audit_model(connection: Connection, model_id: str | None) -> AuditModel:
-    """The model of that id, or the only one that has scored. Raises AuditError when there is none, or several."""
-    found = [
-        AuditModel(*row)
-        for row in connection.execute(query("audit_model"), {"model_id": model_id}).fetchall()
-    ]
-    if not found and model_id is None:
-        raise AuditError("nothing was scored yet: run `ovf sweep` first")
-    if not found:
-        raise AuditError(f"there are no scores of model {model_id}")
-    if len(found) > 1:
-        names = ", ".join(model.model_id for model in found)
-        raise AuditError(f"several models have scored; name one with --model: {names}")
-    return found[0]
+def audit_model(connection: Connection, name: str | None, say: Callable[[str], None] = print) -> AuditModel:
+    """The model of that name (`flows.scored_models`), or the only one that has scored. Raises SettingsError."""
+    found = audit_model_of(connection, scored_model(connection, name, say).model_digest)
+    assert found is not None
+    return found
+
+
+def audit_model_of(connection: Connection, digest: str) -> AuditModel | None:
+    """The model of that digest; None when it has scored nothing here."""
+    rows = connection.execute(query("audit_model"), {"model_digest": digest}).fetchall()
+    return AuditModel(*rows[0]) if rows else None
 
 
 def installed_model(scored: AuditModel) -> ModelListing | None:
     """The installed model that made the scores; None where it is not installed, or is another of that name."""
-    try:
-        found = describe_model(scored.model_id)
-    except ModelError:
-        return None
-    return found if found.digest == scored.model_digest else None
+    for name in (scored.model_id, scored.model_digest):
+        try:
+            found = describe_model(name)
+        except ModelError:
+            continue
+        if found.digest == scored.model_digest:
+            return found
+    return None
 
 
 # The queries name the macro `audit_studies`; a temporary one of that name stands before the installed one.
 _AT_HAND = """
-CREATE TEMP TABLE audit_studies_at_hand AS SELECT * FROM audit_studies($model_id::VARCHAR);
+CREATE TEMP TABLE audit_studies_at_hand AS SELECT * FROM audit_studies($model_digest::VARCHAR);
 CREATE TEMP MACRO audit_studies(wanted_model) AS TABLE SELECT * FROM audit_studies_at_hand;
 """
 _PUT_AWAY = "DROP MACRO TABLE IF EXISTS temp.audit_studies; DROP TABLE IF EXISTS temp.audit_studies_at_hand"
 
 
 @contextmanager
-def studies_at_hand(connection: Connection, model_id: str) -> Iterator[None]:
+def studies_at_hand(connection: Connection, model_digest: str) -> Iterator[None]:
     """Works out `audit_studies` of one model once, for all queries inside: with a million studies that takes seconds.
 
     Inside, the queries see this model whatever they are asked for. The database file is not written to.
     """
     try:
         make, name = (part for part in _AT_HAND.split(";") if part.strip())
-        connection.execute(make, {"model_id": model_id}).fetchall()
+        connection.execute(make, {"model_digest": model_digest}).fetchall()
         connection.execute(name)
         yield
     finally:
@@ -88,9 +89,9 @@ def studies_at_hand(connection: Connection, model_id: str) -> Iterator[None]:
             connection.execute(statement)
 
 
-def read_units(connection: Connection, model_id: str | None, rule: str, from_age_years: int) -> pa.Table:
+def read_units(connection: Connection, model_digest: str | None, rule: str, from_age_years: int) -> pa.Table:
     """The units of the frame, sorted by key; columns of `audit_units.sql`."""
-    asked = {"model_id": model_id, "rule": rule, "from_age": from_age_years}
+    asked = {"model_digest": model_digest, "rule": rule, "from_age": from_age_years}
     return connection.sql(query("audit_units"), params=asked).to_arrow_table()
 
 

@@ -22,6 +22,7 @@ from flows.audit_frame import (
     read_units,
     unit_row,
 )
+from flows.scored_models import ScoredModel, scored_model
 from flows.version import code_version
 from tasks.report_files import write_rows
 from warehouse.insert import insert_all
@@ -52,7 +53,7 @@ class SampleOrder:
     seed: int | None
     rule: str
     from_age_years: int
-    model_id: str | None
+    model_id: str | None  # or digest, or its first digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +74,14 @@ def sample(store: Store, order: SampleOrder, *, fresh_seed: int, is_further: boo
     with store.read_live() as connection:
         there = latest_sample(connection)
         audit_id = f"A{1 + _n_audits(connection)}"
+        is_same_model = there is None or is_further or _is_same_model(connection, there.audit, order)
     if there is not None and not is_further:
-        _check_same(there.audit, order)
+        _check_same(there.audit, order, is_same_model=is_same_model)
         return there
     seed = fresh_seed if order.seed is None else order.seed
     with store.read() as connection:  # the published copy: a large frame takes a while, and a sweep may go on
         model = audit_model(connection, order.model_id)
-        units = read_units(connection, model.model_id, order.rule, order.from_age_years)
+        units = read_units(connection, model.model_digest, order.rule, order.from_age_years)
     batch = drawn_batch(units, model, order, seed, audit_id)
     with store.write() as connection:
         if f"A{1 + _n_audits(connection)}" != audit_id:
@@ -103,18 +105,25 @@ def latest_sample(connection: Connection) -> StoredSample | None:
     return StoredSample(audit, tuple(AuditCellRecord(*row) for row in cells.fetchall()), is_new=False)
 
 
-def _check_same(audit: AuditRecord, order: SampleOrder) -> None:
+def _is_same_model(connection: Connection, audit: AuditRecord, order: SampleOrder) -> bool:
+    if order.model_id is None:
+        return True
+    return scored_model(connection, order.model_id).model_digest == audit.model_digest
+
+
+def _check_same(audit: AuditRecord, order: SampleOrder, *, is_same_model: bool) -> None:
     asked = (order.rule, order.from_age_years)
     is_same = (
         asked == (audit.rule, audit.from_age_years)
         and order.seed in (None, audit.seed)
-        and order.model_id in (None, audit.model_id)
+        and is_same_model
         and min(order.reads, audit.n_units) == audit.n_drawn
     )
     if not is_same:
         raise AuditError(
             f"audit {audit.audit_id} was drawn already, with {audit.n_drawn} reads, seed {audit.seed}, rule "
-            f"{audit.rule} and ages from {audit.from_age_years}: ask for the same to get its reading list again, or "
+            f"{audit.rule}, ages from {audit.from_age_years} and flags of "
+            f"{ScoredModel(audit.model_id, audit.model_digest)}: ask for the same to get its reading list again, or "
             "add --new to draw another one beside it"
         )
 

@@ -28,7 +28,7 @@ def worklist_rows(
 ) -> tuple[WorklistRow, ...]:
     """At most `length` rows of each list, the likeliest first. Identified: the connection has the identity file."""
     asked = {
-        "model_id": basis.model_id,
+        "model_digest": basis.model_digest,
         "rule": basis.rule,
         "from_age": basis.from_age_years,
         "length": length,

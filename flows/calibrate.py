@@ -25,6 +25,7 @@ from flows.audit_reads import is_case, read_sample
 from flows.audit_verdicts import Endpoint
 from flows.errors import SettingsError
 from flows.model_rows import SHIPPED
+from flows.scored_models import ScoredModel, listed, scored_model
 from tasks.report_files import read_rows
 from warehouse.domain_records import DomainLimitRecord
 from warehouse.landing import LandingBatch
@@ -84,11 +85,14 @@ class Calibrated:
 
 def current_numbers(connection: Connection, model: str | None) -> Numbers:
     """The numbers of one model with scores here. Raises SettingsError: none, several, or no operating point."""
-    told_by = {"model": model, "shipped": SHIPPED, "simulated_share": SIMULATED_SHARE}
-    rows = connection.execute(query("current_numbers"), told_by).fetchall()
+    wanted = scored_model(connection, model).model_digest if model is not None else None
+    asked = {"model_digest": wanted, "shipped": SHIPPED, "simulated_share": SIMULATED_SHARE}
+    rows = connection.execute(query("current_numbers"), asked).fetchall()
     if len(rows) != 1:
-        names = ", ".join(str(row[1]) for row in rows) or "none"
-        raise SettingsError(f"name one model with scores here with --model; there are: {names}")
+        names = listed([ScoredModel(row[1], row[0]) for row in rows])
+        raise SettingsError(
+            f"name one model with scores here with --model, by id or digest; there are: {names}"
+        )
     digest, model_id, slope, intercept, threshold, *told, own_slope, own_intercept, own_share = rows[0]
     if threshold is None:
         raise SettingsError(f"{model_id} has no operating point here: sweep or rescore with it first")

@@ -24,12 +24,13 @@ from estimates.evaluation_numbers import Evaluation, EvaluationBasis, Evaluation
 from estimates.reader_study import HEIGHT_LOSS, LSTM, ReadScan, domain_rows, read_study
 from estimates.reader_study_suppression import suppressed_study
 from estimates.suppress import SMALLEST_SHOWN
-from flows.audit_frame import AuditError, AuditModel, audit_model, installed_model
+from flows.audit_frame import AuditModel, audit_model, audit_model_of, installed_model
 from flows.errors import SettingsError
 from flows.evaluation_scans import DIMENSIONS, Scores, evaluation_scans, said_in_warehouse, said_now
 from flows.kept_split import kept_split
 from flows.label_file import Label
 from flows.labels import Labels, ReportRule, labels_from_file, labels_from_readings, labels_from_reports
+from flows.scored_models import without_scores
 from flows.training_words import counter
 from flows.version import code_version
 from models.domain import read_domain
@@ -59,7 +60,7 @@ class EvaluationRequest:
     """What is asked. Without any source of labels: the stored test part of the model."""
 
     slab_directory: Path
-    model: str | None = None  # id or folder; None: the only one that has scored
+    model: str | None = None  # folder, id, digest or its first digits; None: the only one that has scored
     labels: Path | None = None
     is_from_reports: bool = False
     is_from_readings: bool = False
@@ -85,12 +86,12 @@ class _Model:
 def evaluate(store: Store, asked: EvaluationRequest, say: Callable[[str], None] = print) -> Evaluation:
     """All numbers. Raises SettingsError and its kinds (exit 10) and ModelError (exit 13)."""
     with store.read() as connection:
-        model = _model(connection, asked.model)
+        model = _model(connection, asked.model, say)
         split, split_words = _split(store, connection, model)
         labels = _labels(store, connection, asked, split)
-        name = model.scored.model_id if model.scored else None
-        rows = _rows(connection, name)
-    if name is None:  # what is stored was said by other models
+        digest = model.scored.model_digest if model.scored else None
+        rows = _rows(connection, digest)
+    if digest is None:  # what is stored was said by other models
         rows = [row | {"domain_distance": None} for row in rows]
     by_study, left_out = _counted(labels, rows, split)
     wanted = [row for row in rows if by_study.get(row["study_key"], Label(None)).is_case is not None]
@@ -102,26 +103,20 @@ def evaluate(store: Store, asked: EvaluationRequest, say: Callable[[str], None] 
     return _evaluated(scans, basis, _domain_limit(wanted, model))
 
 
-def _model(connection: Connection, name: str | None) -> _Model:
-    """By folder or shipped id, else by the name under which it has scored here."""
+def _model(connection: Connection, name: str | None, say: Callable[[str], None]) -> _Model:
+    """A folder or an installed model by its own digest, else what the name means among those that have scored here."""
     try:
         directory = find_model(name) if name is not None else None
     except ModelError:
         directory = None
-    listing = describe_model(directory) if directory is not None else None
-    wanted = listing.model_id if listing else name
-    try:
-        scored = audit_model(connection, wanted)
-    except AuditError:
-        scored = None
-        if listing is None:
-            raise
-    if listing and scored and scored.model_digest != listing.digest:
-        scored = None  # another model of that name has scored
-    if listing is None and scored is not None:
+    if directory is None:
+        scored = audit_model(connection, name, say)
         listing = installed_model(scored)
-        directory = listing.directory if listing else None
-    return _Model(directory, scored, listing)
+        return _Model(listing.directory if listing else None, scored, listing)
+    listing = describe_model(directory)
+    if others := without_scores(connection, listing.model_id, listing.digest):
+        say(others)
+    return _Model(directory, audit_model_of(connection, listing.digest), listing)
 
 
 def _split(store: Store, connection: Connection, model: _Model) -> tuple[Split | None, str]:
@@ -168,8 +163,8 @@ def _asked(connection: Connection, name: str, parameters: Mapping[str, Any]) -> 
     return [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
 
 
-def _rows(connection: Connection, model_id: str | None) -> list[dict[str, Any]]:
-    return _asked(connection, "evaluation_scans", {"model_id": model_id})
+def _rows(connection: Connection, model_digest: str | None) -> list[dict[str, Any]]:
+    return _asked(connection, "evaluation_scans", {"model_digest": model_digest})
 
 
 def _counted(

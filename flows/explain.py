@@ -16,6 +16,7 @@ from PIL import Image
 from flows.audit_frame import audit_model, installed_model
 from flows.errors import SettingsError
 from flows.publish_heat import on_slab
+from flows.scored_models import listed, scored_models, without_scores
 from tasks.midline import places_read
 from tasks.publish_capture import grey_rgb, heated_rgb
 from tasks.shard_work import kept_slab_path
@@ -23,6 +24,8 @@ from warehouse.queries import query
 from warehouse.store import Store
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection as Connection
+
     from models.domain import DomainReference
     from models.infer import Scorer
     from models.loading import LoadedModel
@@ -40,15 +43,16 @@ class Wanted:
     place: Path  # of a kept slab, or of a series' files
 
 
-def model_to_explain(store: Store) -> str:
-    """The model whose scores this warehouse holds, by its id. Raises SettingsError: none, several, or not installed."""
+def model_to_explain(store: Store) -> Path:
+    """The folder of the model that has scored here. Raises SettingsError: none, several, or not installed."""
     with store.read() as connection:
         scored = audit_model(connection, None)
-    if installed_model(scored) is None:
+    installed = installed_model(scored)
+    if installed is None:
         raise SettingsError(
             f"the scores here are those of {scored.model_id}, which is not installed: name its folder with --model"
         )
-    return scored.model_id
+    return installed.directory
 
 
 def wanted_series(
@@ -65,17 +69,24 @@ def wanted_series(
     if store is None:
         raise SettingsError("neither a path nor a series of a warehouse: name one with --warehouse")
     directory = slabs or store.paths.directory / "slabs"
-    model_id = model.config.model_id
     with store.read_identified() as connection:
-        if is_flagged and audit_model(connection, model_id).model_digest != model.digest:
-            raise SettingsError(f"the flags here are those of another model named {model_id}")
-        parameters = {"series": others, "model_id": model_id, "is_flagged": is_flagged}
+        if is_flagged:
+            _check_scored(connection, model.config.model_id, model.digest)
+        parameters = {"series": others, "model_digest": model.digest, "is_flagged": is_flagged}
         rows = connection.execute(query("explain_series"), parameters).fetchall()
     known = {name for _, _, *names in rows for name in names}
     missing = [one for one in others if one not in known]
     if missing:
         raise SettingsError(f"{len(missing)} of the series have no kept slab here, or do not exist")
     return found + [Wanted(key, kept_slab_path(directory, key, revision)) for key, revision, *_ in rows]
+
+
+def _check_scored(connection: Connection, model_id: str, digest: str) -> None:
+    """Raises SettingsError unless these weights have scored here: what others flag is not theirs to explain."""
+    known = scored_models(connection)
+    if digest not in {model.model_digest for model in known}:
+        others = without_scores(connection, model_id, digest)
+        raise SettingsError(others or f"no scores of model {model_id}; there are scores of: {listed(known)}")
 
 
 def read_wanted(wanted: Wanted) -> Slab:

@@ -36,12 +36,12 @@ def fls_entries(
     if model.operating_point_id is None:
         raise AuditError("the model has no current operating point: nothing is flagged, so there is no list")
     asked = {
-        "model_id": model.model_id,
+        "model_digest": model.model_digest,
         "rule": "patient-day",
         "from_age": from_age_years,
         "length": EVERY_ROW,
     }
-    with studies_at_hand(connection, model.model_id):
+    with studies_at_hand(connection, model.model_digest):
         found = connection.execute(query("audit_worklist"), asked)
         columns = [column[0] for column in found.description]
         rows = [dict(zip(columns, row, strict=True)) for row in found.fetchall()]

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from models.config import ModelConfig, ViewRecipe
+from models.digests import is_digits, is_named_by
 from models.pooling import sigmoid
 
 WEIGHTS_FILE, CONFIG_FILE, CARD_FILE = "model.safetensors", "config.json", "card.md"
@@ -82,7 +83,7 @@ def describe_models(root: Path = SHIPPED) -> list[ModelListing]:
 
 
 def describe_model(id_or_path: str | Path, root: Path = SHIPPED) -> ModelListing:
-    """One model by shipped id or directory, hashes unchecked. Raises ModelError when there is none."""
+    """One model by shipped id, its digest or directory, hashes unchecked. Raises ModelError when there is none."""
     return _listing(find_model(id_or_path, root))
 
 
@@ -102,13 +103,26 @@ def _listing(directory: Path) -> ModelListing:
 
 
 def find_model(id_or_path: str | Path, root: Path = SHIPPED) -> Path:
-    """The directory of a shipped model's id, or of a path. Raises ModelError when there is none."""
+    """The directory of a shipped model's id or digest, or of a path. Raises ModelError when there is none."""
     path = Path(id_or_path)
     for directory in (root / path.name if path.name == str(id_or_path) else path, path):
         if (directory / MANIFEST_FILE).is_file():
             return directory
+    if is_digits(str(id_or_path)) and (of_digest := _find_digest(str(id_or_path), root)):
+        return of_digest
     known = ", ".join(path.parent.name for path in sorted(root.glob(f"*/{MANIFEST_FILE}"))) or "none"
     raise ModelError(f"no such model; shipped: {known}; a directory with {MANIFEST_FILE} works too")
+
+
+def _find_digest(name: str, root: Path) -> Path | None:
+    """The directory of the shipped model whose digest begins so. Raises ModelError when several do."""
+    found = [path.parent for path in sorted(root.glob(f"*/{MANIFEST_FILE}"))]
+    found = [directory for directory in found if is_named_by(read_manifest(directory)["model_digest"], name)]
+    if len(found) > 1:
+        raise ModelError(
+            f"{name} begins the digests of {', '.join(directory.name for directory in found)}: give more"
+        )
+    return found[0] if found else None
 
 
 def portable_name(listing: ModelListing) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from flows.errors import Exit
-from flows.verbs.options import DEFAULT, WarehouseOption
+from flows.verbs.options import DEFAULT, SCORED_MODEL, WarehouseOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,9 @@ RuleOption = Annotated[
 FromAgeOption = Annotated[
     int | None, typer.Option("--from-age", min=18, max=90, help="youngest age that counts (default 50)")
 ]
-ModelOption = Annotated[str | None, typer.Option(help="flags of this model; needed when several have scored")]
+ModelOption = Annotated[
+    str | None, typer.Option(help=f"flags of this model; needed when several have scored: {SCORED_MODEL}")
+]
 
 
 @app.callback(invoke_without_command=True)

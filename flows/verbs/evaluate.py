@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.verbs.options import DEFAULT, WarehouseOption
+from flows.verbs.options import DEFAULT, INSTALLED_MODEL, SCORED_MODEL, WarehouseOption
 
 
 def evaluate(
@@ -16,7 +16,9 @@ def evaluate(
     warehouse: WarehouseOption = DEFAULT,
     model: Annotated[
         str | None,
-        typer.Option(help="id of a model, or a folder with one; needed when several have scored"),
+        typer.Option(
+            help=f"{INSTALLED_MODEL}; or one that has scored here (needed when several have): {SCORED_MODEL}"
+        ),
     ] = None,
     labels: Annotated[
         Path | None, typer.Option(help="label file (docs/evaluation.md), such as the truth.csv of `ovf demo`")

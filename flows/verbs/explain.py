@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.errors import SettingsError
-from flows.verbs.options import DEFAULT, WarehouseOption
+from flows.verbs.options import DEFAULT, INSTALLED_MODEL, WarehouseOption
 
 
 def explain(
@@ -22,9 +22,7 @@ def explain(
     flagged: Annotated[bool, typer.Option("--flagged", help="every series that is flagged now")] = False,
     model: Annotated[
         str | None,
-        typer.Option(
-            help="id of an installed model, or a folder with one; the one that has scored in the warehouse unless told"
-        ),
+        typer.Option(help=f"{INSTALLED_MODEL}; the one that has scored in the warehouse unless told"),
     ] = None,
     slabs: Annotated[Path | None, typer.Option(help="folder of the kept slabs, if the sweep had one")] = None,
     warehouse: WarehouseOption = DEFAULT,
@@ -48,9 +46,11 @@ def explain(
         raise SettingsError("name a series, or say --flagged")
     store = Store.open(warehouse, create=False) if warehouse.exists() else None
     is_of_warehouse = flagged or not all(Path(one).exists() for one in series or [])
-    if model is None:
-        model = model_to_explain(store) if store and is_of_warehouse else DEFAULT_MODEL
-    loaded, domain = load_model(model), read_domain(find_model(model))
+    if model is not None:
+        folder = find_model(model)
+    else:
+        folder = model_to_explain(store) if store and is_of_warehouse else find_model(DEFAULT_MODEL)
+    loaded, domain = load_model(folder), read_domain(folder)
     found = wanted_series(series or [], store, slabs, model=loaded, is_flagged=flagged)
     total_s, n_lost = 0.0, 0
     for told in explain_to(out, found, Scorer(loaded), domain):

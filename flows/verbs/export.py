@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.errors import SettingsError
-from flows.verbs.options import DEFAULT, WarehouseOption
+from flows.verbs.options import DEFAULT, SCORED_MODEL, WarehouseOption
 from warehouse.export import FORMATS, write_rows
 from warehouse.queries import query
 from warehouse.store import Store
@@ -26,7 +26,8 @@ def scores(
     out: Annotated[Path, typer.Option(help="file to write: .csv or .parquet")],
     warehouse: WarehouseOption = DEFAULT,
     model: Annotated[
-        str | None, typer.Option(help="scores of this model; needed when several have scored")
+        str | None,
+        typer.Option(help=f"scores of this model; needed when several have scored: {SCORED_MODEL}"),
     ] = None,
     identified: Annotated[
         bool, typer.Option("--identified", help="add PatientID, accession number and DICOM UIDs")
@@ -44,7 +45,7 @@ def scores(
     opened = store.read_identified() if identified else store.read()
     with opened as connection:
         sql = query("export_scores_identified" if identified else "export_scores")
-        n_studies = write_rows(connection, sql, out, {"model_id": _model(connection, model)})
+        n_studies = write_rows(connection, sql, out, {"model_digest": _digest(connection, model)})
     kind = "identified: keep it safe" if identified else "pseudonymous"
     print(f"{n_studies:,} studies → {out} ({kind})")
 
@@ -62,7 +63,8 @@ def worklist(
         str | None, typer.Option(help="name of a test system; needed for a model of simulated scans")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="flags of this model; needed when several have scored")
+        str | None,
+        typer.Option(help=f"flags of this model; needed when several have scored: {SCORED_MODEL}"),
     ] = None,
     warehouse: WarehouseOption = DEFAULT,
 ) -> None:
@@ -89,11 +91,16 @@ def worklist(
     print(f"{len(entries):,} patients → {out} (identified: keep it safe)")
 
 
-def _model(connection: Any, model: str | None) -> str | None:
+def _digest(connection: Any, model: str | None) -> str | None:
+    """The digest of the model that is meant; None where no other id has scored: then the newest answers count."""
+    from flows.scored_models import ScoredModel, listed, scored_model
+
+    if model is not None:
+        return scored_model(connection, model).model_digest
     rows = connection.execute(query("models_with_scores")).fetchall()
-    known = [str(row[0]) for row in rows]
-    if model is not None and model not in known:
-        raise SettingsError(f"no scores of model {model}; there are scores of: {', '.join(known) or 'none'}")
-    if model is None and len(set(known)) > 1:
-        raise SettingsError(f"several models have scored; name one with --model: {', '.join(known)}")
-    return model
+    known = [ScoredModel(str(row[0]), row[1]) for row in rows]
+    if len({each.model_id for each in known}) > 1:
+        raise SettingsError(
+            f"several models have scored; name one with --model, by id or digest: {listed(known)}"
+        )
+    return None

@@ -10,11 +10,13 @@ from rich.table import Table
 
 from flows.console import make_console
 from flows.errors import SettingsError
-from flows.verbs.options import DEFAULT, WarehouseOption
+from flows.verbs.options import DEFAULT, INSTALLED_MODEL, SCORED_MODEL, WarehouseOption
 
 app = typer.Typer(help="Models: what is installed, and what their scores mean here.", no_args_is_help=True)
 SHOWN = 50  # rows of a diff on the screen; --out writes all
-ModelOption = Annotated[str | None, typer.Option(help="id of the model; needed when several have scored")]
+ModelOption = Annotated[
+    str | None, typer.Option(help=f"which model; needed when several have scored: {SCORED_MODEL}")
+]
 
 
 @app.callback()
@@ -43,7 +45,7 @@ def list_models() -> None:
 
 @app.command()
 def show(
-    model: Annotated[str, typer.Argument(help="id of an installed model, or a folder with one")],
+    model: Annotated[str, typer.Argument(help=INSTALLED_MODEL)],
 ) -> None:
     """Everything known of a model, in the order of the CLAIM and TRIPOD+AI items; checks its hashes.
 
@@ -76,15 +78,16 @@ def import_model(
 
 @app.command()
 def diff(
-    first: Annotated[str, typer.Argument(help="id of a model with scores here")],
-    second: Annotated[str, typer.Argument(help="id of another")],
+    first: Annotated[str, typer.Argument(help=f"a model with scores here: {SCORED_MODEL}")],
+    second: Annotated[str, typer.Argument(help="another, or other weights of that id")],
     out: Annotated[Path | None, typer.Option(help="file for all rows: .csv or .parquet")] = None,
     warehouse: WarehouseOption = DEFAULT,
 ) -> None:
-    """Whose flag two models disagree on, of the series that both have scored.
+    """Whose flag two models disagree on, of the series that both have scored; two weights of one id by their digests.
 
     Example: ovf model diff ovf-phantom-1 ovf-phantom-2
     """
+    from flows.scored_models import two_models
     from flows.verbs.model_tables import print_diff
     from warehouse.export import FORMATS, write_rows
     from warehouse.queries import query
@@ -92,17 +95,13 @@ def diff(
 
     if out is not None and out.suffix not in FORMATS:
         raise SettingsError(f"{out.name}: the name must end in {' or '.join(FORMATS)}")
-    parameters: dict[str, object] = {"model_a": first, "model_b": second}
     with Store.open(warehouse, create=False).read() as connection:
-        known = {row[0] for row in connection.execute(query("models_with_scores")).fetchall()}
-        if missing := [name for name in (first, second) if name not in known]:
-            raise SettingsError(
-                f"no scores of {missing[0]} here; there are: {', '.join(sorted(known)) or 'none'}"
-            )
+        one, two = two_models(connection, first, second)
+        parameters: dict[str, object] = {"digest_a": one.model_digest, "digest_b": two.model_digest}
         rows = connection.execute(query("model_diff"), parameters).fetchall()
         if out is not None:
             write_rows(connection, query("model_diff"), out, parameters)
-    print_diff(rows, first, second, SHOWN)
+    print_diff(rows, str(one), str(two), SHOWN)
 
 
 @app.command()

@@ -19,7 +19,9 @@ def nightly(
         str | None, typer.Option(help="name of the hospital; part of a patient's pseudonym")
     ] = None,
     warehouse: Annotated[Path | None, typer.Option(help="the DuckDB file")] = None,
-    model: Annotated[str | None, typer.Option(help="id of a model (`ovf model list`), or its folder")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="id or digest of a model (`ovf model list`), or its folder")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="local workers; one a core unless told")] = None,
     scheduler: Annotated[
         str | None, typer.Option(help="address of a Dask scheduler that runs already")

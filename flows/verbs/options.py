@@ -18,3 +18,6 @@ WarehouseOption = Annotated[
     ),
 ]
 DEFAULT = DEFAULT_WAREHOUSE
+# How --model names one that has scored (`flows.scored_models`), and one that is to run (`models.registry.find_model`).
+SCORED_MODEL = "id, or 8 or more digits of the digest; an id of several weights: the last that scored"
+INSTALLED_MODEL = "an installed model by id or digest, or a folder with one"

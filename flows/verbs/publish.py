@@ -11,7 +11,7 @@ import typer
 
 from flows.errors import Exit, SettingsError
 from flows.settings import Settings, read_settings
-from flows.verbs.options import DEFAULT, WarehouseOption
+from flows.verbs.options import DEFAULT, SCORED_MODEL, WarehouseOption
 
 if TYPE_CHECKING:
     from flows.publish import Archive, PublishRequest, PublishSummary
@@ -69,7 +69,8 @@ def publish(
     no_pictures: Annotated[bool, typer.Option("--no-pictures", help="the SR alone")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="so many studies at most")] = None,
     model: Annotated[
-        str | None, typer.Option(help="results of this model; needed when several have scored")
+        str | None,
+        typer.Option(help=f"results of this model; needed when several have scored: {SCORED_MODEL}"),
     ] = None,
     opt_out: Annotated[
         Path | None, typer.Option(help="PatientIDs that are left out, one a line, besides those of the sweep")

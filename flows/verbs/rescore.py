@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from flows.errors import Exit
-from flows.verbs.options import DEFAULT, WarehouseOption
+from flows.verbs.options import DEFAULT, INSTALLED_MODEL, WarehouseOption
 
 
 def rescore(
-    model: Annotated[str, typer.Option(help="id of an installed model, or a folder with one")],
+    model: Annotated[str, typer.Option(help=INSTALLED_MODEL)],
     slabs: Annotated[Path | None, typer.Option(help="folder of the kept slabs, if the sweep had one")] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="local Dask workers; default: one a core")

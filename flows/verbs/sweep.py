@@ -33,7 +33,9 @@ def sweep(
     slab_width: Annotated[
         float | None, typer.Option(help="width in mm that a kept slab covers; 60 unless told")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="id of a model (`ovf model list`), or its folder")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="id or digest of a model (`ovf model list`), or its folder")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="local workers; one a core unless told")] = None,
     scheduler: Annotated[
         str | None, typer.Option(help="address of a Dask scheduler that runs already")

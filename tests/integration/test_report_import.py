@@ -73,7 +73,7 @@ def test_reports_are_linked_and_labelled(store: Store) -> None:
     assert (counts.n_rows, counts.n_new, counts.n_known) == (2, 2, 0)
     assert counts.ended == {("linked", None): 2}
     with store.read() as connection:
-        exported = connection.execute(query("export_scores"), {"model_id": None}).fetchall()
+        exported = connection.execute(query("export_scores"), {"model_digest": None}).fetchall()
     assert {line[0]: line[-1] for line in exported} == {"study-a": "present", "study-b": "absent"}
 
 
@@ -165,7 +165,7 @@ def test_T46_an_empty_report_states_nothing(store: Store) -> None:
     assert counts.n_empty == 2
     assert statements(store) == {"study-a": "unread", "study-b": "unread"}
     with store.read() as connection:
-        exported = connection.execute(query("export_scores"), {"model_id": None}).fetchall()
+        exported = connection.execute(query("export_scores"), {"model_digest": None}).fetchall()
     assert [line[-1] for line in exported] == [None, None]
 
 

@@ -16,10 +16,10 @@ from warehouse.queries import query
 from warehouse.store import Store
 
 
-def exported(store: Store, model_id: str | None = None) -> dict[str, object]:
+def exported(store: Store, model_digest: str | None = None) -> dict[str, object]:
     store.publish()
     with store.read() as connection:
-        connection.execute(query("export_scores"), {"model_id": model_id})
+        connection.execute(query("export_scores"), {"model_digest": model_digest})
         names = [column[0] for column in connection.description]
         (row,) = connection.fetchall()
     return dict(zip(names, row, strict=True))
@@ -48,8 +48,8 @@ def far_study(tmp_path: Path) -> Store:
 
 def test_beyond_the_limit_is_not_evaluable_and_the_limit_can_change(tmp_path: Path) -> None:
     store = far_study(tmp_path)
-    for model_id in (None, rows.model().model_id):
-        found = exported(store, model_id)
+    for model_digest in (None, rows.model().model_digest):
+        found = exported(store, model_digest)
         assert (found["outcome"], found["reason"]) == ("excluded", "not_evaluable:domain")
         assert (found["probability"], found["flagged"], found["domain_distance"]) == (None, None, 3.0)
     other = exported(store, "another")

@@ -38,7 +38,7 @@ def store(tmp_path: Path) -> Store:
 def test_a_csv_has_one_row_per_study(store: Store, tmp_path: Path) -> None:
     target = tmp_path / "made" / "scores.csv"
     with store.read() as connection:
-        assert write_rows(connection, query("export_scores"), target, {"model_id": None}) == 4
+        assert write_rows(connection, query("export_scores"), target, {"model_digest": None}) == 4
     with target.open(newline="", encoding="utf-8") as stream:
         found = {row["study_key"]: row for row in csv.DictReader(stream)}
     outcomes = {key: (row["outcome"], row["reason"]) for key, row in found.items()}
@@ -59,7 +59,7 @@ def test_a_csv_has_one_row_per_study(store: Store, tmp_path: Path) -> None:
 def test_an_identified_parquet_says_who_it_is(store: Store, tmp_path: Path) -> None:
     target = tmp_path / "scores.parquet"
     with store.read_identified() as connection:
-        write_rows(connection, query("export_scores_identified"), target, {"model_id": None})
+        write_rows(connection, query("export_scores_identified"), target, {"model_digest": None})
     found = pyarrow.parquet.read_table(target).to_pylist()[0]
     assert found["patient_id"] == "PID-a"
     assert found["accession_number"] == "ACC-a"
@@ -96,7 +96,7 @@ def test_without_an_operating_point_there_is_no_flag(tmp_path: Path) -> None:
 
 def test_a_named_model_that_has_not_scored_a_study_leaves_it_pending(store: Store) -> None:
     with store.read() as connection:
-        found = connection.execute(query("export_scores"), {"model_id": "another"}).fetchall()
+        found = connection.execute(query("export_scores"), {"model_digest": "another"}).fetchall()
     assert found[0][9:12] == ("pending", None, "not scored by this model yet")
     assert [row[9] for row in found] == ["pending", "excluded", "failed", "quarantined"]
 

@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> Store:
 
 def exported(store: Store) -> list[tuple[object, ...]]:
     with store.read() as connection:
-        return connection.execute(query("export_scores"), {"model_id": None}).fetchall()
+        return connection.execute(query("export_scores"), {"model_digest": None}).fetchall()
 
 
 def failed_checks(store: Store) -> list[str]:
@@ -53,7 +53,7 @@ def test_a_backup_opens_as_a_warehouse(store: Store, tmp_path: Path) -> None:
     assert load_key(restored.paths.key) == load_key(store.paths.key)
     restored.publish()
     with restored.read_identified() as connection:
-        found = connection.execute(query("export_scores_identified"), {"model_id": None}).fetchall()
+        found = connection.execute(query("export_scores_identified"), {"model_digest": None}).fetchall()
     assert {row[-4] for row in found} == {"PID-p", "PID-q"}
     assert json.loads((target / "backup.json").read_text())["n_rows"]["score"] == 3
     assert all(path.stat().st_mode & 0o077 == 0 for path in target.glob("*.*"))

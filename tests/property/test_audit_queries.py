@@ -94,7 +94,7 @@ def fill(connection: Connection, batch: LandingBatch) -> None:
 
 
 def ask(connection: Connection, name: str, **parameters: object) -> pd.DataFrame:
-    return connection.execute(query(name), {"model_id": None, **parameters}).df()
+    return connection.execute(query(name), {"model_digest": None, **parameters}).df()
 
 
 def naive_studies(batch: LandingBatch) -> pd.DataFrame:

@@ -198,7 +198,7 @@ def test_every_query_says_what_it_gives(name: str) -> None:
 
 
 def test_export_has_the_columns_of_the_contract(warehouse: Connection) -> None:
-    described = warehouse.execute(query("export_scores"), {"model_id": None})
+    described = warehouse.execute(query("export_scores"), {"model_digest": None})
     assert [column[0] for column in described.description] == [
         *("study_key", "patient_key", "site", "study_date", "age_years", "sex", "manufacturer", "model_name"),
         *("n_series", "outcome", "reason", "message", "series_key", "model_id", "probability", "flagged"),

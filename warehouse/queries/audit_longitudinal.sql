@@ -1,9 +1,9 @@
 -- What happened after the first flag: patients whose first flagged day is in the ages that count, by what the reports of that
 -- day said, how many reports of later days stayed silent (5: five or more), and whether a later one spoke; days_to_report is
 -- the median from the flagged day to the first report that says fracture or an ambiguous word. Flagged is not visible: that
--- needs a reader. $model_id, $from_age as in audit_units. $confirmed: unit_keys (rule patient-day) that readers confirmed.
+-- needs a reader. $model_digest, $from_age as in audit_units. $confirmed: unit_keys (rule patient-day) that readers confirmed.
 WITH days AS MATERIALIZED (
-    SELECT * FROM audit_units($model_id::VARCHAR, 'patient-day') WHERE patient_key IS NOT NULL AND study_date IS NOT NULL
+    SELECT * FROM audit_units($model_digest::VARCHAR, 'patient-day') WHERE patient_key IS NOT NULL AND study_date IS NOT NULL
 ),
 first_flagged AS (
     SELECT person_key, min(study_date) AS flagged_on

@@ -1,5 +1,5 @@
 -- The model of an audit and what its flags rest on: model, current operating point (null when it has none), and the lexicon
--- that counts. $model_id: this model; null: the only one that has scored.
+-- that counts. No row for a model without scores. $model_digest.
 SELECT
     model.model_id,
     model.model_digest,
@@ -10,6 +10,5 @@ SELECT
     (SELECT names FROM lexicon ORDER BY position DESC LIMIT 1) AS lexicon_names
 FROM model
 LEFT JOIN operating_point AS point ON point.model_digest = model.model_digest AND point.is_current
-WHERE ($model_id::VARCHAR IS NULL OR model.model_id = $model_id::VARCHAR)
+WHERE model.model_digest = $model_digest
     AND model.model_digest IN (SELECT model_digest FROM score)
-ORDER BY model.model_id

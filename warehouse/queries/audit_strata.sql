@@ -1,10 +1,10 @@
 -- Flags and reports by sex, age, age and sex, year, site, scanner and coverage: one row per dimension and value; `all` is
 -- everybody of the ages that count. Grain of what is counted: the units of audit_units. Ages below $from_age and unknown ones
 -- are rows of `age` alone (is_counted false). n_units = n_flagged + n_not_flagged + n_not_scored + n_undecided (scored, but
--- the model has no operating point). $model_id, $rule, $from_age as in audit_units.
+-- the model has no operating point). $model_digest, $rule, $from_age as in audit_units.
 WITH units AS (
     SELECT *, coalesce(age_years >= $from_age::BIGINT, false) AS is_counted
-    FROM audit_units($model_id::VARCHAR, $rule::VARCHAR)
+    FROM audit_units($model_digest::VARCHAR, $rule::VARCHAR)
 ),
 listed AS (
     SELECT

@@ -1,7 +1,7 @@
 -- The way of the studies from found to audited: one row per step (found, ct, eligible, scored, with_report, audited) with how
 -- many reach it and reason null, and one per outcome and reason of those lost before it. Lost ones and the next step
 -- sum to the step before. A study that nothing decided yet is lost before eligible with outcome pending: never a negative.
--- $model_id: scores of this model; null: the newest answer of each series. $audit_id: the audit; null: none yet.
+-- $model_digest: scores of this model; null: the newest answer of each series. $audit_id: the audit; null: none yet.
 WITH audited AS (
     SELECT DISTINCT unnest(study_keys) AS study_key, is_read
     FROM (
@@ -26,7 +26,7 @@ placed AS (
             WHEN NOT coalesce(audited.is_read, false) THEN 5
             ELSE 6
         END AS last_step
-    FROM audit_studies($model_id::VARCHAR) AS studies
+    FROM audit_studies($model_digest::VARCHAR) AS studies
     LEFT JOIN audited ON audited.study_key = studies.study_key
 ),
 steps AS (

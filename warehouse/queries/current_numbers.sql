@@ -1,5 +1,6 @@
 -- A model that has scored here, with its current operating point and domain limit (null: none), and the calibration that it
--- shipped with (the current one where that is not kept) and the share of cases that it holds for. $model: its id or digest; $shipped: id of what ships.
+-- shipped with (the current one where that is not kept) and the share of cases that it holds for. $model_digest: this
+-- model; null: every one. $shipped: id of what ships; $simulated_share: share of cases in trainings on simulated scans.
 SELECT
     model.model_digest,
     model.model_id,
@@ -18,5 +19,5 @@ FROM model
 LEFT JOIN operating_point AS point ON point.model_digest = model.model_digest AND point.is_current
 LEFT JOIN operating_point AS own ON own.model_digest = model.model_digest AND own.operating_point_id = $shipped
 LEFT JOIN domain_limit AS farthest ON farthest.model_digest = model.model_digest AND farthest.is_current
-WHERE $model::VARCHAR IS NULL OR model.model_id = $model OR model.model_digest = $model
-ORDER BY model.model_id
+WHERE $model_digest::VARCHAR IS NULL OR model.model_digest = $model_digest
+ORDER BY model.model_id, model.model_digest

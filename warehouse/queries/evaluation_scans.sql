@@ -1,5 +1,5 @@
 -- One row per study found, with what an evaluation asks: what the model said of it, raw and calibrated, what the report says, and
--- the facts that results are broken down by. $model_id: scores of this model; null: the newest answer of each series.
+-- the facts that results are broken down by. $model_digest: scores of this model; null: the newest answer of each series.
 WITH revisions AS (
     SELECT study_key, series_key, max(series_revision) AS series_revision
     FROM series_outcome
@@ -9,7 +9,7 @@ wanted AS (
     SELECT flagged.*, score.slice_logits, score.slice_index
     FROM flagged
     JOIN score USING (series_key, series_revision, storage_recipe, view_recipe, model_digest)
-    WHERE ($model_id::VARCHAR IS NULL AND flagged.is_newest) OR flagged.model_id = $model_id::VARCHAR
+    WHERE ($model_digest::VARCHAR IS NULL AND flagged.is_newest) OR flagged.model_digest = $model_digest::VARCHAR
 )
 SELECT
     audited.study_key,
@@ -38,7 +38,7 @@ SELECT
     wanted.view_recipe,
     wanted.domain_distance,
     wanted.domain_limit
-FROM audit_studies($model_id::VARCHAR) AS audited
+FROM audit_studies($model_digest::VARCHAR) AS audited
 LEFT JOIN wanted
     ON wanted.study_key = audited.study_key
     AND wanted.series_key = audited.series_key

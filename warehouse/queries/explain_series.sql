@@ -1,10 +1,10 @@
 -- Kept slabs of current series; the identity file is attached as `identity`. $series: series keys or SeriesInstanceUIDs.
--- $is_flagged: also all that are flagged now, by $model_id (null: the newest answer).
+-- $is_flagged: also all that are flagged now, by $model_digest (null: the newest answer).
 WITH marked AS (
     SELECT series_key
     FROM flagged
     WHERE $is_flagged::BOOLEAN AND is_flagged
-        AND (($model_id::VARCHAR IS NULL AND is_newest) OR model_id = $model_id)
+        AND (($model_digest::VARCHAR IS NULL AND is_newest) OR model_digest = $model_digest::VARCHAR)
 )
 SELECT DISTINCT kept.series_key, kept.series_revision, kept.series_key AS name, known.series_instance_uid
 FROM current_series AS kept

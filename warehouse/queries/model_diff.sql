@@ -1,5 +1,5 @@
 -- Series that two models have both scored, one row each, with what either says; those whose flags differ first, then by
--- how far the logits lie apart. $model_a, $model_b: model ids.
+-- how far the logits lie apart. $digest_a, $digest_b: digests of the models.
 SELECT
     one.study_key,
     one.series_key,
@@ -14,5 +14,5 @@ SELECT
     one.is_flagged IS DISTINCT FROM two.is_flagged AS is_flipped
 FROM flagged AS one
 JOIN flagged AS two USING (series_key, series_revision)
-WHERE one.model_id = $model_a AND two.model_id = $model_b
+WHERE one.model_digest = $digest_a AND two.model_digest = $digest_b
 ORDER BY is_flipped DESC, abs(two.logit - one.logit) DESC, one.series_key

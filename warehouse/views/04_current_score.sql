@@ -1,5 +1,5 @@
 -- Grain: one row per eligible series that is current in any archive, and model. is_newest marks one row per series: the answer
--- of the newest model. Filter by model_digest or model_id to look at one of several models.
+-- of the newest model. Filter by model_digest to look at one of several models: they may share one model_id.
 
 CREATE VIEW current_score AS
 WITH current_revision AS (

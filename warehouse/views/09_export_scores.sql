@@ -1,12 +1,13 @@
 -- Grain: one row per study found, whatever number of archives hold it (the best outcome counts). wanted_model: a
--- model_id, or null for the newest answer of each series. Under a named model a study that this model has not scored is
--- pending; one that lies beyond its domain limit is not evaluable, whatever another model says. What has no score has no probability and no flag: never a negative.
+-- model_digest (not a model_id, which several weights may share), or null for the newest answer of each series. Under a
+-- named model a study that this model has not scored is pending; one that lies beyond its domain limit is not evaluable,
+-- whatever another model says. What has no score has no probability and no flag: never a negative.
 -- report_statement is null without a report that counts, and for a report without text: nothing was read.
 
 CREATE OR REPLACE MACRO export_scores(wanted_model) AS TABLE
 WITH wanted AS (
     SELECT * FROM flagged
-    WHERE (wanted_model IS NULL AND is_newest) OR model_id = wanted_model
+    WHERE (wanted_model IS NULL AND is_newest) OR model_digest = wanted_model
 ),
 one_archive AS (
     SELECT *
