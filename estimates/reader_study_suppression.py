@@ -25,20 +25,35 @@ def suppressed_study(study: ReaderStudy) -> ReaderStudy:
     """The same study as it may leave the house."""
     whole = next(row.counts for row in study.readers if row.reader == LSTM)
     has_errors = not any(0 < getattr(whole, name) < SMALLEST_SHOWN for name in ERRORS)
-    return replace(study, groups=_groups(study.groups, has_errors), n_not_scored=_reasons(study))
+    is_few = 0 < (study.n_open or 0) < SMALLEST_SHOWN
+    return replace(
+        study,
+        groups=_groups(study.groups, has_errors),
+        n_not_scored=_reasons(study),
+        n_open=None if is_few else study.n_open,
+    )
 
 
 def _reasons(study: ReaderStudy) -> dict[str, tuple[int, int]]:
-    """Reasons whose cases and controls are each none or at least five."""
-    names = list(study.n_not_scored)
+    """Reasons whose cases and controls are each none or at least five.
+
+    How many were not looked at, and how many count as wrong, stands in the whole: each part hides its own.
+    """
+    is_open = study.open_reasons
+    parts = ([name for name in study.n_not_scored if (name in is_open) is part] for part in (True, False))
+    shown = {name for names in parts for name in _shown_reasons(study, names)}
+    return {name: both for name, both in study.n_not_scored.items() if name in shown}
+
+
+def _shown_reasons(study: ReaderStudy, names: Sequence[str]) -> list[str]:
     if not names:
-        return {}
+        return []
     shown = suppress_one_way([sum(study.n_not_scored[name]) for name in names]).is_shown.tolist()
-    return {
-        name: study.n_not_scored[name]
+    return [
+        name
         for name, is_shown in zip(names, shown, strict=False)
         if is_shown and not any(0 < n < SMALLEST_SHOWN for n in study.n_not_scored[name])
-    }
+    ]
 
 
 def _groups(rows: Sequence[GroupRow], has_errors: bool) -> tuple[GroupRow, ...]:

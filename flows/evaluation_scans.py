@@ -18,6 +18,7 @@ from flows.cohort import BEYOND_DOMAIN
 from flows.label_file import Label
 from models.pooling import SLICE_THRESHOLD, max_probability, mean_probability, sigmoid, vote_share
 from tasks.kernels import classify_kernel
+from warehouse.reasons import Outcome
 
 DIMENSIONS = ("sex", "age", "vendor", "kernel", "slice thickness", "coverage", "contrast")
 # Bands of slice thickness in mm: over 3 mm a grade 1 loss cannot be resolved (docs/operators-guide.md).
@@ -44,6 +45,7 @@ class Unsaid:
 
     reason: str
     domain_distance: float | None = None
+    is_open: bool = False  # this model has not looked at it yet
 
 
 Scores = Mapping[str, Said | Unsaid]  # by study
@@ -63,8 +65,14 @@ def said_in_warehouse(rows: Sequence[Mapping[str, Any]]) -> dict[str, Said | Uns
                 row["domain_distance"],
             )
         else:
-            found[row["study_key"]] = Unsaid(row["reason"] or row["outcome"], row["domain_distance"])
+            found[row["study_key"]] = _unsaid(row, row["domain_distance"])
     return found
+
+
+def _unsaid(row: Mapping[str, Any], domain_distance: float | None = None) -> Unsaid:
+    """As the sweep left it. What only other models have scored is pending too."""
+    is_open = row["outcome"] == Outcome.PENDING
+    return Unsaid(row["reason"] or row["outcome"], domain_distance, is_open)
 
 
 def said_now(
@@ -92,8 +100,10 @@ def said_now(
                 slab = read_slab(slab_path(row["series_key"] or "", row["series_revision"] or ""))
                 views.append((row["study_key"], view_of(slab, loaded.config.view)))
             except FileNotFoundError:
-                is_scored = row["outcome"] == "scored"
-                found[row["study_key"]] = Unsaid(NO_SLAB if is_scored else row["reason"] or row["outcome"])
+                had_slab = (
+                    row["outcome"] == Outcome.SCORED or row["reason"] == BEYOND_DOMAIN
+                )  # of another model
+                found[row["study_key"]] = Unsaid(NO_SLAB, is_open=True) if had_slab else _unsaid(row)
             except (SlabFileError, OSError, ValueError):
                 found[row["study_key"]] = Unsaid(SLAB_UNREADABLE)
         scores = scorer.score([view.images_nhw for _, view in views])
@@ -166,6 +176,7 @@ def _scan(row: Mapping[str, Any], label: Label, said: Said | Unsaid, has_reports
         view_recipe=said.view_recipe if isinstance(said, Said) else None,
         scanner=row["scanner"],
         domain_distance=said.domain_distance,
+        is_open=isinstance(said, Unsaid) and said.is_open,
     )
 
 

@@ -11,7 +11,7 @@ from estimates.result import Estimate
 from estimates.suppress import SMALLEST_SHOWN, TOP_AGE
 from reports.audit_groups import SEXES, Table
 from reports.audit_words import HIDDEN_NOTE, plain
-from reports.evaluation_words import DASH, estimate_text, reader_name, whole
+from reports.evaluation_words import DASH, estimate_text, open_words, reader_name, whole
 
 # How many patients have the denominator differs by reader and measure: numbers.csv says it.
 _COUNT_OF_PATIENTS = re.compile(r"\d+ patients")
@@ -42,6 +42,7 @@ def reader_table(evaluation: Evaluation) -> Table:
             "flags, accuracy all scans. Which method made which is said under Methods.",
             f"LSTM: flagged from {evaluation.basis.threshold:.3g} on ({evaluation.basis.threshold_rule}). CNN / max "
             "and mean of the slices' probabilities, and CNN / vote: above one half, as published.",
+            *([open_words(evaluation.study.n_open)] if evaluation.study.n_open != 0 else []),
         ),
     )
 
@@ -88,7 +89,10 @@ def not_scored_table(evaluation: Evaluation) -> Table:
         (plain(reason), str(cases), str(controls))
         for reason, (cases, controls) in evaluation.study.n_not_scored.items()
     )
-    note = "They are in no row above but “not evaluable counted as wrong”, if they should have been scored."
+    note = (
+        "They are in no row of the model above but “not evaluable counted as wrong”, if they should have been scored "
+        "and were looked at."
+    )
     notes = (note,) if evaluation.basis.is_shown_small else (note, HIDDEN_NOTE)
     return Table("Labelled, but not scored", ("reason", "with a fracture", "without"), rows, notes)
 

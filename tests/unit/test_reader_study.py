@@ -64,6 +64,36 @@ def test_what_was_not_scored_stands_apart_and_counts_as_wrong_too() -> None:
     assert as_wrong.counts == Counts(69, 13, 3, 46)  # the localizer was never to be scored
 
 
+def test_what_nobody_has_looked_at_is_no_error() -> None:
+    lost = ReadScan("s-lost", "p-lost", True, True, "decode")
+    waiting = [
+        ReadScan(f"s-wait-{n}", f"p-wait-{n}", n % 2 == 0, True, "pending", is_open=True) for n in range(40)
+    ]
+    study = read_study([*published_scans(), lost, *waiting], ())
+    assert study.readers[-1].reader == AS_WRONG
+    assert study.readers[-1].counts == Counts(69, 13, 2, 46)
+    assert "130 scans that were looked at" in study.readers[-1].table.accuracy.given
+    assert (study.n_open, study.n_scans) == (40, 170)
+    assert study.n_not_scored["pending"] == (20, 20)
+    assert suppressed_study(study).n_open == 40
+    without = read_study([*published_scans(), *waiting[:3]], ())
+    assert [row.reader for row in without.readers] == list(READERS)
+    assert (without.n_open, suppressed_study(without).n_open) == (3, None)
+
+
+def test_what_is_open_gives_no_reason_away() -> None:
+    """How many count as wrong is shown, so 3 pending and 20 without a slab must not be told apart by the rest."""
+    reasons = {"pending": 3, "slab_not_kept": 20, "decode": 7}
+    lost = [
+        ReadScan(f"s-{why}-{n}", f"p-{why}-{n}", False, True, why, is_open=why != "decode")
+        for why, how_many in reasons.items()
+        for n in range(how_many)
+    ]
+    study = read_study([*published_scans(), *lost], ())
+    assert study.open_reasons == {"pending", "slab_not_kept"}
+    assert suppressed_study(study).n_not_scored == {"decode": (0, 7)}
+
+
 def grouped(n: int, seed: int = 1) -> list[ReadScan]:
     chance = Random(seed)
     scans = []
