@@ -22,6 +22,7 @@ REPORTS, MAX, MEAN, VOTE, LSTM = "reports", "max", "mean", "vote", "LSTM"
 READERS = (REPORTS, MAX, MEAN, VOTE, LSTM)
 AS_WRONG = "LSTM, not evaluable counted as wrong"
 LOSS_STEP_PERCENT = 5
+HIGH_SHARE = 0.95  # of the distances of a scanner, as `ovf model domain` shows it
 HEIGHT_LOSS = "height loss"
 
 
@@ -91,10 +92,12 @@ class DomainRow:
     """How far the scans of one scanner lie from what the model has seen."""
 
     scanner: str
-    n_scans: int
+    n_scans: int | None  # None: hidden
     median: float
-    largest: float
-    n_beyond: int | None  # of the limit; None without one
+    high: (
+        float | None
+    )  # the HIGH_SHARE quantile; None where so few lie above it that it is nearly one patient's own
+    n_beyond: int | None  # of the limit; None without one, or hidden
 
 
 @dataclass(frozen=True)
@@ -262,7 +265,7 @@ def domain_rows(
             name,
             len(distances),
             float(np.median(distances)),
-            max(distances),
+            float(np.quantile(distances, HIGH_SHARE)),
             None if limit is None else sum(distance > limit for distance in distances),
         )
         for name, distances in by_scanner.items()

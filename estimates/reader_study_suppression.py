@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from estimates.reader_study import LSTM, GroupRow, ReaderStudy
-from estimates.suppress import SMALLEST_SHOWN, suppress_linked, suppress_one_way
+from estimates.reader_study import HIGH_SHARE, LSTM, DomainRow, GroupRow, ReaderStudy
+from estimates.suppress import SMALLEST_SHOWN, suppress_linked, suppress_one_way, suppress_two_way
 
 ERRORS = ("tp", "fn", "fp", "tn")
 TOTALS = ("n_cases", "n_controls")
 # Which counts of errors make up which total.
 PARTS = {"n_cases": ("tp", "fn"), "n_controls": ("fp", "tn")}
+# From here on at least SMALLEST_SHOWN scans lie above the high quantile.
+LEAST_FOR_HIGH = round(SMALLEST_SHOWN / (1 - HIGH_SHARE))
 
 
 def suppressed_study(study: ReaderStudy) -> ReaderStudy:
@@ -32,6 +34,30 @@ def suppressed_study(study: ReaderStudy) -> ReaderStudy:
         n_not_scored=_reasons(study),
         n_open=None if is_few else study.n_open,
     )
+
+
+def suppressed_domain(rows: Sequence[DomainRow]) -> tuple[DomainRow, ...]:
+    """The rows as they may leave the house: no small number beyond the limit, nor within it, and no single distances.
+
+    `rows` are whole, as `domain_rows` makes them. How many lie beyond in all stands among the reasons: it is a margin.
+    """
+    counted = [(row.n_scans or 0, row.n_beyond) for row in rows]
+    inner = [(n - beyond, beyond) for n, beyond in counted if beyond is not None]
+    if len(inner) < len(rows) or not rows:  # no limit
+        return tuple(_without_single(row) for row in rows)
+    shown = suppress_two_way(inner).is_shown[:-1].tolist()
+    return tuple(
+        replace(
+            _without_single(row),
+            n_beyond=row.n_beyond if has_beyond else None,
+            n_scans=row.n_scans if has_all else None,
+        )
+        for row, (_, has_beyond, has_all) in zip(rows, shown, strict=True)
+    )
+
+
+def _without_single(row: DomainRow) -> DomainRow:
+    return replace(row, high=row.high if (row.n_scans or 0) >= LEAST_FOR_HIGH else None)
 
 
 def _reasons(study: ReaderStudy) -> dict[str, tuple[int, int]]:

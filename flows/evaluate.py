@@ -22,7 +22,7 @@ from estimates.curves import (
 )
 from estimates.evaluation_numbers import Evaluation, EvaluationBasis, EvaluationCurves
 from estimates.reader_study import HEIGHT_LOSS, LSTM, ReadScan, domain_rows, read_study
-from estimates.reader_study_suppression import suppressed_study
+from estimates.reader_study_suppression import suppressed_domain, suppressed_study
 from estimates.suppress import SMALLEST_SHOWN
 from flows.audit_frame import AuditError, AuditModel, audit_model, installed_model
 from flows.errors import SettingsError
@@ -270,10 +270,10 @@ def _evaluated(scans: list[ReadScan], basis: EvaluationBasis, limit: float | Non
     shown = study if basis.is_shown_small else suppressed_study(study)
     if not basis.is_shown_small:
         errors = [replace(scan, groups={}, grade=None, height_loss=None) for scan in errors]
-    smallest = 1 if basis.is_shown_small else SMALLEST_SHOWN
-    return Evaluation(
-        basis, shown, _curves(scored), tuple(errors), domain_rows(scans, limit, smallest), limit
-    )
+    domain = domain_rows(scans, limit, 1 if basis.is_shown_small else SMALLEST_SHOWN)
+    if not basis.is_shown_small:
+        domain = suppressed_domain(domain)
+    return Evaluation(basis, shown, _curves(scored), tuple(errors), domain, limit)
 
 
 def _surprise(scan: ReadScan) -> float:

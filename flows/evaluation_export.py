@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from estimates.evaluation_numbers import Evaluation
-from estimates.reader_study import AS_WRONG, LSTM, ReaderRow
+from estimates.reader_study import AS_WRONG, LSTM, DomainRow, ReaderRow
 from estimates.result import Estimate
 from flows.model_files import EVALUATION_FILE
 from tasks.report_files import write_rows
@@ -71,7 +71,7 @@ def tables_of(evaluation: Evaluation) -> dict[str, Rows]:
             for reason, (cases, controls) in evaluation.study.n_not_scored.items()
         ],
         "curves": list(_curves(evaluation)),
-        "domain": [asdict(row) for row in evaluation.domain],
+        "domain": [_domain(row, evaluation.domain_limit) for row in evaluation.domain],
         "errors": _errors(evaluation),
     }
 
@@ -185,6 +185,13 @@ def _curves(evaluation: Evaluation) -> Iterable[dict[str, Any]]:
             "high": one.observed.high,
             "n": one.n,
         }
+
+
+def _domain(row: DomainRow, limit: float | None) -> dict[str, Any]:
+    """One scanner; what is hidden is empty, and `status` says so."""
+    is_hidden = row.n_scans is None or (limit is not None and row.n_beyond is None)
+    told = {name: "" if value is None else value for name, value in asdict(row).items()}
+    return told | {"status": "suppressed" if is_hidden else "shown"}
 
 
 def _errors(evaluation: Evaluation) -> Rows:

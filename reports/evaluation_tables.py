@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 
 from estimates.evaluation_numbers import Evaluation, EvaluationBasis
-from estimates.reader_study import HEIGHT_LOSS, LSTM, REPORTS, GroupRow
+from estimates.reader_study import HEIGHT_LOSS, HIGH_SHARE, LSTM, REPORTS, GroupRow
+from estimates.reader_study_suppression import LEAST_FOR_HIGH
 from estimates.result import Estimate
 from estimates.suppress import SMALLEST_SHOWN, TOP_AGE
 from reports.audit_groups import SEXES, Table
@@ -154,10 +155,10 @@ def domain_table(evaluation: Evaluation) -> Table:
     rows = tuple(
         (
             row.scanner,
-            str(row.n_scans),
+            whole(row.n_scans),
             f"{row.median:.2f}",
-            f"{row.largest:.2f}",
-            DASH if row.n_beyond is None else str(row.n_beyond),
+            DASH if row.high is None else f"{row.high:.2f}",
+            DASH if limit is None else whole(row.n_beyond),
         )
         for row in evaluation.domain
     )
@@ -166,9 +167,16 @@ def domain_table(evaluation: Evaluation) -> Table:
         if limit is None
         else f"beyond {limit:.2f} a scan is unlike what the model has seen"
     )
-    columns = ("scanner", "scans", "median distance", "largest", "beyond the limit")
+    columns = ("scanner", "scans", "median distance", f"{100 * HIGH_SHARE:g} % quantile", "beyond the limit")
     note = f"Distance in the space of the 32 features; an average image of what the model has seen has 1; {told}."
-    return Table("By scanner: distance from what the model has seen", columns, rows, (note,))
+    notes = [note]
+    if any(row.high is None for row in evaluation.domain):
+        notes.append(
+            f"The quantile is given from {LEAST_FOR_HIGH} scans on: of fewer it is nearly one patient's own."
+        )
+    if limit is not None and any(None in (row.n_scans, row.n_beyond) for row in evaluation.domain):
+        notes.append(HIDDEN_NOTE)
+    return Table("By scanner: distance from what the model has seen", columns, rows, tuple(notes))
 
 
 def methods(evaluation: Evaluation) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from estimates.evaluation import Counts
-from estimates.reader_study import AS_WRONG, LSTM, READERS, REPORTS, ReadScan, read_study
-from estimates.reader_study_suppression import suppressed_study
+from estimates.reader_study import AS_WRONG, LSTM, READERS, REPORTS, ReadScan, domain_rows, read_study
+from estimates.reader_study_suppression import suppressed_domain, suppressed_study
 
 # Mao 2025, as checked: TP, FN, FP, TN of the five readers of the same 129 scans.
 PUBLISHED: Mapping[str, tuple[int, int, int, int]] = {
@@ -168,3 +168,46 @@ def test_repeated_patients_are_resampled_as_one() -> None:
     single = read_study(scans, ()).readers[0]
     assert single.area is not None
     assert np.isclose(row.area.high - row.area.low, single.area.high - single.area.low, rtol=0.3)
+
+
+def distances(scanner: str, n: int, n_beyond: int) -> list[ReadScan]:
+    """Scans of one scanner, the last ones beyond a limit of 2."""
+    return [
+        ReadScan(
+            f"{scanner}-{place}",
+            f"{scanner}-{place}",
+            False,
+            True,
+            None,
+            scanner=scanner,
+            domain_distance=1.0 + place / 1000 + 2 * (place >= n - n_beyond),
+        )
+        for place in range(n)
+    ]
+
+
+def test_the_domain_shows_no_single_patient() -> None:
+    scans = distances("A", 20, 3) + distances("B", 200, 30) + distances("C", 30, 28) + distances("D", 40, 0)
+    whole = {row.scanner: row for row in domain_rows(scans, 2.0, 5)}
+    assert [whole[name].n_beyond for name in "ABCD"] == [3, 30, 28, 0]
+    shown = {row.scanner: row for row in suppressed_domain(tuple(whole.values()))}
+    assert shown["A"].n_beyond is None
+    assert shown["C"].n_beyond is None  # two within
+    assert shown["D"].n_beyond == 0
+    assert shown["B"].n_beyond == 30  # two hidden ones are enough: 31 are one or the other's
+    assert [shown[name].n_scans for name in "ABCD"] == [20, 200, 30, 40]
+    farthest = max(scan.domain_distance or 0 for scan in scans if scan.scanner == "B")
+    high = shown["B"].high
+    assert high is not None
+    assert high < farthest
+    assert sum((scan.domain_distance or 0) > high for scan in scans if scan.scanner == "B") >= 5
+    assert [shown[name].high for name in "ACD"] == [None] * 3
+
+
+def test_one_hidden_number_beyond_the_limit_takes_another_with_it() -> None:
+    """How many lie beyond in all stands among the reasons."""
+    rows = domain_rows(distances("A", 20, 3) + distances("B", 200, 30), 2.0, 5)
+    assert [row.n_beyond for row in suppressed_domain(rows)] == [None, None]
+    without_limit = domain_rows(distances("A", 20, 3), None, 5)
+    assert [row.n_beyond for row in suppressed_domain(without_limit)] == [None]
+    assert suppressed_domain(()) == ()
