@@ -26,10 +26,23 @@ from estimates.reader_study_suppression import suppressed_domain, suppressed_stu
 from estimates.suppress import SMALLEST_SHOWN
 from flows.audit_frame import AuditError, AuditModel, audit_model, installed_model
 from flows.errors import SettingsError
-from flows.evaluation_scans import DIMENSIONS, Scores, evaluation_scans, said_in_warehouse, said_now
+from flows.evaluation_scans import (
+    DIMENSIONS,
+    Scores,
+    evaluation_scans,
+    said_in_warehouse,
+    said_now,
+)
+from flows.evaluation_truth import apparent_words, origin_of_split, with_independent_reports
 from flows.kept_split import kept_split
 from flows.label_file import Label
-from flows.labels import Labels, ReportRule, labels_from_file, labels_from_readings, labels_from_reports
+from flows.labels import (
+    Labels,
+    ReportRule,
+    labels_from_file,
+    labels_from_readings,
+    labels_from_reports,
+)
 from flows.training_words import counter
 from flows.version import code_version
 from models.domain import read_domain
@@ -90,6 +103,7 @@ def evaluate(store: Store, asked: EvaluationRequest, say: Callable[[str], None] 
         labels = _labels(store, connection, asked, split)
         name = model.scored.model_id if model.scored else None
         rows = _rows(connection, name)
+        point = _point(connection, model)
     if name is None:  # what is stored was said by other models
         rows = [row | {"domain_distance": None} for row in rows]
     by_study, left_out = _counted(labels, rows, split)
@@ -97,8 +111,9 @@ def evaluate(store: Store, asked: EvaluationRequest, say: Callable[[str], None] 
     if not wanted:
         raise EvaluationError(f"no study of this warehouse has a label that counts ({labels.source})")
     scores = _scores(wanted, model, asked, say)
-    scans = evaluation_scans(wanted, by_study, scores, has_reports=not asked.is_from_reports)
-    basis = _basis(asked, model, labels, (split, split_words), left_out)
+    scans, words = with_independent_reports(evaluation_scans(wanted, by_study, scores), labels.origin)
+    basis = _basis(asked, model, labels, (split, split_words), point)
+    basis = replace(basis, left_out=left_out, reports_words=words)
     return _evaluated(scans, basis, _domain_limit(wanted, model))
 
 
@@ -159,7 +174,7 @@ def _labels(store: Store, connection: Connection, asked: EvaluationRequest, spli
         )
     by_study = {row.study_key: Label(bool(row.is_case), row.grade, row.height_loss) for row in split.of(TEST)}
     source = f"the test part of the model's split; {split.facts.label_source}"
-    return Labels(by_study, source, split.facts.is_simulated)
+    return Labels(by_study, source, split.facts.is_simulated, origin=origin_of_split(split.facts))
 
 
 def _asked(connection: Connection, name: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -213,10 +228,9 @@ def _basis(
     model: _Model,
     labels: Labels,
     known: tuple[Split | None, str],
-    left_out: Mapping[str, int],
+    point: OperatingPoint,
 ) -> EvaluationBasis:
     split, split_words = known
-    point = _point(model)
     told = model.scored or model.listing
     assert told is not None
     return EvaluationBasis(
@@ -229,10 +243,10 @@ def _basis(
         scores_from="the sweep" if model.scored else "the stored slabs, scored for this evaluation",
         split_words=split_words,
         split_digest=split.digest if split else None,
-        left_out=left_out,
         code_version=code_version(),
         is_shown_small=asked.is_showing_small,
         is_enriched=asked.is_from_readings,
+        apparent_words=apparent_words(point, labels.sample),
     )
 
 
@@ -241,12 +255,15 @@ def _listed(model: _Model) -> ModelListing:
     return model.listing
 
 
-def _point(model: _Model) -> OperatingPoint:
+def _point(connection: Connection, model: _Model) -> OperatingPoint:
     if model.scored is None:
         return read_operating_point(_listed(model).directory)
     if model.scored.threshold is None:
         raise EvaluationError("the model has no current operating point: nothing it scored is flagged")
-    return OperatingPoint(model.scored.threshold, f"operating point {model.scored.operating_point_id}", "")
+    name = model.scored.operating_point_id
+    asked = {"model_digest": model.scored.model_digest, "operating_point_id": name}
+    rule = value_of(connection, query("operating_point_rule"), asked)
+    return OperatingPoint(model.scored.threshold, f"{rule}; operating point {name}", "")
 
 
 def _domain_limit(wanted: list[dict[str, Any]], model: _Model) -> float | None:

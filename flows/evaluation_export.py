@@ -83,6 +83,7 @@ def _beside(evaluation: Evaluation) -> dict[str, Any]:
         "model_id": basis.model_id,
         "model_digest": basis.model_digest,
         "threshold": basis.threshold,
+        "threshold_rule": basis.threshold_rule,
         "split_digest": basis.split_digest or "",
         "split": basis.split_words,
         "code_version": basis.code_version,

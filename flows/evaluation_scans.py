@@ -127,23 +127,19 @@ def said_now(
 
 
 def evaluation_scans(
-    rows: Sequence[Mapping[str, Any]],
-    labels: Mapping[str, Label],
-    scores: Scores,
-    *,
-    has_reports: bool,
+    rows: Sequence[Mapping[str, Any]], labels: Mapping[str, Label], scores: Scores
 ) -> list[ReadScan]:
-    """One scan for each row with a label that counts, by time. `has_reports`: reports are readers, not the truth."""
+    """One scan for each row with a label that counts, by time."""
     ordered = sorted(rows, key=lambda row: (str(row["study_date"] or "9999"), row["study_key"]))
     found = []
     for row in ordered:
         label = labels.get(row["study_key"])
         if label is not None and label.is_case is not None:
-            found.append(_scan(row, label, scores[row["study_key"]], has_reports))
+            found.append(_scan(row, label, scores[row["study_key"]]))
     return found
 
 
-def _scan(row: Mapping[str, Any], label: Label, said: Said | Unsaid, has_reports: bool) -> ReadScan:
+def _scan(row: Mapping[str, Any], label: Label, said: Said | Unsaid) -> ReadScan:
     answers: dict[str, bool] = {}
     values: dict[str, float] = {}
     loudest = None
@@ -158,7 +154,7 @@ def _scan(row: Mapping[str, Any], label: Label, said: Said | Unsaid, has_reports
         answers = {name: bool(value > SLICE_THRESHOLD) for name, value in values.items()}
         answers[LSTM] = said.is_flagged
         loudest = int(said.slice_index[int(logits.argmax())])
-    if has_reports and row["statement"] in ("present", "possible", "absent", "unmentioned"):
+    if row["statement"] in ("present", "possible", "absent", "unmentioned"):
         answers[REPORTS] = row["statement"] == "present"
     return ReadScan(
         study_key=row["study_key"],

@@ -27,8 +27,10 @@ def evaluation_text(evaluation: Evaluation) -> str:
         reasons = ", ".join(f"{n:,} {reason}" for reason, n in basis.left_out.items())
         lines.append(f"{n_lost:,} labels that no number counts: {reasons}")
     lines.append(f"split: {basis.split_words}")
-    if basis.caveat:
-        lines.append(f"{basis.caveat}. Not for clinical use.")
+    lines.append(f"threshold {basis.threshold:.4g}: {basis.threshold_rule}")
+    lines += [f"{words}." for words in (basis.reports_words, basis.apparent_words) if words]
+    if basis.is_simulated_only:
+        lines.append("simulated, not validated on patients. Not for clinical use.")
     return "\n".join(lines)
 
 

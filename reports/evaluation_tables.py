@@ -43,6 +43,7 @@ def reader_table(evaluation: Evaluation) -> Table:
             "flags, accuracy all scans. Which method made which is said under Methods.",
             f"LSTM: flagged from {evaluation.basis.threshold:.3g} on ({evaluation.basis.threshold_rule}). CNN / max "
             "and mean of the slices' probabilities, and CNN / vote: above one half, as published.",
+            *([sentence(evaluation.basis.reports_words)] if evaluation.basis.reports_words else []),
             *([open_words(evaluation.study.n_open)] if evaluation.study.n_open != 0 else []),
         ),
     )
@@ -73,14 +74,15 @@ def pair_table(evaluation: Evaluation) -> Table:
         )
         for pair in evaluation.study.pairs
     )
-    notes = [_sentence(evaluation.study.pairs[0].test.method) if evaluation.study.pairs else ""]
+    notes = [sentence(evaluation.study.pairs[0].test.method) if evaluation.study.pairs else ""]
     if evaluation.study.n_patients < evaluation.study.n_scans:
         notes.append("Of each patient the first scan counts: the test asks for independent scans.")
     columns = ("pair", "scans", "only the first is right", "only the second is right", "p")
     return Table("Do the readers differ", columns, rows, tuple(note for note in notes if note))
 
 
-def _sentence(words: str) -> str:
+def sentence(words: str) -> str:
+    """With a capital and a full stop."""
     return f"{words[0].upper()}{words[1:]}."
 
 
@@ -241,7 +243,7 @@ def headline_rows(evaluation: Evaluation) -> tuple[tuple[str, str, str], ...]:
         (
             "AUC of the LSTM",
             estimate_text(row.area, 3),
-            _sentence(row.area.method) if row.area else "Not given: both cases and others are needed.",
+            sentence(row.area.method) if row.area else "Not given: both cases and others are needed.",
         ),
         (
             "Recall (sensitivity)",
