@@ -92,7 +92,7 @@ class DomainRow:
     """How far the scans of one scanner lie from what the model has seen."""
 
     scanner: str
-    n_scans: int | None  # None: hidden
+    n_scans: int
     median: float
     high: (
         float | None

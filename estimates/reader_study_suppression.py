@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from estimates.reader_study import HIGH_SHARE, LSTM, DomainRow, GroupRow, ReaderStudy
-from estimates.suppress import SMALLEST_SHOWN, suppress_linked, suppress_one_way, suppress_two_way
+from estimates.suppress import SMALLEST_SHOWN, suppress_linked, suppress_one_way
 
 ERRORS = ("tp", "fn", "fp", "tn")
 TOTALS = ("n_cases", "n_controls")
@@ -39,25 +39,19 @@ def suppressed_study(study: ReaderStudy) -> ReaderStudy:
 def suppressed_domain(rows: Sequence[DomainRow]) -> tuple[DomainRow, ...]:
     """The rows as they may leave the house: no small number beyond the limit, nor within it, and no single distances.
 
-    `rows` are whole, as `domain_rows` makes them. How many lie beyond in all stands among the reasons: it is a margin.
+    `rows` are whole, as `domain_rows` makes them. How many lie beyond in all stands among the reasons: as many others
+    are hidden as it takes. A distance that is nearly one patient's own is hidden too.
     """
-    counted = [(row.n_scans or 0, row.n_beyond) for row in rows]
-    inner = [(n - beyond, beyond) for n, beyond in counted if beyond is not None]
-    if len(inner) < len(rows) or not rows:  # no limit
-        return tuple(_without_single(row) for row in rows)
-    shown = suppress_two_way(inner).is_shown[:-1].tolist()
+    rows = [replace(row, high=row.high if row.n_scans >= LEAST_FOR_HIGH else None) for row in rows]
+    beyond = [row.n_beyond for row in rows if row.n_beyond is not None]
+    if not beyond or len(beyond) < len(rows):  # no limit
+        return tuple(rows)
+    within = [row.n_scans - n for row, n in zip(rows, beyond, strict=True)]
+    shown = suppress_one_way(beyond).is_shown[:-1] & suppress_one_way(within).is_shown[:-1]
     return tuple(
-        replace(
-            _without_single(row),
-            n_beyond=row.n_beyond if has_beyond else None,
-            n_scans=row.n_scans if has_all else None,
-        )
-        for row, (_, has_beyond, has_all) in zip(rows, shown, strict=True)
+        replace(row, n_beyond=row.n_beyond if is_shown else None)
+        for row, is_shown in zip(rows, shown.tolist(), strict=True)
     )
-
-
-def _without_single(row: DomainRow) -> DomainRow:
-    return replace(row, high=row.high if (row.n_scans or 0) >= LEAST_FOR_HIGH else None)
 
 
 def _reasons(study: ReaderStudy) -> dict[str, tuple[int, int]]:

@@ -190,7 +190,7 @@ def _curves(evaluation: Evaluation) -> Iterable[dict[str, Any]]:
 
 def _domain(row: DomainRow, limit: float | None) -> dict[str, Any]:
     """One scanner; what is hidden is empty, and `status` says so."""
-    is_hidden = row.n_scans is None or (limit is not None and row.n_beyond is None)
+    is_hidden = limit is not None and row.n_beyond is None
     told = {name: "" if value is None else value for name, value in asdict(row).items()}
     return told | {"status": "suppressed" if is_hidden else "shown"}
 

@@ -27,7 +27,7 @@ def origin_of_split(facts: SplitFacts) -> str:
 
 
 def with_independent_reports(scans: Sequence[ReadScan], origin: str) -> tuple[list[ReadScan], str]:
-    """The scans, without their reports where these are the truth or seem to be; and what to say of it, empty if nothing.
+    """The scans, without their reports where these are the truth or seem to be; and what to say of it, if anything.
 
     `origin`: of the labels, as in `flows/labels.py`. Where it is not known, reports that agree with every label are
     taken for the truth.
@@ -53,7 +53,7 @@ def _without_reports(scans: Sequence[ReadScan]) -> list[ReadScan]:
 
 def apparent_words(point: OperatingPoint, sample: str) -> str:
     """What to say where the rule of the threshold names `sample`, the scans that are the truth; else nothing."""
-    named = rf"(?<![\w.-]){re.escape(sample)}(?!\w)"
+    named = rf"(?<![\w.-]){re.escape(sample)}(?![\w-])"
     if not sample or not re.search(named, f"{point.rule} {point.chosen_on}"):
         return ""
     return (

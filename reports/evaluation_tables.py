@@ -157,7 +157,7 @@ def domain_table(evaluation: Evaluation) -> Table:
     rows = tuple(
         (
             row.scanner,
-            whole(row.n_scans),
+            str(row.n_scans),
             f"{row.median:.2f}",
             DASH if row.high is None else f"{row.high:.2f}",
             DASH if limit is None else whole(row.n_beyond),
@@ -176,7 +176,7 @@ def domain_table(evaluation: Evaluation) -> Table:
         notes.append(
             f"The quantile is given from {LEAST_FOR_HIGH} scans on: of fewer it is nearly one patient's own."
         )
-    if limit is not None and any(None in (row.n_scans, row.n_beyond) for row in evaluation.domain):
+    if limit is not None and any(row.n_beyond is None for row in evaluation.domain):
         notes.append(HIDDEN_NOTE)
     return Table("By scanner: distance from what the model has seen", columns, rows, tuple(notes))
 
