@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from estimates.clustered import ratio_by_patient
-from estimates.evaluation import Counts, EvaluationTable, evaluation_table
+from estimates.evaluation import Counts, EvaluationTable, evaluation_table, f1_without_error
 from estimates.proportion import clopper_pearson
 from estimates.result import Estimate, FloatArray, Refused
 
@@ -71,8 +71,9 @@ def _clustered(
     has_it = denominators > 0
     shares = numerators[has_it] / denominators[has_it]
     if shares.min() == shares.max() and shares[0] in (0.0, 1.0):
-        over = clopper_pearson(int(shares.sum()), len(shares), name=name)
-        method = f"{over.method} over {len(shares)} patients"
+        n = len(shares)
+        over = f1_without_error(n, n) if name == "F1" else clopper_pearson(int(shares.sum()), n)
+        method = f"{over.method} over {n} patients"
         return replace(exact, low=over.low, high=over.high, method=method)
     try:
         return ratio_by_patient(numerators[has_it], denominators[has_it], name=name, given=given, seed=seed)

@@ -10,6 +10,8 @@ from estimates.proportion import clopper_pearson
 from estimates.result import Estimate, tails
 
 BOOTSTRAP_DRAWS = 20_000
+# Without a single error: no resample differs from the sample.
+F1_EXACT = "Clopper-Pearson of TP / (TP + FP + FN)"
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class EvaluationTable:
 def evaluation_table(
     counts: Counts, given: str = "", *, confidence: float = 0.95, seed: int = 0
 ) -> EvaluationTable:
-    """Accuracy, precision, recall and specificity with exact intervals, F1 by bootstrap.
+    """Accuracy, precision, recall and specificity with exact intervals, F1 by bootstrap (without an error exact too).
 
     accuracy (TP+TN)/n; precision TP/(TP+FP); recall TP/(TP+FN); specificity TN/(TN+FP). Clopper-Pearson with
     each measure's own denominator: the published table used n in every column, which is right for accuracy only.
@@ -65,10 +67,13 @@ def evaluation_table(
 def f1(counts: Counts, given: str = "", *, confidence: float = 0.95, seed: int = 0) -> Estimate:
     """2TP/(2TP+FP+FN), which is no binomial share: percentile bootstrap of the scans (Efron 1979).
 
-    Resampling n scans is one multinomial draw of the four counts. ValueError without a true positive.
+    Resampling n scans is one multinomial draw of the four counts. Without an error every resample is 1: there
+    the limits are those of `f1_without_error`. ValueError without a true positive.
     """
     if not counts.tp:
         raise ValueError("F1 without a true positive is zero with no interval")
+    if not counts.fp + counts.fn:
+        return f1_without_error(counts.tp, counts.tp, given, confidence=confidence)
     shares = np.array([counts.tp, counts.fn, counts.fp, counts.tn]) / counts.n
     tp, fn, fp, _ = np.random.default_rng(seed).multinomial(counts.n, shares, BOOTSTRAP_DRAWS).T
     drawn = 2 * tp / np.maximum(2 * tp + fp + fn, 1)
@@ -79,3 +84,13 @@ def f1(counts: Counts, given: str = "", *, confidence: float = 0.95, seed: int =
     return Estimate(
         "F1", value, min(low, value), max(high, value), method, numerator, denominator, given, confidence
     )
+
+
+def f1_without_error(n_right: int, tp: int, given: str = "", *, confidence: float = 0.95) -> Estimate:
+    """F1 of 1, with exact limits from `n_right` independent units (scans, or patients) that are all right.
+
+    F1 = 2J/(1+J) of J = TP/(TP+FP+FN), a binomial share of what is a case or flagged, and rises with it: the
+    Clopper-Pearson limits of J are limits of F1. `tp`: true positive scans.
+    """
+    low = clopper_pearson(n_right, n_right, confidence=confidence).low
+    return Estimate("F1", 1.0, 2 * low / (1 + low), 1.0, F1_EXACT, 2 * tp, 2 * tp, given, confidence)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from estimates.curves import Curve, DecisionCurve, ReliabilityBin
 from estimates.reader_study import DomainRow, ReaderStudy, ReadScan
@@ -22,14 +22,17 @@ class EvaluationBasis:
     scores_from: str  # in words
     split_words: str  # what is known about who the model was trained on
     split_digest: str | None
-    left_out: Mapping[str, int]  # studies that no number counts, by reason
     code_version: str
     is_shown_small: bool
     is_enriched: bool  # the scans were chosen by what AI or reports said
+    left_out: Mapping[str, int] = field(default_factory=dict)  # studies that no number counts, by reason
+    reports_words: str = ""  # why the reports are no reader, or may be none of their own
+    apparent_words: str = ""  # that the threshold was chosen on the very scans that are counted
 
     @property
     def caveat(self) -> str:
-        return "simulated, not validated on patients" if self.is_simulated_only else ""
+        simulated = "simulated, not validated on patients" if self.is_simulated_only else ""
+        return "; ".join(words for words in (simulated, self.apparent_words) if words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ REPORTS, MAX, MEAN, VOTE, LSTM = "reports", "max", "mean", "vote", "LSTM"
 READERS = (REPORTS, MAX, MEAN, VOTE, LSTM)
 AS_WRONG = "LSTM, not evaluable counted as wrong"
 LOSS_STEP_PERCENT = 5
+HIGH_SHARE = 0.95  # of the distances of a scanner, as `ovf model domain` shows it
 HEIGHT_LOSS = "height loss"
 
 
@@ -46,6 +47,7 @@ class ReadScan:
     view_recipe: str | None = None  # how that slice was cut
     scanner: str = "unknown"
     domain_distance: float | None = None  # from what the model has seen; 1 is average
+    is_open: bool = False  # nobody has looked yet: pending, no slab kept, or scored by other models only
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,10 @@ class DomainRow:
     scanner: str
     n_scans: int
     median: float
-    largest: float
-    n_beyond: int | None  # of the limit; None without one
+    high: (
+        float | None
+    )  # the HIGH_SHARE quantile; None where so few lie above it that it is nearly one patient's own
+    n_beyond: int | None  # of the limit; None without one, or hidden
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,8 @@ class ReaderStudy:
     n_not_scored: Mapping[str, tuple[int, int]]  # reason → cases, controls
     n_patients: int
     n_scans: int
+    n_open: int | None  # scans that nobody has looked at yet, in no row of the model; None: hidden
+    open_reasons: frozenset[str]  # which of the reasons are theirs
 
 
 def read_study(scans: Sequence[ReadScan], dimensions: Sequence[str]) -> ReaderStudy:
@@ -123,6 +129,8 @@ def read_study(scans: Sequence[ReadScan], dimensions: Sequence[str]) -> ReaderSt
         _not_scored(scans),
         len({scan.person_key for scan in scans}),
         len(scans),
+        sum(scan.is_open for scan in scans),
+        frozenset(scan.reason for scan in scans if scan.is_open and scan.reason is not None),
     )
 
 
@@ -134,12 +142,12 @@ def _reader(reader: str, scans: Sequence[ReadScan]) -> ReaderRow | None:
 
 
 def _as_wrong(scans: Sequence[ReadScan]) -> ReaderRow | None:
-    """What should have been scored and was not counts as a wrong answer."""
-    wanted = [scan for scan in scans if LSTM in scan.said or scan.is_eligible]
+    """What was looked at and could not be scored counts as a wrong answer; what nobody has looked at yet does not."""
+    wanted = [scan for scan in scans if LSTM in scan.said or (scan.is_eligible and not scan.is_open)]
     if all(LSTM in scan.said for scan in wanted):
         return None
     said = [scan.said.get(LSTM, not scan.is_case) for scan in wanted]
-    return _row(AS_WRONG, wanted, said, f"{len(wanted)} scans that should be scored", None)
+    return _row(AS_WRONG, wanted, said, f"{len(wanted)} scans that were looked at", None)
 
 
 def _row(
@@ -257,7 +265,7 @@ def domain_rows(
             name,
             len(distances),
             float(np.median(distances)),
-            max(distances),
+            float(np.quantile(distances, HIGH_SHARE)),
             None if limit is None else sum(distance > limit for distance in distances),
         )
         for name, distances in by_scanner.items()

@@ -12,33 +12,68 @@ from typing import Any
 
 import numpy as np
 
-from estimates.reader_study import LSTM, GroupRow, ReaderStudy
+from estimates.reader_study import HIGH_SHARE, LSTM, DomainRow, GroupRow, ReaderStudy
 from estimates.suppress import SMALLEST_SHOWN, suppress_linked, suppress_one_way
 
 ERRORS = ("tp", "fn", "fp", "tn")
 TOTALS = ("n_cases", "n_controls")
 # Which counts of errors make up which total.
 PARTS = {"n_cases": ("tp", "fn"), "n_controls": ("fp", "tn")}
+# From here on at least SMALLEST_SHOWN scans lie above the high quantile.
+LEAST_FOR_HIGH = round(SMALLEST_SHOWN / (1 - HIGH_SHARE))
 
 
 def suppressed_study(study: ReaderStudy) -> ReaderStudy:
     """The same study as it may leave the house."""
     whole = next(row.counts for row in study.readers if row.reader == LSTM)
     has_errors = not any(0 < getattr(whole, name) < SMALLEST_SHOWN for name in ERRORS)
-    return replace(study, groups=_groups(study.groups, has_errors), n_not_scored=_reasons(study))
+    is_few = 0 < (study.n_open or 0) < SMALLEST_SHOWN
+    return replace(
+        study,
+        groups=_groups(study.groups, has_errors),
+        n_not_scored=_reasons(study),
+        n_open=None if is_few else study.n_open,
+    )
+
+
+def suppressed_domain(rows: Sequence[DomainRow]) -> tuple[DomainRow, ...]:
+    """The rows as they may leave the house: no small number beyond the limit, nor within it, and no single distances.
+
+    `rows` are whole, as `domain_rows` makes them. How many lie beyond in all stands among the reasons: as many others
+    are hidden as it takes. A distance that is nearly one patient's own is hidden too.
+    """
+    rows = [replace(row, high=row.high if row.n_scans >= LEAST_FOR_HIGH else None) for row in rows]
+    beyond = [row.n_beyond for row in rows if row.n_beyond is not None]
+    if not beyond or len(beyond) < len(rows):  # no limit
+        return tuple(rows)
+    within = [row.n_scans - n for row, n in zip(rows, beyond, strict=True)]
+    shown = suppress_one_way(beyond).is_shown[:-1] & suppress_one_way(within).is_shown[:-1]
+    return tuple(
+        replace(row, n_beyond=row.n_beyond if is_shown else None)
+        for row, is_shown in zip(rows, shown.tolist(), strict=True)
+    )
 
 
 def _reasons(study: ReaderStudy) -> dict[str, tuple[int, int]]:
-    """Reasons whose cases and controls are each none or at least five."""
-    names = list(study.n_not_scored)
+    """Reasons whose cases and controls are each none or at least five.
+
+    How many were not looked at, and how many count as wrong, stands in the whole: each part hides its own.
+    """
+    is_open = study.open_reasons
+    parts = ([name for name in study.n_not_scored if (name in is_open) is part] for part in (True, False))
+    shown = {name for names in parts for name in _shown_reasons(study, names)}
+    return {name: both for name, both in study.n_not_scored.items() if name in shown}
+
+
+def _shown_reasons(study: ReaderStudy, names: Sequence[str]) -> list[str]:
     if not names:
-        return {}
+        return []
     shown = suppress_one_way([sum(study.n_not_scored[name]) for name in names]).is_shown.tolist()
-    return {
-        name: study.n_not_scored[name]
+    return [
+        name
         for name, is_shown in zip(names, shown, strict=False)
         if is_shown and not any(0 < n < SMALLEST_SHOWN for n in study.n_not_scored[name])
-    }
+    ]
 
 
 def _groups(rows: Sequence[GroupRow], has_errors: bool) -> tuple[GroupRow, ...]:

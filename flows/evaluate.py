@@ -22,14 +22,27 @@ from estimates.curves import (
 )
 from estimates.evaluation_numbers import Evaluation, EvaluationBasis, EvaluationCurves
 from estimates.reader_study import HEIGHT_LOSS, LSTM, ReadScan, domain_rows, read_study
-from estimates.reader_study_suppression import suppressed_study
+from estimates.reader_study_suppression import suppressed_domain, suppressed_study
 from estimates.suppress import SMALLEST_SHOWN
 from flows.audit_frame import AuditModel, audit_model, audit_model_of, installed_model
 from flows.errors import SettingsError
-from flows.evaluation_scans import DIMENSIONS, Scores, evaluation_scans, said_in_warehouse, said_now
+from flows.evaluation_scans import (
+    DIMENSIONS,
+    Scores,
+    evaluation_scans,
+    said_in_warehouse,
+    said_now,
+)
+from flows.evaluation_truth import apparent_words, origin_of_split, with_independent_reports
 from flows.kept_split import kept_split
 from flows.label_file import Label
-from flows.labels import Labels, ReportRule, labels_from_file, labels_from_readings, labels_from_reports
+from flows.labels import (
+    Labels,
+    ReportRule,
+    labels_from_file,
+    labels_from_readings,
+    labels_from_reports,
+)
 from flows.scored_models import without_scores
 from flows.training_words import counter
 from flows.version import code_version
@@ -91,6 +104,7 @@ def evaluate(store: Store, asked: EvaluationRequest, say: Callable[[str], None] 
         labels = _labels(store, connection, asked, split)
         digest = model.scored.model_digest if model.scored else None
         rows = _rows(connection, digest)
+        point = _point(connection, model)
     if digest is None:  # what is stored was said by other models
         rows = [row | {"domain_distance": None} for row in rows]
     by_study, left_out = _counted(labels, rows, split)
@@ -98,8 +112,9 @@ def evaluate(store: Store, asked: EvaluationRequest, say: Callable[[str], None] 
     if not wanted:
         raise EvaluationError(f"no study of this warehouse has a label that counts ({labels.source})")
     scores = _scores(wanted, model, asked, say)
-    scans = evaluation_scans(wanted, by_study, scores, has_reports=not asked.is_from_reports)
-    basis = _basis(asked, model, labels, (split, split_words), left_out)
+    scans, words = with_independent_reports(evaluation_scans(wanted, by_study, scores), labels.origin)
+    basis = _basis(asked, model, labels, (split, split_words), point)
+    basis = replace(basis, left_out=left_out, reports_words=words)
     return _evaluated(scans, basis, _domain_limit(wanted, model))
 
 
@@ -154,7 +169,7 @@ def _labels(store: Store, connection: Connection, asked: EvaluationRequest, spli
         )
     by_study = {row.study_key: Label(bool(row.is_case), row.grade, row.height_loss) for row in split.of(TEST)}
     source = f"the test part of the model's split; {split.facts.label_source}"
-    return Labels(by_study, source, split.facts.is_simulated)
+    return Labels(by_study, source, split.facts.is_simulated, origin=origin_of_split(split.facts))
 
 
 def _asked(connection: Connection, name: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -208,10 +223,9 @@ def _basis(
     model: _Model,
     labels: Labels,
     known: tuple[Split | None, str],
-    left_out: Mapping[str, int],
+    point: OperatingPoint,
 ) -> EvaluationBasis:
     split, split_words = known
-    point = _point(model)
     told = model.scored or model.listing
     assert told is not None
     return EvaluationBasis(
@@ -224,10 +238,10 @@ def _basis(
         scores_from="the sweep" if model.scored else "the stored slabs, scored for this evaluation",
         split_words=split_words,
         split_digest=split.digest if split else None,
-        left_out=left_out,
         code_version=code_version(),
         is_shown_small=asked.is_showing_small,
         is_enriched=asked.is_from_readings,
+        apparent_words=apparent_words(point, labels.sample),
     )
 
 
@@ -236,12 +250,15 @@ def _listed(model: _Model) -> ModelListing:
     return model.listing
 
 
-def _point(model: _Model) -> OperatingPoint:
+def _point(connection: Connection, model: _Model) -> OperatingPoint:
     if model.scored is None:
         return read_operating_point(_listed(model).directory)
     if model.scored.threshold is None:
         raise EvaluationError("the model has no current operating point: nothing it scored is flagged")
-    return OperatingPoint(model.scored.threshold, f"operating point {model.scored.operating_point_id}", "")
+    name = model.scored.operating_point_id
+    asked = {"model_digest": model.scored.model_digest, "operating_point_id": name}
+    rule = value_of(connection, query("operating_point_rule"), asked)
+    return OperatingPoint(model.scored.threshold, f"{rule}; operating point {name}", "")
 
 
 def _domain_limit(wanted: list[dict[str, Any]], model: _Model) -> float | None:
@@ -265,10 +282,10 @@ def _evaluated(scans: list[ReadScan], basis: EvaluationBasis, limit: float | Non
     shown = study if basis.is_shown_small else suppressed_study(study)
     if not basis.is_shown_small:
         errors = [replace(scan, groups={}, grade=None, height_loss=None) for scan in errors]
-    smallest = 1 if basis.is_shown_small else SMALLEST_SHOWN
-    return Evaluation(
-        basis, shown, _curves(scored), tuple(errors), domain_rows(scans, limit, smallest), limit
-    )
+    domain = domain_rows(scans, limit, 1 if basis.is_shown_small else SMALLEST_SHOWN)
+    if not basis.is_shown_small:
+        domain = suppressed_domain(domain)
+    return Evaluation(basis, shown, _curves(scored), tuple(errors), domain, limit)
 
 
 def _surprise(scan: ReadScan) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from estimates.evaluation_numbers import Evaluation
-from estimates.reader_study import LSTM, ReaderRow
+from estimates.reader_study import AS_WRONG, LSTM, DomainRow, ReaderRow
 from estimates.result import Estimate
 from flows.model_files import EVALUATION_FILE
 from tasks.report_files import write_rows
@@ -59,14 +59,19 @@ def tables_of(evaluation: Evaluation) -> dict[str, Rows]:
     beside = _beside(evaluation)
     return {
         "numbers": [row | beside for row in [*_readers(evaluation), *_groups(evaluation)]],
-        "counts": [{"reader": row.reader, **asdict(row.counts)} | beside for row in evaluation.study.readers],
+        "counts": [_count(row, evaluation.study.n_open) | beside for row in evaluation.study.readers],
         "pairs": [_pair(pair) | beside for pair in evaluation.study.pairs],
         "not_scored": [
-            {"reason": reason, "n_cases": cases, "n_controls": controls}
+            {
+                "reason": reason,
+                "n_cases": cases,
+                "n_controls": controls,
+                "is_open": int(reason in evaluation.study.open_reasons),
+            }
             for reason, (cases, controls) in evaluation.study.n_not_scored.items()
         ],
         "curves": list(_curves(evaluation)),
-        "domain": [asdict(row) for row in evaluation.domain],
+        "domain": [_domain(row, evaluation.domain_limit) for row in evaluation.domain],
         "errors": _errors(evaluation),
     }
 
@@ -78,11 +83,18 @@ def _beside(evaluation: Evaluation) -> dict[str, Any]:
         "model_id": basis.model_id,
         "model_digest": basis.model_digest,
         "threshold": basis.threshold,
+        "threshold_rule": basis.threshold_rule,
         "split_digest": basis.split_digest or "",
         "split": basis.split_words,
         "code_version": basis.code_version,
         "caveat": basis.caveat,
     }
+
+
+def _count(row: ReaderRow, n_open: int | None) -> dict[str, Any]:
+    """Four counts; for the LSTM also how many scans it has not looked at yet, which count nowhere; empty: hidden."""
+    told = "" if row.reader not in (LSTM, AS_WRONG) or n_open is None else n_open
+    return {"reader": row.reader, **asdict(row.counts), "n_not_looked_at": told}
 
 
 def _readers(evaluation: Evaluation) -> Iterable[dict[str, Any]]:
@@ -174,6 +186,13 @@ def _curves(evaluation: Evaluation) -> Iterable[dict[str, Any]]:
             "high": one.observed.high,
             "n": one.n,
         }
+
+
+def _domain(row: DomainRow, limit: float | None) -> dict[str, Any]:
+    """One scanner; what is hidden is empty, and `status` says so."""
+    is_hidden = limit is not None and row.n_beyond is None
+    told = {name: "" if value is None else value for name, value in asdict(row).items()}
+    return told | {"status": "suppressed" if is_hidden else "shown"}
 
 
 def _errors(evaluation: Evaluation) -> Rows:

@@ -18,6 +18,7 @@ from flows.cohort import BEYOND_DOMAIN
 from flows.label_file import Label
 from models.pooling import SLICE_THRESHOLD, max_probability, mean_probability, vote_share
 from tasks.kernels import classify_kernel
+from warehouse.reasons import Outcome
 
 DIMENSIONS = ("sex", "age", "vendor", "kernel", "slice thickness", "coverage", "contrast")
 # Bands of slice thickness in mm: over 3 mm a grade 1 loss cannot be resolved (docs/operators-guide.md).
@@ -44,6 +45,7 @@ class Unsaid:
 
     reason: str
     domain_distance: float | None = None
+    is_open: bool = False  # this model has not looked at it yet
 
 
 Scores = Mapping[str, Said | Unsaid]  # by study
@@ -63,8 +65,14 @@ def said_in_warehouse(rows: Sequence[Mapping[str, Any]]) -> dict[str, Said | Uns
                 row["domain_distance"],
             )
         else:
-            found[row["study_key"]] = Unsaid(row["reason"] or row["outcome"], row["domain_distance"])
+            found[row["study_key"]] = _unsaid(row, row["domain_distance"])
     return found
+
+
+def _unsaid(row: Mapping[str, Any], domain_distance: float | None = None) -> Unsaid:
+    """As the sweep left it. What only other models have scored is pending too."""
+    is_open = row["outcome"] == Outcome.PENDING
+    return Unsaid(row["reason"] or row["outcome"], domain_distance, is_open)
 
 
 def said_now(
@@ -92,8 +100,10 @@ def said_now(
                 slab = read_slab(slab_path(row["series_key"] or "", row["series_revision"] or ""))
                 views.append((row["study_key"], view_of(slab, loaded.config.view)))
             except FileNotFoundError:
-                is_scored = row["outcome"] == "scored"
-                found[row["study_key"]] = Unsaid(NO_SLAB if is_scored else row["reason"] or row["outcome"])
+                had_slab = (
+                    row["outcome"] == Outcome.SCORED or row["reason"] == BEYOND_DOMAIN
+                )  # of another model
+                found[row["study_key"]] = Unsaid(NO_SLAB, is_open=True) if had_slab else _unsaid(row)
             except (SlabFileError, OSError, ValueError):
                 found[row["study_key"]] = Unsaid(SLAB_UNREADABLE)
         scores = scorer.score([view.images_nhw for _, view in views])
@@ -118,23 +128,19 @@ def said_now(
 
 
 def evaluation_scans(
-    rows: Sequence[Mapping[str, Any]],
-    labels: Mapping[str, Label],
-    scores: Scores,
-    *,
-    has_reports: bool,
+    rows: Sequence[Mapping[str, Any]], labels: Mapping[str, Label], scores: Scores
 ) -> list[ReadScan]:
-    """One scan for each row with a label that counts, by time. `has_reports`: reports are readers, not the truth."""
+    """One scan for each row with a label that counts, by time."""
     ordered = sorted(rows, key=lambda row: (str(row["study_date"] or "9999"), row["study_key"]))
     found = []
     for row in ordered:
         label = labels.get(row["study_key"])
         if label is not None and label.is_case is not None:
-            found.append(_scan(row, label, scores[row["study_key"]], has_reports))
+            found.append(_scan(row, label, scores[row["study_key"]]))
     return found
 
 
-def _scan(row: Mapping[str, Any], label: Label, said: Said | Unsaid, has_reports: bool) -> ReadScan:
+def _scan(row: Mapping[str, Any], label: Label, said: Said | Unsaid) -> ReadScan:
     answers: dict[str, bool] = {}
     values: dict[str, float] = {}
     loudest = None
@@ -149,7 +155,7 @@ def _scan(row: Mapping[str, Any], label: Label, said: Said | Unsaid, has_reports
         answers = {name: bool(value > SLICE_THRESHOLD) for name, value in values.items()}
         answers[LSTM] = said.is_flagged
         loudest = int(said.slice_index[int(logits.argmax())])
-    if has_reports and row["statement"] in ("present", "possible", "absent", "unmentioned"):
+    if row["statement"] in ("present", "possible", "absent", "unmentioned"):
         answers[REPORTS] = row["statement"] == "present"
     return ReadScan(
         study_key=row["study_key"],
@@ -167,6 +173,7 @@ def _scan(row: Mapping[str, Any], label: Label, said: Said | Unsaid, has_reports
         view_recipe=said.view_recipe if isinstance(said, Said) else None,
         scanner=row["scanner"],
         domain_distance=said.domain_distance,
+        is_open=isinstance(said, Unsaid) and said.is_open,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from estimates.evaluation_numbers import Evaluation
 from estimates.result import Estimate
-from reports.evaluation_words import reader_name
+from reports.evaluation_words import open_words, reader_name
 
 
 def evaluation_text(evaluation: Evaluation) -> str:
@@ -20,13 +20,17 @@ def evaluation_text(evaluation: Evaluation) -> str:
         area = "-" if row.area is None else f"{row.area.value:.3f} ({row.area.low:.3f}-{row.area.high:.3f})"
         told = f"{_percent(row.table.recall):>20}  {_percent(row.table.specificity):>20}"
         lines.append(f"{reader_name(row.reader):38}{four:>16}  {told}  {area}")
+    if study.n_open != 0:
+        lines.append(open_words(study.n_open))
     n_lost = sum(basis.left_out.values())
     if n_lost:
         reasons = ", ".join(f"{n:,} {reason}" for reason, n in basis.left_out.items())
         lines.append(f"{n_lost:,} labels that no number counts: {reasons}")
     lines.append(f"split: {basis.split_words}")
-    if basis.caveat:
-        lines.append(f"{basis.caveat}. Not for clinical use.")
+    lines.append(f"threshold {basis.threshold:.4g}: {basis.threshold_rule}")
+    lines += [f"{words}." for words in (basis.reports_words, basis.apparent_words) if words]
+    if basis.is_simulated_only:
+        lines.append("simulated, not validated on patients. Not for clinical use.")
     return "\n".join(lines)
 
 

@@ -36,6 +36,9 @@ MAX_ERRORS_TOLD = 20
 VERTEBRAE_FILE = "truth_vertebrae.csv"  # beside the truth.csv of `ovf demo`
 NOT_IN_WAREHOUSE, AMBIGUOUS_NAME = "not_in_warehouse", "several_studies_of_that_name"
 Doubt = Literal["leave-out", "case", "control"]
+# Where labels come from, as a split keeps it.
+FROM_FILE, FROM_REPORTS, FROM_READINGS = "label file", "reports", "readings of an audit"
+REPORT_WORDS = "report statements"  # their source, in words
 
 
 class LabelError(SettingsError):
@@ -50,6 +53,8 @@ class Labels:
     source: str  # in words, for cards and pages
     is_simulated: bool = False
     n_unlinked: Mapping[str, int] = field(default_factory=dict)
+    origin: str = ""  # FROM_FILE, FROM_REPORTS, FROM_READINGS; empty: not known
+    sample: str = ""  # what the rule of a threshold that was chosen on these scans calls them; empty: nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,7 @@ def _linked(store: Store, read: LabelFile, name: str) -> Labels:
             lost[AMBIGUOUS_NAME if keys else NOT_IN_WAREHOUSE] += 1
         elif found.setdefault(keys[0], row.label) != row.label:
             raise LabelError(f"{name} labels one study in two different ways")
-    return Labels(found, f"label file {name}", read.is_simulated, dict(lost))
+    return Labels(found, f"label file {name}", read.is_simulated, dict(lost), FROM_FILE, name)
 
 
 def _studies_named(connection: Connection, rows: Iterable[LabelRow]) -> dict[tuple[str, str], list[str]]:
@@ -139,7 +144,7 @@ def labels_from_reports(rows: Iterable[Mapping[str, Any]], rule: ReportRule) -> 
             "no report of this warehouse states a fracture: import reports first (`ovf reports import`), "
             "or give a label file with --labels"
         )
-    return Labels(found, f"report statements ({rule.words})")
+    return Labels(found, f"{REPORT_WORDS} ({rule.words})", origin=FROM_REPORTS)
 
 
 def report_label(row: Mapping[str, Any], rule: ReportRule) -> Label:
@@ -171,7 +176,8 @@ def labels_from_readings(connection: Connection, audit_id: str | None) -> Labels
         for unit in sample.units
         if unit.case_id in sample.verdicts
     }
-    return Labels(found, f"{sample.n_readers} blinded readers of audit {sample.audit.audit_id}")
+    name = f"audit {sample.audit.audit_id}"
+    return Labels(found, f"{sample.n_readers} blinded readers of {name}", origin=FROM_READINGS, sample=name)
 
 
 def _verdict_label(verdict: Verdict) -> Label:

@@ -23,7 +23,7 @@ from flows.cohort_recipes import check_name, cohort_recipe, shares_of, view_of_r
 from flows.cohort_slabs import CohortImages, read_images, slab_order
 from flows.cohort_state import keep_cohort, kept_cohort
 from flows.errors import SettingsError
-from flows.labels import Labels, ReportRule, labels_from_file, labels_from_reports
+from flows.labels import FROM_FILE, FROM_REPORTS, Labels, ReportRule, labels_from_file, labels_from_reports
 from flows.model_files import CALIBRATION_FILE
 from flows.operating_point import calibrated_point
 from flows.settings import DEFAULT_MODEL
@@ -128,6 +128,7 @@ def train_on_cohort(store: Store, out: Path, order: TrainOrder, say: Say = print
         is_simulated,
         _left_out(cohort, images),
         before.words,
+        FROM_FILE if order.labels else FROM_REPORTS,
     )
     claim_folder(out, _fingerprint(rows, recipe, config, start.origin, order.seed))
     keep_cohort(out, _order_digest(order), labels, cohort, key_id)

@@ -52,6 +52,7 @@ class SplitFacts:
     is_simulated: bool  # the patients are simulated
     left_out: dict[str, int]  # reason → studies
     start: str = ""  # what cannot be shown about the patients of the model that it began from
+    label_origin: str = ""  # label file, reports; empty: drawn by a version that did not keep it
 
 
 @dataclass(frozen=True)

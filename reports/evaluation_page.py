@@ -21,6 +21,7 @@ from reports.evaluation_tables import (
     not_scored_table,
     pair_table,
     reader_table,
+    sentence,
     versions,
 )
 from reports.page import page_template
@@ -68,11 +69,13 @@ def render_evaluation_page(evaluation: Evaluation, thumbnails: Mapping[str, byte
 def _warnings(evaluation: Evaluation) -> tuple[str, ...]:
     basis = evaluation.basis
     told = []
-    if basis.caveat:
+    if basis.is_simulated_only:
         told.append(
-            f"{basis.caveat[0].upper()}{basis.caveat[1:]}: the model has learned from simulated scans only, or is "
-            "judged on them. A good result on simulated scans says nothing about real anatomy."
+            "Simulated, not validated on patients: the model has learned from simulated scans only, or is judged on "
+            "them. A good result on simulated scans says nothing about real anatomy."
         )
+    if basis.apparent_words:
+        told.append(sentence(basis.apparent_words))
     if basis.is_shown_small:
         told.append("For use inside the house only: small counts and facts about single patients are shown.")
     return tuple(told)

@@ -6,12 +6,13 @@ import re
 from collections.abc import Mapping
 
 from estimates.evaluation_numbers import Evaluation, EvaluationBasis
-from estimates.reader_study import HEIGHT_LOSS, LSTM, REPORTS, GroupRow
+from estimates.reader_study import HEIGHT_LOSS, HIGH_SHARE, LSTM, REPORTS, GroupRow
+from estimates.reader_study_suppression import LEAST_FOR_HIGH
 from estimates.result import Estimate
 from estimates.suppress import SMALLEST_SHOWN, TOP_AGE
 from reports.audit_groups import SEXES, Table
 from reports.audit_words import HIDDEN_NOTE, plain
-from reports.evaluation_words import DASH, estimate_text, reader_name, whole
+from reports.evaluation_words import DASH, estimate_text, open_words, reader_name, whole
 
 # How many patients have the denominator differs by reader and measure: numbers.csv says it.
 _COUNT_OF_PATIENTS = re.compile(r"\d+ patients")
@@ -42,6 +43,8 @@ def reader_table(evaluation: Evaluation) -> Table:
             "flags, accuracy all scans. Which method made which is said under Methods.",
             f"LSTM: flagged from {evaluation.basis.threshold:.3g} on ({evaluation.basis.threshold_rule}). CNN / max "
             "and mean of the slices' probabilities, and CNN / vote: above one half, as published.",
+            *([sentence(evaluation.basis.reports_words)] if evaluation.basis.reports_words else []),
+            *([open_words(evaluation.study.n_open)] if evaluation.study.n_open != 0 else []),
         ),
     )
 
@@ -71,14 +74,15 @@ def pair_table(evaluation: Evaluation) -> Table:
         )
         for pair in evaluation.study.pairs
     )
-    notes = [_sentence(evaluation.study.pairs[0].test.method) if evaluation.study.pairs else ""]
+    notes = [sentence(evaluation.study.pairs[0].test.method) if evaluation.study.pairs else ""]
     if evaluation.study.n_patients < evaluation.study.n_scans:
         notes.append("Of each patient the first scan counts: the test asks for independent scans.")
     columns = ("pair", "scans", "only the first is right", "only the second is right", "p")
     return Table("Do the readers differ", columns, rows, tuple(note for note in notes if note))
 
 
-def _sentence(words: str) -> str:
+def sentence(words: str) -> str:
+    """With a capital and a full stop."""
     return f"{words[0].upper()}{words[1:]}."
 
 
@@ -88,7 +92,10 @@ def not_scored_table(evaluation: Evaluation) -> Table:
         (plain(reason), str(cases), str(controls))
         for reason, (cases, controls) in evaluation.study.n_not_scored.items()
     )
-    note = "They are in no row above but “not evaluable counted as wrong”, if they should have been scored."
+    note = (
+        "They are in no row of the model above but “not evaluable counted as wrong”, if they should have been scored "
+        "and were looked at."
+    )
     notes = (note,) if evaluation.basis.is_shown_small else (note, HIDDEN_NOTE)
     return Table("Labelled, but not scored", ("reason", "with a fracture", "without"), rows, notes)
 
@@ -152,8 +159,8 @@ def domain_table(evaluation: Evaluation) -> Table:
             row.scanner,
             str(row.n_scans),
             f"{row.median:.2f}",
-            f"{row.largest:.2f}",
-            DASH if row.n_beyond is None else str(row.n_beyond),
+            DASH if row.high is None else f"{row.high:.2f}",
+            DASH if limit is None else whole(row.n_beyond),
         )
         for row in evaluation.domain
     )
@@ -162,9 +169,16 @@ def domain_table(evaluation: Evaluation) -> Table:
         if limit is None
         else f"beyond {limit:.2f} a scan is unlike what the model has seen"
     )
-    columns = ("scanner", "scans", "median distance", "largest", "beyond the limit")
+    columns = ("scanner", "scans", "median distance", f"{100 * HIGH_SHARE:g} % quantile", "beyond the limit")
     note = f"Distance in the space of the 32 features; an average image of what the model has seen has 1; {told}."
-    return Table("By scanner: distance from what the model has seen", columns, rows, (note,))
+    notes = [note]
+    if any(row.high is None for row in evaluation.domain):
+        notes.append(
+            f"The quantile is given from {LEAST_FOR_HIGH} scans on: of fewer it is nearly one patient's own."
+        )
+    if limit is not None and any(row.n_beyond is None for row in evaluation.domain):
+        notes.append(HIDDEN_NOTE)
+    return Table("By scanner: distance from what the model has seen", columns, rows, tuple(notes))
 
 
 def methods(evaluation: Evaluation) -> tuple[str, ...]:
@@ -229,7 +243,7 @@ def headline_rows(evaluation: Evaluation) -> tuple[tuple[str, str, str], ...]:
         (
             "AUC of the LSTM",
             estimate_text(row.area, 3),
-            _sentence(row.area.method) if row.area else "Not given: both cases and others are needed.",
+            sentence(row.area.method) if row.area else "Not given: both cases and others are needed.",
         ),
         (
             "Recall (sensitivity)",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from estimates.reader_study import LSTM, MAX, MEAN, REPORTS, VOTE
 from estimates.result import Estimate
+from estimates.suppress import SMALLEST_SHOWN
 from reports.audit_words import NBSP
 
 READER_NAMES = {
@@ -33,3 +34,12 @@ def estimate_text(estimate: Estimate | None, digits: int | None = None) -> str:
 def whole(n: int | None) -> str:
     """A count; `hidden` where it is not shown."""
     return "hidden*" if n is None else f"{n:,}"
+
+
+def open_words(n_open: int | None) -> str:
+    """How many labelled scans stand in no row of the model because it has not looked at them."""
+    told = f"fewer than {SMALLEST_SHOWN}" if n_open is None else f"{n_open:,}"
+    return (
+        f"Not looked at by this model yet: {told} labelled scans (pending, no slab kept, or scored by other models "
+        "only); they are in none of its rows, nor counted as wrong."
+    )

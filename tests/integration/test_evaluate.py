@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,18 +18,24 @@ from train_cohort_process import VIEW
 from flows.cli import run
 from flows.cohort import SHARES
 from flows.evaluate import EvaluationRequest, evaluate
+from flows.evaluation_export import tables_of
+from flows.evaluation_summary import evaluation_text
 from flows.kept_split import forget_in_splits
+from flows.labels import FROM_FILE, FROM_REPORTS
 from flows.model_rows import land_model
 from flows.model_show import model_text
 from models.config import ModelConfig
-from models.domain import fit_domain, write_domain
+from models.domain import DomainReference, fit_domain, write_domain
 from models.heads import FractureNet
 from models.loading import save_model
 from models.lstm import ScanLstm
 from models.registry import OperatingPoint, describe_model, write_operating_point
 from models.split_file import SPLIT_FILE, SplitFacts, SplitRow, read_split, write_split
+from reports.evaluation_page import render_evaluation_page
+from warehouse.landing import LandingBatch
 
 pytestmark = pytest.mark.slow
+FACTS = SplitFacts(1, dict(SHARES), "key-1", "label file", False, {}, "", FROM_FILE)
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +51,21 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> SmallHospital:
     return small_hospital(tmp_path_factory.mktemp("hospital"))
 
 
+def split_of(truth: Mapping[str, bool]) -> list[SplitRow]:
+    """The first 40 patients of the hospital are in the training, the others in the test."""
+    return [
+        SplitRow(
+            "training" if int(number := study_key.removeprefix("study-")[:3]) < 40 else "test",
+            f"patient-{number}",
+            study_key,
+            study_key.replace("study", "series"),
+            "r1",
+            int(is_case),
+        )
+        for study_key, is_case in truth.items()
+    ]
+
+
 @pytest.fixture
 def model(hospital: SmallHospital, tmp_path: Path) -> Path:
     """An untrained model that claims to have learned from the first 40 patients of the hospital."""
@@ -52,22 +73,14 @@ def model(hospital: SmallHospital, tmp_path: Path) -> Path:
     config = ModelConfig(model_id="own", view=VIEW, is_simulated_only=False)
     save_model(tmp_path / "own", FractureNet(config), ScanLstm(config), config, "# own\n")
     write_operating_point(tmp_path / "own", OperatingPoint(0.5, "one half", "nothing"))
-    split = []
-    for study_key, is_case in hospital.truth.items():
-        number = study_key.removeprefix("study-")[:3]
-        part = "training" if int(number) < 40 else "test"
-        split.append(
-            SplitRow(
-                part,
-                f"patient-{number}",
-                study_key,
-                study_key.replace("study", "series"),
-                "r1",
-                int(is_case),
-            )
-        )
-    write_split(tmp_path / "own", split, SplitFacts(1, dict(SHARES), "key-1", "label file", False, {}))
+    write_split(tmp_path / "own", split_of(hospital.truth), FACTS)
     return tmp_path / "own"
+
+
+def reference_of_noise(model: Path) -> DomainReference:
+    rng = np.random.default_rng(3)
+    images = [rng.normal(size=(N_SLICES, 32)) for _ in range(80)]
+    return fit_domain(images, model_digest=describe_model(model).digest, fitted_on="noise")
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -209,12 +222,7 @@ def test_a_model_known_by_its_scores_alone_is_not_tested_on_its_patients(
 
 
 def test_scans_beyond_the_domain_keep_their_distance(hospital: SmallHospital, model: Path) -> None:
-    rng = np.random.default_rng(3)
-    reference = fit_domain(
-        [rng.normal(size=(N_SLICES, 32)) for _ in range(80)],
-        model_digest=describe_model(model).digest,
-        fitted_on="noise",
-    )
+    reference = reference_of_noise(model)
     asked = EvaluationRequest(hospital.slabs, str(model), hospital.labels, is_showing_small=True)
     write_domain(model, reference)
     before = evaluate(hospital.store, asked, lambda _: None).domain
@@ -224,6 +232,139 @@ def test_scans_beyond_the_domain_keep_their_distance(hospital: SmallHospital, mo
     assert [replace(row, n_beyond=None) for row in found.domain] == list(before)
     n_beyond = sum(row.n_beyond or 0 for row in found.domain)
     assert n_beyond == sum(found.study.n_not_scored["not_evaluable:domain"]) >= before[0].n_scans // 2
+
+
+def test_what_may_leave_the_house_shows_nobodys_distance(hospital: SmallHospital, model: Path) -> None:
+    """One or two lie beyond the limit: not told, nor how far the farthest lies."""
+    inside = EvaluationRequest(hospital.slabs, str(model), hospital.labels, is_showing_small=True)
+    reference = reference_of_noise(model)
+    write_domain(model, reference)
+    highest = max(row.high or 0 for row in evaluate(hospital.store, inside, lambda _: None).domain)
+    write_domain(model, replace(reference, limit=highest, limit_rule="nearly all"))
+    whole = evaluate(hospital.store, inside, lambda _: None)
+    assert {1, 2, 3, 4} & {row.n_beyond for row in whole.domain}
+    shown = evaluate(hospital.store, replace(inside, is_showing_small=False), lambda _: None)
+    assert {row.high for row in shown.domain} == {None}
+    assert not {1, 2, 3, 4} & {row.n_beyond for row in shown.domain}
+    hidden = [row for row in tables_of(shown)["domain"] if row["status"] == "suppressed"]
+    assert hidden
+    assert all((row["n_beyond"], row["high"]) == ("", "") for row in hidden)
+    assert "largest" not in hidden[0]
+    page = render_evaluation_page(shown)
+    assert "hidden*" in page[page.index("distance from what the model has seen") :]
+
+
+@pytest.fixture
+def own_hospital(tmp_path: Path) -> SmallHospital:
+    return small_hospital(tmp_path / "own-hospital")
+
+
+def said_by_reports(hospital: SmallHospital) -> dict[str, bool]:
+    with hospital.store.read() as connection:
+        found = connection.execute("SELECT study_key, statement FROM current_statement").fetchall()
+    return {study_key: statement == "present" for study_key, statement in found}
+
+
+def test_reports_that_are_the_truth_are_no_reader(hospital: SmallHospital, model: Path) -> None:
+    """However the truth is known to be theirs; where nothing is known, when they agree with every label."""
+    asked = EvaluationRequest(hospital.slabs, str(model), is_showing_small=True)
+    of_reports, of_file = split_of(said_by_reports(hospital)), split_of(hospital.truth)
+    earlier = replace(FACTS, label_origin="", label_source="labels")
+    for rows_, facts, why in (
+        (of_reports, replace(FACTS, label_origin=FROM_REPORTS), "they are the truth"),
+        (of_reports, earlier, "they agree with every label"),
+        (of_file, replace(earlier, label_source="report statements (possible: case)"), "they are the truth"),
+        (of_file, earlier, "The reports may be no independent reader"),
+        (of_file, FACTS, None),
+    ):
+        write_split(model, rows_, facts)
+        found = evaluate(hospital.store, asked, lambda _: None)
+        is_reader = rows_ is of_file and not facts.label_source.startswith("report")
+        assert any(row.reader == "reports" for row in found.study.readers) is is_reader, why
+        assert any(pair.second == "reports" for pair in found.study.pairs) is is_reader, why
+        told, page = evaluation_text(found), render_evaluation_page(found)
+        assert ("the reports</text>" in page) is is_reader  # a point of the curves
+        for words in (told, page):
+            if why is None:
+                assert "no reader here" not in words
+                assert "not known" not in words
+            else:
+                assert why in words, why
+    from_reports = EvaluationRequest(hospital.slabs, is_from_reports=True)
+    assert "they are the truth" in evaluation_text(evaluate(hospital.store, from_reports, lambda _: None))
+
+
+def test_what_this_model_has_not_looked_at_is_no_error_of_it(own_hospital: SmallHospital) -> None:
+    """Forty scans only another model has scored."""
+    key = replace(rows.KEY, model_digest="model-2")
+    names = list(own_hospital.truth)
+    batch = LandingBatch(models=[rows.model(key)], operating_points=[rows.operating_point(key=key)])
+    for name in names[:30]:
+        logit = 1.5 if own_hospital.truth[name] else -0.5
+        batch.scores.append(rows.score(name.replace("study", "series"), logit=logit, key=key))
+    own_hospital.store.land(batch)
+    own_hospital.store.publish()
+    asked = EvaluationRequest(
+        own_hospital.slabs, "name of model-2", own_hospital.labels, is_showing_small=True
+    )
+    found = evaluate(own_hospital.store, asked, lambda _: None)
+    n_open = len(names) - 30
+    assert found.study.n_open == n_open == sum(found.study.n_not_scored["pending"])
+    assert not [row for row in found.study.readers if row.reader.startswith("LSTM,")]
+    assert f"Not looked at by this model yet: {n_open} labelled scans" in evaluation_text(found)
+    assert f"Not looked at by this model yet: {n_open} labelled scans" in render_evaluation_page(found)
+    tables = tables_of(found)
+    assert {row["reader"]: row["n_not_looked_at"] for row in tables["counts"]}["LSTM"] == n_open
+    assert [(row["reason"], row["is_open"]) for row in tables["not_scored"]] == [("pending", 1)]
+
+
+def test_slabs_that_are_gone_are_no_errors(own_hospital: SmallHospital, model: Path) -> None:
+    """A damaged one is: it was looked at."""
+    slabs = sorted(path for path in own_hospital.slabs.rglob("*") if path.is_file())
+    for path in slabs[:10]:
+        path.unlink()
+    slabs[10].write_bytes(b"damaged")
+    write_split(model, [replace(row, split="test") for row in split_of(own_hospital.truth)], FACTS)
+    asked = EvaluationRequest(own_hospital.slabs, str(model), is_showing_small=True)
+    study = evaluate(own_hospital.store, asked, lambda _: None).study
+    counts = {row.reader: row.counts for row in study.readers}
+    assert study.n_open == 10
+    assert counts["LSTM, not evaluable counted as wrong"].n == counts["LSTM"].n + 1 == len(slabs) - 10
+
+
+def test_a_threshold_chosen_on_the_very_scans_is_told(
+    own_hospital: SmallHospital, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    n = len(own_hospital.truth)
+    batch = LandingBatch(audits=[], audit_cells=[])
+    for audit_id in ("A1", "A10"):
+        batch.audits.append(rows.audit(audit_id, n_units=n, n_drawn=n))
+        batch.audit_cells.append(rows.audit_cell(audit_id, n_units=n, n_drawn=n))
+        for number, (study_key, is_case) in enumerate(own_hospital.truth.items()):
+            unit = rows.audit_unit(f"{audit_id}-{number:04d}", study_key=study_key)
+            batch.audit_units.append(replace(unit, position=number, unit_key=study_key))
+            batch.audit_readings.append(rows.audit_reading(unit.case_id, 2 if is_case else 0))
+    own_hospital.store.land(batch)
+    own_hospital.store.publish()
+    out = tmp_path / "out"
+    line = ["evaluate", "--warehouse", own_hospital.warehouse, "--from-readings", "--out", str(out)]
+    assert run([*line, "--audit", "A1"]) == 0
+    told = capsys.readouterr().out
+    assert "rule; operating point op-1" in told
+    assert "apparent" not in told + (out / "index.html").read_text()
+    calibrate = ["model", "calibrate", "--warehouse", own_hospital.warehouse, "--audit", "A1"]
+    assert run([*calibrate, "--target-specificity", "0.96"]) == 0
+    capsys.readouterr()
+    assert run([*line, "--audit", "A1"]) == 0
+    told, page = capsys.readouterr().out, (out / "index.html").read_text()
+    for words in (told, page):
+        assert "specificity of at least 0.96 on audit A1" in words
+        assert "the threshold was chosen on audit A1, the scans that are the truth here" in words
+    for name in ("numbers", "counts", "pairs"):
+        assert all("chosen on audit A1" in row["caveat"] for row in rows_of(out / f"{name}.csv"))
+        assert all("0.96 on audit A1" in row["threshold_rule"] for row in rows_of(out / f"{name}.csv"))
+    assert run([*line, "--audit", "A10"]) == 0  # another one
+    assert "apparent" not in capsys.readouterr().out + (out / "index.html").read_text()
 
 
 def test_what_is_wrong_has_its_exit_code(

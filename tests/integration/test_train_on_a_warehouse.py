@@ -20,9 +20,13 @@ from cohort_rows import SmallHospital, small_hospital
 from safetensors.torch import save_file
 from train_cohort_process import tiny_order
 
+from estimates.reader_study import REPORTS
 from flows.cli import run
 from flows.cohort_state import COHORT_FILE
 from flows.errors import SettingsError
+from flows.evaluate import EvaluationRequest, evaluate
+from flows.evaluation_summary import evaluation_text
+from flows.labels import FROM_FILE, FROM_REPORTS
 from flows.train_cohort import _cohort_of, train_on_cohort
 from flows.training_folder import CLAIM_FILE
 from models.config import ModelConfig
@@ -77,6 +81,7 @@ def test_the_split_is_by_patient_and_stored_with_the_weights(hospital: SmallHosp
     assert all(row.is_case == hospital.truth[row.study_key] for row in split.rows)
     assert len(split.rows) + sum(split.facts.left_out.values()) == len(hospital.truth)
     assert not split.facts.is_simulated
+    assert split.facts.label_origin == FROM_FILE
     written = (trained / "split.csv").read_text() + (trained / "split.json").read_text()
     assert not any(secret in written for secret in ("ACC-", "PID-", "1.2.3."))
 
@@ -176,6 +181,18 @@ def test_a_training_that_goes_on_keeps_its_cohort_though_the_archive_has_grown(
     (out / CLAIM_FILE).unlink()  # as an earlier version left it
     with pytest.raises(SettingsError, match="another version"):
         train_on_cohort(grown.store, out, order, lambda _: None)
+
+
+def test_a_model_of_reports_is_not_held_against_them(grown: SmallHospital, tmp_path: Path) -> None:
+    """Its stored test part says what the reports say: no reader could be better."""
+    out = tmp_path / "of-reports"
+    order = tiny_order(grown.slabs, None)
+    train_on_cohort(grown.store, out, order, lambda _: None)
+    assert read_split(out).facts.label_origin == FROM_REPORTS
+    found = evaluate(grown.store, EvaluationRequest(grown.slabs, str(out)), lambda _: None)
+    assert REPORTS not in {row.reader for row in found.study.readers}
+    assert REPORTS not in {pair.second for pair in found.study.pairs}
+    assert "the reports are no reader here" in evaluation_text(found)
 
 
 def test_a_folder_holds_one_training(hospital: SmallHospital, trained: Path, tmp_path: Path) -> None:

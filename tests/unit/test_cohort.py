@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,14 +14,17 @@ import pytest
 import torch
 
 from flows.cohort import PUBLISHED_SHARES, SHARES, Cohort, CohortOrder, draw_cohort, split_cohort
+from flows.evaluation_truth import origin_of_split
 from flows.label_file import Label, missing_columns, read_labels
-from flows.labels import ReportRule, report_label
+from flows.labels import FROM_FILE, FROM_REPORTS, ReportRule, labels_from_reports, report_label
 from models.config import TILES_VIEW, ModelConfig
 from models.heads import FractureNet
 from models.loading import load_model, save_model
 from models.lstm import ScanLstm
 from models.registry import MANIFEST_FILE, ModelError
 from models.split_file import (
+    MANIFEST_KEY,
+    SPLIT_FACTS_FILE,
     SPLIT_FILE,
     SplitError,
     SplitFacts,
@@ -184,6 +188,41 @@ def test_a_split_is_bound_to_its_weights(tmp_path: Path) -> None:
     (tmp_path / MANIFEST_FILE).write_text(json.dumps(manifest))
     with pytest.raises(SplitError, match="altered"):
         read_split(tmp_path)
+
+
+def test_a_split_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """It did not keep where its labels came from; words of reports say so all the same."""
+    torch.manual_seed(0)
+    config = ModelConfig(model_id="m", view=TILES_VIEW)
+    save_model(tmp_path, FractureNet(config), ScanLstm(config), config, "# m\n")
+    write_split(
+        tmp_path, [SplitRow("test", "p1", "s1", "q1", "r1", 1)], replace(FACTS, label_origin=FROM_FILE)
+    )
+    table, facts = (tmp_path / SPLIT_FILE).read_bytes(), json.loads((tmp_path / SPLIT_FACTS_FILE).read_text())
+    assert facts.pop("label_origin") == FROM_FILE
+    earlier = json.dumps(facts).encode()
+    (tmp_path / SPLIT_FACTS_FILE).write_bytes(earlier)
+    both = hashlib.sha256(table).digest() + hashlib.sha256(earlier).digest()
+    manifest = json.loads((tmp_path / MANIFEST_FILE).read_text())
+    (tmp_path / MANIFEST_FILE).write_text(
+        json.dumps(manifest | {MANIFEST_KEY: hashlib.sha256(both).hexdigest()})
+    )
+    found = read_split(tmp_path).facts
+    assert found == FACTS
+    assert origin_of_split(found) == ""
+    said = labels_from_reports(
+        [
+            {
+                "study_key": "s1",
+                "statement": "present",
+                "cause": None,
+                "treatment": None,
+                "wording": "fracture",
+            }
+        ],
+        ReportRule(),
+    ).source
+    assert origin_of_split(replace(found, label_source=said)) == FROM_REPORTS
 
 
 def test_reports_in_doubt_are_left_out_unless_told_otherwise() -> None:

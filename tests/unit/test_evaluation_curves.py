@@ -75,3 +75,6 @@ def test_without_spread_between_patients_the_interval_is_exact_over_patients() -
     assert (table.recall.value, table.recall.high) == (1, 1)
     assert table.recall.low == pytest.approx(0.025**0.5)  # of two patients, not of four scans
     assert table.specificity is None
+    assert table.f1 is not None
+    assert table.f1.low == pytest.approx(2 * table.recall.low / (1 + table.recall.low))
+    assert table.f1.method == "Clopper-Pearson of TP / (TP + FP + FN) over 2 patients"

@@ -45,6 +45,18 @@ def test_f1_has_a_bootstrap_interval() -> None:
     assert "bootstrap" in found.method
 
 
+def test_f1_without_an_error_has_exact_limits() -> None:
+    """No resample differs from the sample; yet nobody knows that the next scan is right too."""
+    found = f1(Counts(30, 0, 0, 40))
+    share = 0.025 ** (1 / 30)  # lower limit of 30 of 30
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(2 * share / (1 + share))
+    assert "Clopper-Pearson" in found.method
+    assert (found.numerator, found.denominator) == (60, 60)
+    assert f1(Counts(1, 0, 0, 0)).low == pytest.approx(0.05 / 1.025)
+    assert "bootstrap" in f1(Counts(30, 1, 0, 40)).method
+
+
 def test_a_measure_without_denominator_is_none() -> None:
     table = evaluation_table(Counts(0, 0, 0, 7))
     assert (table.precision, table.recall, table.f1) == (None, None, None)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from estimates.evaluation import Counts
-from estimates.reader_study import AS_WRONG, LSTM, READERS, REPORTS, ReadScan, read_study
-from estimates.reader_study_suppression import suppressed_study
+from estimates.reader_study import AS_WRONG, LSTM, READERS, REPORTS, ReadScan, domain_rows, read_study
+from estimates.reader_study_suppression import suppressed_domain, suppressed_study
 
 # Mao 2025, as checked: TP, FN, FP, TN of the five readers of the same 129 scans.
 PUBLISHED: Mapping[str, tuple[int, int, int, int]] = {
@@ -62,6 +62,36 @@ def test_what_was_not_scored_stands_apart_and_counts_as_wrong_too() -> None:
     as_wrong = study.readers[-1]
     assert as_wrong.reader == AS_WRONG
     assert as_wrong.counts == Counts(69, 13, 3, 46)  # the localizer was never to be scored
+
+
+def test_what_nobody_has_looked_at_is_no_error() -> None:
+    lost = ReadScan("s-lost", "p-lost", True, True, "decode")
+    waiting = [
+        ReadScan(f"s-wait-{n}", f"p-wait-{n}", n % 2 == 0, True, "pending", is_open=True) for n in range(40)
+    ]
+    study = read_study([*published_scans(), lost, *waiting], ())
+    assert study.readers[-1].reader == AS_WRONG
+    assert study.readers[-1].counts == Counts(69, 13, 2, 46)
+    assert "130 scans that were looked at" in study.readers[-1].table.accuracy.given
+    assert (study.n_open, study.n_scans) == (40, 170)
+    assert study.n_not_scored["pending"] == (20, 20)
+    assert suppressed_study(study).n_open == 40
+    without = read_study([*published_scans(), *waiting[:3]], ())
+    assert [row.reader for row in without.readers] == list(READERS)
+    assert (without.n_open, suppressed_study(without).n_open) == (3, None)
+
+
+def test_what_is_open_gives_no_reason_away() -> None:
+    """How many count as wrong is shown, so 3 pending and 20 without a slab must not be told apart by the rest."""
+    reasons = {"pending": 3, "slab_not_kept": 20, "decode": 7}
+    lost = [
+        ReadScan(f"s-{why}-{n}", f"p-{why}-{n}", False, True, why, is_open=why != "decode")
+        for why, how_many in reasons.items()
+        for n in range(how_many)
+    ]
+    study = read_study([*published_scans(), *lost], ())
+    assert study.open_reasons == {"pending", "slab_not_kept"}
+    assert suppressed_study(study).n_not_scored == {"decode": (0, 7)}
 
 
 def grouped(n: int, seed: int = 1) -> list[ReadScan]:
@@ -138,3 +168,46 @@ def test_repeated_patients_are_resampled_as_one() -> None:
     single = read_study(scans, ()).readers[0]
     assert single.area is not None
     assert np.isclose(row.area.high - row.area.low, single.area.high - single.area.low, rtol=0.3)
+
+
+def distances(scanner: str, n: int, n_beyond: int) -> list[ReadScan]:
+    """Scans of one scanner, the last ones beyond a limit of 2."""
+    return [
+        ReadScan(
+            f"{scanner}-{place}",
+            f"{scanner}-{place}",
+            False,
+            True,
+            None,
+            scanner=scanner,
+            domain_distance=1.0 + place / 1000 + 2 * (place >= n - n_beyond),
+        )
+        for place in range(n)
+    ]
+
+
+def test_the_domain_shows_no_single_patient() -> None:
+    scans = distances("A", 20, 3) + distances("B", 200, 30) + distances("C", 30, 28) + distances("D", 40, 0)
+    whole = {row.scanner: row for row in domain_rows(scans, 2.0, 5)}
+    assert [whole[name].n_beyond for name in "ABCD"] == [3, 30, 28, 0]
+    shown = {row.scanner: row for row in suppressed_domain(tuple(whole.values()))}
+    assert shown["A"].n_beyond is None
+    assert shown["C"].n_beyond is None  # two within
+    assert shown["D"].n_beyond == 0
+    assert shown["B"].n_beyond == 30  # two hidden ones are enough: 31 are one or the other's
+    assert [shown[name].n_scans for name in "ABCD"] == [20, 200, 30, 40]
+    farthest = max(scan.domain_distance or 0 for scan in scans if scan.scanner == "B")
+    high = shown["B"].high
+    assert high is not None
+    assert high < farthest
+    assert sum((scan.domain_distance or 0) > high for scan in scans if scan.scanner == "B") >= 5
+    assert [shown[name].high for name in "ACD"] == [None] * 3
+
+
+def test_one_hidden_number_beyond_the_limit_takes_another_with_it() -> None:
+    """How many lie beyond in all stands among the reasons."""
+    rows = domain_rows(distances("A", 20, 3) + distances("B", 200, 30), 2.0, 5)
+    assert [row.n_beyond for row in suppressed_domain(rows)] == [None, None]
+    without_limit = domain_rows(distances("A", 20, 3), None, 5)
+    assert [row.n_beyond for row in suppressed_domain(without_limit)] == [None]
+    assert suppressed_domain(()) == ()
