@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from click.core import ParameterSource
 
 from flows.console import make_console
 from flows.verbs.options import DEFAULT
@@ -156,9 +155,8 @@ def train(
 
 
 def _refuse_options_of_a_warehouse(context: typer.Context) -> None:
-    given = [
-        name for name in OF_A_WAREHOUSE if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    ]
+    sources = {name: context.get_parameter_source(name) for name in OF_A_WAREHOUSE}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
     if given:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise typer.BadParameter(
