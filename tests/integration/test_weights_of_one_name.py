@@ -211,7 +211,7 @@ def test_a_sample_stays_with_the_weights_it_was_drawn_for(
     copied: Hospital, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The id means other weights by the time; the sample is told by its own."""
-    line = ["audit", "sample", "--reads", 40, "--seed", 1, "--out", tmp_path / "list.csv"]
+    line = ["audit", "sample", "--reads", 48, "--seed", 1, "--out", tmp_path / "list.csv"]
     assert copied.ovf(*line, "--model", OLD[:8]) == 0
     assert copied.ovf(*line) == 0
     assert copied.ovf(*line, "--model", NAME) == 10

@@ -3,6 +3,8 @@
 import hashlib
 import json
 
+import pytest
+
 from flows.model_files import PROTOCOL_FILE, PROTOCOL_SCANS_FILE, PROTOCOL_USES_FILE
 from flows.model_show import model_text
 from flows.protocol_evaluation import (
@@ -11,7 +13,14 @@ from flows.protocol_evaluation import (
     summarise,
 )
 from models.loading import load_model
-from models.registry import SHIPPED, describe_models, read_model_card, read_operating_point
+from models.registry import (
+    SHIPPED,
+    ModelError,
+    describe_model,
+    describe_models,
+    read_model_card,
+    read_operating_point,
+)
 
 SHIPPED_ID = "ovf-phantom-2"
 LEAST_AUC = 0.96  # on the frozen test set: below it the files of two models were mixed
@@ -61,3 +70,11 @@ def test_the_test_set_was_used_with_what_is_shipped() -> None:
     assert last["model_digest"] == load_model(SHIPPED_ID).digest
     for name, digest in last["sha256"].items():
         assert hashlib.sha256((directory / name).read_bytes()).hexdigest() == digest
+
+
+def test_it_is_found_by_its_digest_too() -> None:
+    listing = describe_model(SHIPPED_ID)
+    for name in (listing.digest, listing.digest[:8].upper()):
+        assert describe_model(name) == listing
+    with pytest.raises(ModelError, match="no such model"):
+        describe_model(listing.digest[:7])
