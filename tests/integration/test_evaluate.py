@@ -348,22 +348,22 @@ def test_a_threshold_chosen_on_the_very_scans_is_told(
     own_hospital.store.publish()
     out = tmp_path / "out"
     line = ["evaluate", "--warehouse", own_hospital.warehouse, "--from-readings", "--out", str(out)]
-    assert run([*line, "--audit", "A1"]) == 0
+    assert run([*line, "--audit", "A10"]) == 0
     told = capsys.readouterr().out
     assert "rule; operating point op-1" in told
     assert "apparent" not in told + (out / "index.html").read_text()
-    calibrate = ["model", "calibrate", "--warehouse", own_hospital.warehouse, "--audit", "A1"]
+    calibrate = ["model", "calibrate", "--warehouse", own_hospital.warehouse, "--audit", "A10"]
     assert run([*calibrate, "--target-specificity", "0.96"]) == 0
     capsys.readouterr()
-    assert run([*line, "--audit", "A1"]) == 0
+    assert run([*line, "--audit", "A10"]) == 0
     told, page = capsys.readouterr().out, (out / "index.html").read_text()
     for words in (told, page):
-        assert "specificity of at least 0.96 on audit A1" in words
-        assert "the threshold was chosen on audit A1, the scans that are the truth here" in words
+        assert "specificity of at least 0.96 on audit A10" in words
+        assert "the threshold was chosen on audit A10, the scans that are the truth here" in words
     for name in ("numbers", "counts", "pairs"):
-        assert all("chosen on audit A1" in row["caveat"] for row in rows_of(out / f"{name}.csv"))
-        assert all("0.96 on audit A1" in row["threshold_rule"] for row in rows_of(out / f"{name}.csv"))
-    assert run([*line, "--audit", "A10"]) == 0  # another one
+        assert all("chosen on audit A10" in row["caveat"] for row in rows_of(out / f"{name}.csv"))
+        assert all("0.96 on audit A10" in row["threshold_rule"] for row in rows_of(out / f"{name}.csv"))
+    assert run([*line, "--audit", "A1"]) == 0  # another one, though its name is in the other's
     assert "apparent" not in capsys.readouterr().out + (out / "index.html").read_text()
 
 

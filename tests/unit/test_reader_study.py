@@ -187,21 +187,25 @@ def distances(scanner: str, n: int, n_beyond: int) -> list[ReadScan]:
 
 
 def test_the_domain_shows_no_single_patient() -> None:
-    scans = distances("A", 20, 3) + distances("B", 200, 30) + distances("C", 30, 28) + distances("D", 40, 0)
+    scans = [
+        *distances("A", 20, 3),
+        *distances("B", 200, 30),
+        *distances("C", 60, 58),
+        *distances("D", 40, 0),
+    ]
+    scans += distances("E", 90, 12)
     whole = {row.scanner: row for row in domain_rows(scans, 2.0, 5)}
-    assert [whole[name].n_beyond for name in "ABCD"] == [3, 30, 28, 0]
+    assert [whole[name].n_beyond for name in "ABCDE"] == [3, 30, 58, 0, 12]
     shown = {row.scanner: row for row in suppressed_domain(tuple(whole.values()))}
-    assert shown["A"].n_beyond is None
-    assert shown["C"].n_beyond is None  # two within
-    assert shown["D"].n_beyond == 0
-    assert shown["B"].n_beyond == 30  # two hidden ones are enough: 31 are one or the other's
-    assert [shown[name].n_scans for name in "ABCD"] == [20, 200, 30, 40]
+    # of C two lie within; E is the smallest that keeps the three of A from being worked out
+    assert [shown[name].n_beyond for name in "ABCDE"] == [None, 30, None, 0, None]
+    assert [shown[name].n_scans for name in "ABCDE"] == [20, 200, 60, 40, 90]
     farthest = max(scan.domain_distance or 0 for scan in scans if scan.scanner == "B")
     high = shown["B"].high
     assert high is not None
     assert high < farthest
     assert sum((scan.domain_distance or 0) > high for scan in scans if scan.scanner == "B") >= 5
-    assert [shown[name].high for name in "ACD"] == [None] * 3
+    assert [shown[name].high for name in "ACDE"] == [None] * 4
 
 
 def test_one_hidden_number_beyond_the_limit_takes_another_with_it() -> None:
