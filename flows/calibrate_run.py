@@ -44,6 +44,8 @@ def calibrate_model(warehouse: Path, model: str | None, asked: Asked) -> list[st
     threshold, rule = calibrate.chosen_threshold(
         asked.rule, calibration, numbers, read, (list(logits.values()), weeks)
     )
+    if read is not None and read.source not in rule:  # an evaluation on the same scans must say so
+        rule = f"{rule}; calibrated on {read.source}"
     point = calibrate.operating_point(numbers, calibration, threshold, rule)
     calibrate.land_and_publish(store, point)
     n_flagged = int((calibration.probability(list(logits.values())) >= threshold).sum())

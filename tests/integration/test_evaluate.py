@@ -359,7 +359,7 @@ def test_a_threshold_chosen_on_the_very_scans_is_told(
     told, page = capsys.readouterr().out, (out / "index.html").read_text()
     for words in (told, page):
         assert "specificity of at least 0.96 on audit A10" in words
-        assert "the threshold was chosen on audit A10, the scans that are the truth here" in words
+        assert "threshold or calibration were chosen on audit A10, the scans that are the truth here" in words
     for name in ("numbers", "counts", "pairs"):
         assert all("chosen on audit A10" in row["caveat"] for row in rows_of(out / f"{name}.csv"))
         assert all("0.96 on audit A10" in row["threshold_rule"] for row in rows_of(out / f"{name}.csv"))

@@ -219,6 +219,12 @@ def test_the_command_says_who_was_left_out_and_what_is_wrong(
     assert "too few" in told.err
     assert "ACC-" not in told.out + told.err
     assert run([*line, "--labels", str(tmp_path / "absent.csv")]) == 10
+    assert run([*line, "--labels", str(hospital.labels), "--recipe", "wide"]) == 10
+    told = capsys.readouterr()
+    assert "quick, published" in told.err
+    assert "cohort" not in told.out  # told before anything is read
+    assert run(["train", "--out", str(tmp_path / "out"), "--slabs", "s", "--no-match"]) == 2
+    assert "--slabs, --match" in capsys.readouterr().err
     few.write_text("accession_number,label\nACC-000a,perhaps\n")
     assert run([*line, "--labels", str(few)]) == 10
     assert "row 2" in capsys.readouterr().err
