@@ -13,6 +13,7 @@ from phantom.anatomy import Anatomy, draw_patient
 from phantom.picture.painting import Grid
 from phantom.picture.rods import Rod, bundle, paint_bundle
 from phantom.picture.scene import paint_scene, scene_of
+from phantom.protocol import draw_training_patient
 from phantom.scanner.acquisition import CLEAN, Acquisition
 from phantom.slabs import render_slab
 from phantom.torso.body import VISCERAL_FAT_HU
@@ -145,3 +146,9 @@ def test_contrast_brightens_more_than_bone_at_a_low_voltage() -> None:
         int(np.argmin(np.abs(high.y_mm - y))),
     )
     assert low.slab_xzy_hu[at] > high.slab_xzy_hu[at] * 1.25
+
+
+def test_a_chest_bent_double_has_lungs_of_no_height_and_not_less() -> None:
+    """One patient in some thousand, of a long training, whom nobody could draw."""
+    patient = draw_training_patient(91_003_447, has_fracture=True, family="thick-slices")
+    assert patient.body.dome_z_mm == patient.body.apex_z_mm
