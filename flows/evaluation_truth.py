@@ -57,6 +57,6 @@ def apparent_words(point: OperatingPoint, sample: str) -> str:
     if not sample or not re.search(named, f"{point.rule} {point.chosen_on}"):
         return ""
     return (
-        f"apparent, not validated: threshold or calibration were chosen on {sample}, the scans that are the truth here; "
-        "the numbers are optimistic, expect worse on other scans"
+        f"apparent, not validated: threshold or calibration were chosen on {sample}, the scans that are the truth "
+        "here; the numbers are optimistic, expect worse on other scans"
     )
