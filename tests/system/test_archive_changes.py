@@ -71,7 +71,7 @@ def test_late_slice_makes_a_new_revision_and_keeps_the_history(ovf, archive: Pat
     conserved_levels(ovf("sweep", archive, "--warehouse", warehouse).stdout)
     assert _query(warehouse, "SELECT count(*) FROM score")[0][0] == before + 1
     assert _query(warehouse, "SELECT count(*) FROM current_score")[0][0] == before
-    ovf("check", "--warehouse", warehouse)
+    ovf.inside("check", "--warehouse", warehouse)
 
 
 @pytest.mark.long
@@ -83,9 +83,9 @@ def test_other_model_scores_beside_the_first_and_export_asks_which(
     ovf("sweep", archive, "--warehouse", warehouse, "--model", second)
     per_model = dict(_query(warehouse, "SELECT model_id, count(*) FROM current_score GROUP BY model_id"))
     assert per_model["untrained"] == per_model["second"] > 0
-    refused = ovf("export", "scores", "--warehouse", warehouse, "--out", "s.csv", expect=10)
+    refused = ovf.inside("export", "scores", "--warehouse", warehouse, "--out", "s.csv", expect=10)
     assert "--model" in refused.stderr
-    ovf("export", "scores", "--warehouse", warehouse, "--out", "s.csv", "--model", "second")
+    ovf.inside("export", "scores", "--warehouse", warehouse, "--out", "s.csv", "--model", "second")
 
 
 def test_requeued_decisions_are_made_again(
@@ -112,7 +112,7 @@ def test_forgotten_patient_stays_forgotten(
     )[0]
     ovf("forget", "--patient-id", patient[0], "--yes", "--warehouse", warehouse)
     conserved_levels(ovf("sweep", archive, "--warehouse", warehouse).stdout)
-    ovf("check", "--warehouse", warehouse)
+    ovf.inside("check", "--warehouse", warehouse)
     assert _query(warehouse, f"SELECT count(*) FROM study WHERE patient_key = '{patient[1]}'") == [(0,)]
     for path in [*tmp_path.glob("*.duckdb"), *(tmp_path / "published").glob("*")]:
         assert str(patient[0]).encode() not in path.read_bytes(), path.name
@@ -123,7 +123,7 @@ def test_backup_restores(ovf, small_warehouse: Path, tmp_path: Path) -> None:
     ovf("backup", copy, "--warehouse", warehouse)
     restored = next(copy.glob("w*.duckdb"))
     assert differences(warehouse, restored) == []
-    ovf("check", "--warehouse", restored)
+    ovf.inside("check", "--warehouse", restored)
 
 
 @pytest.mark.long

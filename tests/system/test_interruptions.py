@@ -69,7 +69,7 @@ def test_T42_second_sweep_of_one_archive_is_refused(ovf, hospital: Path, tmp_pat
         _wait_for(lambda: any((warehouse.parent / "runs").glob("*.json")))
         second = ovf(*_sweep(hospital, warehouse), expect=12)
         assert str(first.pid) in second.stderr
-        during = ovf("status", "--warehouse", warehouse)
+        during = ovf.inside("status", "--warehouse", warehouse)
         assert str(first.pid) in during.stdout
         assert first.wait(timeout=280) == 0
     ovf(*_sweep(hospital, warehouse))  # the lease is free again

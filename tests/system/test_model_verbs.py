@@ -29,7 +29,7 @@ def ask(warehouse: Path, sql: str) -> list[tuple]:
 
 
 def export(ovf: Command, warehouse: Path, *options: object) -> list[dict[str, str]]:
-    ovf("export", "scores", "--warehouse", warehouse, "--out", "s.csv", *options)
+    ovf.inside("export", "scores", "--warehouse", warehouse, "--out", "s.csv", *options)
     with (ovf.folder / "s.csv").open() as file:
         return list(csv.DictReader(file))
 
@@ -43,8 +43,8 @@ def test_rescored_slabs_stand_beside_the_sweeps_scores(ovf: Command, warehouse: 
     assert f"{len(scored)} of {len(scored)} kept slabs scored; 0 gone" in done.stdout
     assert "0 of 0" in ovf("rescore", "--model", again, "--warehouse", warehouse).stdout
     assert export(ovf, warehouse, "--model", "untrained") == before  # it took over nothing
-    ovf("check", "--warehouse", warehouse)
-    said = ovf("model", "diff", "untrained", "again", "--warehouse", warehouse).stdout
+    ovf.inside("check", "--warehouse", warehouse)
+    said = ovf.inside("model", "diff", "untrained", "again", "--warehouse", warehouse).stdout
     assert f"{len(scored)} series scored by both" in said
     swept, rescored = (
         dict(ask(warehouse, f"SELECT series_key, logit FROM current_score WHERE model_id = '{model_id}'"))
@@ -76,9 +76,9 @@ def test_what_lies_far_from_all_that_was_seen_is_not_a_negative(
     assert {float(row["domain_distance"]) for row in found if row["domain_distance"]} == {
         reference.distance(scan) for scan in seen
     }
-    ovf("check", "--warehouse", warehouse)
+    ovf.inside("check", "--warehouse", warehouse)
     n_scores = ask(warehouse, "SELECT count(*) FROM score")
-    said = ovf("model", "domain", "--limit", 99, "--warehouse", warehouse).stdout
+    said = ovf.inside("model", "domain", "--limit", 99, "--warehouse", warehouse).stdout
     assert "limit 99.000" in said
     assert not [row for row in export(ovf, warehouse) if row["reason"] == "not_evaluable:domain"]
     ovf(
@@ -90,26 +90,26 @@ def test_what_lies_far_from_all_that_was_seen_is_not_a_negative(
 
 def test_calibration_is_a_row_and_flags_follow_it(ovf: Command, warehouse: Path) -> None:
     scores = ask(warehouse, "SELECT * FROM score ORDER BY ALL")
-    said = ovf(
+    said = ovf.inside(
         "model", "calibrate", "--prevalence", 0.02, "--trained-share", 713 / 1432, "--warehouse", warehouse
     )
     assert "shifted by -3.88 logits" in said.stdout
-    again = ovf(
+    again = ovf.inside(
         "model", "calibrate", "--prevalence", 0.02, "--trained-share", 713 / 1432, "--warehouse", warehouse
     )
     assert again.stdout.splitlines()[-1].split(";")[1:] == said.stdout.splitlines()[-1].split(";")[1:]
     logit, probability, is_flagged = ask(warehouse, "SELECT logit, probability, is_flagged FROM flagged")[0]
     assert probability == pytest.approx(1 / (1 + np.exp(3.88 - logit)), rel=0.02)
     assert is_flagged == (logit >= 0)  # without a rule the same scans stay flagged
-    refused = ovf("model", "calibrate", "--threshold", 50, "--warehouse", warehouse, expect=10)
+    refused = ovf.inside("model", "calibrate", "--threshold", 50, "--warehouse", warehouse, expect=10)
     assert "above 0 and below 1" in refused.stderr
-    ovf("model", "calibrate", "--threshold", 0.0001, "--warehouse", warehouse)
+    ovf.inside("model", "calibrate", "--threshold", 0.0001, "--warehouse", warehouse)
     assert all(row[0] for row in ask(warehouse, "SELECT is_flagged FROM flagged"))
     few = ovf.folder / "read.csv"
     few.write_text(
         "study_key,fracture\n" + "".join(f"{row['study_key']},no\n" for row in export(ovf, warehouse))
     )
-    refused = ovf("model", "calibrate", "--readings", few, "--warehouse", warehouse, expect=10)
+    refused = ovf.inside("model", "calibrate", "--readings", few, "--warehouse", warehouse, expect=10)
     assert "read more" in refused.stderr
     assert ask(warehouse, "SELECT * FROM score ORDER BY ALL") == scores
 
@@ -123,7 +123,7 @@ def test_explained_slabs_become_pictures_and_numbers_and_a_damaged_one_is_told(
     slab = next((warehouse.parent / "slabs").rglob(f"{damaged}-*.jp2"))
     slab.write_bytes(slab.read_bytes()[: slab.stat().st_size // 2])
     line = ["explain", damaged, series_key, "--warehouse", warehouse, "--out", "e"]
-    done = ovf(*line, "--model", untrained_model, expect=10)
+    done = ovf.inside(*line, "--model", untrained_model, expect=10)
     assert f"{damaged}: not explained: " in done.stdout
     assert "1 of 2 scans could not be explained" in done.stderr
     told = json.loads((ovf.folder / "e" / f"{series_key}.json").read_text())
@@ -133,9 +133,9 @@ def test_explained_slabs_become_pictures_and_numbers_and_a_damaged_one_is_told(
     assert top_z_mm - rows * pixel_mm < told["peak"]["patient_z_mm"] < top_z_mm
     assert all((ovf.folder / "e" / each["file"]).stat().st_size > 1000 for each in told["pictures"])
     assert told["is_beyond_domain"] is False  # it has no reference
-    refused = ovf(*line, expect=10)
+    refused = ovf.inside(*line, expect=10)
     assert "name its folder with --model" in refused.stderr  # the sweep's model is not an installed one
-    refused = ovf(
+    refused = ovf.inside(
         "explain", "no-such-series", "--model", untrained_model, "--warehouse", warehouse, expect=10
     )
     assert "no kept slab" in refused.stderr
@@ -147,8 +147,8 @@ def test_altered_and_pickled_weights_are_not_installed(
 ) -> None:
     packed = shutil.make_archive(str(tmp_path / "model"), "zip", untrained_model)
     into = tmp_path / "models"
-    ovf("model", "import", packed, "--into", into)
-    shown = ovf("model", "show", into / "untrained").stdout
+    ovf.inside("model", "import", packed, "--into", into)
+    shown = ovf.inside("model", "show", into / "untrained").stdout
     digest = load_model(into / "untrained").digest
     order = [
         shown.index(title)
@@ -160,6 +160,6 @@ def test_altered_and_pickled_weights_are_not_installed(
     sound = weights.read_bytes()
     for wrong in (sound[:-1] + bytes([sound[-1] ^ 1]), b"\x80\x04" + sound, sound[:-100]):
         weights.write_bytes(wrong)
-        ovf("model", "show", into / "untrained", expect=13)
-        ovf("model", "import", into / "untrained", "--into", tmp_path / "others", expect=13)
+        ovf.inside("model", "show", into / "untrained", expect=13)
+        ovf.inside("model", "import", into / "untrained", "--into", tmp_path / "others", expect=13)
     assert not (tmp_path / "others").exists()

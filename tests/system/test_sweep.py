@@ -33,7 +33,7 @@ def test_sweep_scores_and_accounts_for_everything(ovf, hospital: Path, swept: Pa
 
 def test_export_has_one_row_a_study(ovf, hospital: Path, swept: Path) -> None:
     out = swept / "scores.csv"
-    ovf("export", "scores", "--warehouse", swept / "w.duckdb", "--out", out)
+    ovf.inside("export", "scores", "--warehouse", swept / "w.duckdb", "--out", out)
     with out.open() as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == len(studies_of_truth(hospital))
@@ -46,7 +46,7 @@ def test_export_has_one_row_a_study(ovf, hospital: Path, swept: Path) -> None:
 
 def test_identified_export_names_the_patients_of_the_truth(ovf, hospital: Path, swept: Path) -> None:
     out = swept / "identified.csv"
-    ovf("export", "scores", "--warehouse", swept / "w.duckdb", "--out", out, "--identified")
+    ovf.inside("export", "scores", "--warehouse", swept / "w.duckdb", "--out", out, "--identified")
     with out.open() as stream:
         rows = list(csv.DictReader(stream))
     assert {row["accession_number"] for row in rows} == {
@@ -62,9 +62,9 @@ def test_second_sweep_does_nothing_and_starts_no_workers(ovf, hospital: Path, sw
 
 
 def test_check_and_status_and_models(ovf, swept: Path) -> None:
-    checked = ovf("check", "--warehouse", swept / "w.duckdb")
+    checked = ovf.inside("check", "--warehouse", swept / "w.duckdb")
     assert "NOT CONSERVED" not in checked.stdout
-    status = ovf("status", "--warehouse", swept / "w.duckdb")
+    status = ovf.inside("status", "--warehouse", swept / "w.duckdb")
     assert "finished" in status.stdout
     ovf("model", "list")
 
