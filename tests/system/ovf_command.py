@@ -63,8 +63,12 @@ class Command:
         """The same in this process, without the seconds of a start: for verbs that start no other process."""
         out, err = io.StringIO(), io.StringIO()
         line = [str(argument) for argument in arguments]
-        here = (patch.dict(os.environ, self.environment), chdir(self.folder))
-        with here[0], here[1], redirect_stdout(out), redirect_stderr(err):
+        with (
+            patch.dict(os.environ, self.environment),
+            chdir(self.folder),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
             code = run(line)
         done = subprocess.CompletedProcess(line, code, out.getvalue(), err.getvalue())
         assert code == expect, f"exit {code}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
