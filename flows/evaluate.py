@@ -26,23 +26,11 @@ from estimates.reader_study_suppression import suppressed_domain, suppressed_stu
 from estimates.suppress import SMALLEST_SHOWN
 from flows.audit_frame import AuditModel, audit_model, audit_model_of, installed_model
 from flows.errors import SettingsError
-from flows.evaluation_scans import (
-    DIMENSIONS,
-    Scores,
-    evaluation_scans,
-    said_in_warehouse,
-    said_now,
-)
+from flows.evaluation_scans import DIMENSIONS, Scores, evaluation_scans, said_in_warehouse, said_now
 from flows.evaluation_truth import apparent_words, origin_of_split, with_independent_reports
 from flows.kept_split import kept_split
 from flows.label_file import Label
-from flows.labels import (
-    Labels,
-    ReportRule,
-    labels_from_file,
-    labels_from_readings,
-    labels_from_reports,
-)
+from flows.labels import Labels, ReportRule, labels_from_file, labels_from_readings, labels_from_reports
 from flows.scored_models import without_scores
 from flows.training_words import counter
 from flows.version import code_version
