@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from estimates.result import Estimate
+from estimates.result import SIMULATED_CAVEAT, Estimate
 
 TARGET_CONDITION = "osteoporotic vertebral fracture (Genant) in the levels that the scan shows, T4 to L5"
 SHOWN, SUPPRESSED, REFUSED = "shown", "suppressed", "refused"
@@ -60,7 +60,7 @@ class AuditBasis:
 
     @property
     def caveat(self) -> str:
-        return "simulated, not validated on patients" if self.is_simulated_only else ""
+        return SIMULATED_CAVEAT if self.is_simulated_only else ""
 
 
 @dataclass(frozen=True)

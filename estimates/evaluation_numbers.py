@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from estimates.curves import Curve, DecisionCurve, ReliabilityBin
 from estimates.reader_study import DomainRow, ReaderStudy, ReadScan
+from estimates.result import SIMULATED_CAVEAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class EvaluationBasis:
 
     @property
     def caveat(self) -> str:
-        simulated = "simulated, not validated on patients" if self.is_simulated_only else ""
+        simulated = SIMULATED_CAVEAT if self.is_simulated_only else ""
         return "; ".join(words for words in (simulated, self.apparent_words) if words)
 
 

@@ -94,9 +94,7 @@ class DomainRow:
     scanner: str
     n_scans: int
     median: float
-    high: (
-        float | None
-    )  # the HIGH_SHARE quantile; None where so few lie above it that it is nearly one patient's own
+    high: float | None  # the HIGH_SHARE quantile; None: hidden, of so few it is nearly one patient's own
     n_beyond: int | None  # of the limit; None without one, or hidden
 
 

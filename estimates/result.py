@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+# Stands beside all numbers that a simulated scan had a part in.
+SIMULATED_CAVEAT = "simulated, not validated on patients"
 
 
 @dataclass(frozen=True)

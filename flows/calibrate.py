@@ -7,9 +7,10 @@ the shift by a known prevalence is the fallback. Then the threshold, by a stated
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from duckdb import DuckDBPyConnection as Connection
@@ -26,7 +27,7 @@ from flows.audit_verdicts import Endpoint
 from flows.errors import SettingsError
 from flows.model_rows import SHIPPED
 from flows.scored_models import ScoredModel, listed, scored_model
-from tasks.report_files import read_rows
+from tasks.report_files import ReportFileError, read_rows
 from warehouse.domain_records import DomainLimitRecord
 from warehouse.landing import LandingBatch
 from warehouse.queries import query
@@ -135,13 +136,10 @@ def read_audited(
 
 
 def read_simple(path: Path, logits: Mapping[str, float]) -> ReadScans:
-    """A file of `study_key, fracture` (yes or no): a simple random sample.
-
-    Raises SettingsError with the line, ReportFileError for a file that cannot be read.
-    """
+    """A file of `study_key, fracture` (yes or no): a simple random sample. Raises SettingsError with the line."""
     found = ReadScans([], [], [], f"{path.name}, taken as a simple random sample", 0)
     n_without, seen = 0, set()
-    for number, row in enumerate(read_rows(path), start=2):
+    for number, row in enumerate(_rows(path), start=2):
         key, answer = (str(row.get(name) or "").strip() for name in ("study_key", "fracture"))
         if not key or answer.lower() not in ANSWERS or key in seen:
             raise SettingsError(
@@ -155,6 +153,13 @@ def read_simple(path: Path, logits: Mapping[str, float]) -> ReadScans:
         found.is_case.append(ANSWERS[answer.lower()])
         found.weights.append(1.0)
     return ReadScans(found.logits, found.is_case, found.weights, found.source, n_without)
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        yield from read_rows(path)
+    except ReportFileError as error:
+        raise SettingsError(str(error)) from error
 
 
 def recalibrated(read: ReadScans) -> tuple[Calibration, list[str]]:

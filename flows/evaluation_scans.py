@@ -100,9 +100,8 @@ def said_now(
                 slab = read_slab(slab_path(row["series_key"] or "", row["series_revision"] or ""))
                 views.append((row["study_key"], view_of(slab, loaded.config.view)))
             except FileNotFoundError:
-                had_slab = (
-                    row["outcome"] == Outcome.SCORED or row["reason"] == BEYOND_DOMAIN
-                )  # of another model
+                # Of another model: it had the slab.
+                had_slab = row["outcome"] == Outcome.SCORED or row["reason"] == BEYOND_DOMAIN
                 found[row["study_key"]] = Unsaid(NO_SLAB, is_open=True) if had_slab else _unsaid(row)
             except (SlabFileError, OSError, ValueError):
                 found[row["study_key"]] = Unsaid(SLAB_UNREADABLE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from estimates.evaluation_numbers import Evaluation
-from estimates.result import Estimate
+from estimates.result import SIMULATED_CAVEAT, Estimate
 from reports.evaluation_words import open_words, reader_name
 
 
@@ -30,7 +30,7 @@ def evaluation_text(evaluation: Evaluation) -> str:
     lines.append(f"threshold {basis.threshold:.4g}: {basis.threshold_rule}")
     lines += [f"{words}." for words in (basis.reports_words, basis.apparent_words) if words]
     if basis.is_simulated_only:
-        lines.append("simulated, not validated on patients. Not for clinical use.")
+        lines.append(f"{SIMULATED_CAVEAT}. Not for clinical use.")
     return "\n".join(lines)
 
 

@@ -41,9 +41,8 @@ def with_independent_reports(scans: Sequence[ReadScan], origin: str) -> tuple[li
         return list(scans), UNKNOWN
     if not all(agree):
         return list(scans), f"{UNKNOWN}. The reports may be no independent reader"
-    return _without_reports(
-        scans
-    ), f"the reports are no reader here: they agree with every label, and {UNKNOWN}"
+    why = f"the reports are no reader here: they agree with every label, and {UNKNOWN}"
+    return _without_reports(scans), why
 
 
 def _without_reports(scans: Sequence[ReadScan]) -> list[ReadScan]:

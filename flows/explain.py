@@ -16,7 +16,7 @@ from PIL import Image
 from flows.audit_frame import audit_model, installed_model
 from flows.errors import SettingsError
 from flows.publish_heat import on_slab
-from flows.scored_models import listed, scored_models, without_scores
+from flows.scored_models import no_scores, scored_models, without_scores
 from tasks.midline import places_read
 from tasks.publish_capture import grey_rgb, heated_rgb
 from tasks.shard_work import kept_slab_path
@@ -86,7 +86,7 @@ def _check_scored(connection: Connection, model_id: str, digest: str) -> None:
     known = scored_models(connection)
     if digest not in {model.model_digest for model in known}:
         others = without_scores(connection, model_id, digest)
-        raise SettingsError(others or f"no scores of model {model_id}; there are scores of: {listed(known)}")
+        raise SettingsError(others) if others else no_scores(model_id, known)
 
 
 def read_wanted(wanted: Wanted) -> Slab:

@@ -44,12 +44,8 @@ def calibrated_point(logits: ArrayLike, is_case: ArrayLike, target: float, chose
     except ValueError as error:
         point = point_by_specificity(sigmoid(said[~case]), target, chosen_on)
         return replace(point, rule=f"{point.rule}; uncalibrated: {error}")
-    sound = sigmoid(line.slope * said[~case] + line.intercept)  # to the bit as `OperatingPoint.probability`
+    calibrated = OperatingPoint(1.0, "", chosen_on, line.slope, line.intercept, float(case.mean()))
+    sound = [calibrated.probability(logit) for logit in said[~case]]
     point = point_by_specificity(sound, target, chosen_on)
-    return replace(
-        point,
-        calibration_slope=line.slope,
-        calibration_intercept=line.intercept,
-        case_share=float(case.mean()),
-        rule=f"{point.rule}; calibrated on them, at their share of cases",
-    )
+    rule = f"{point.rule}; calibrated on them, at their share of cases"
+    return replace(calibrated, threshold=point.threshold, rule=rule)

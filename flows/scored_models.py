@@ -40,6 +40,18 @@ def listed(models: Sequence[ScoredModel]) -> str:
     return ", ".join(map(str, models)) or "none"
 
 
+def several(known: Sequence[ScoredModel]) -> SettingsError:
+    """What to raise where one model is asked for and none is named."""
+    return SettingsError(
+        f"several models have scored; name one with --model, by id or digest: {listed(known)}"
+    )
+
+
+def no_scores(name: str, known: Sequence[ScoredModel]) -> SettingsError:
+    """What to raise where a named model has scored nothing here."""
+    return SettingsError(f"no scores of model {name}; there are scores of: {listed(known)}")
+
+
 def scored_model(connection: Connection, name: str | None, say: Callable[[str], None] = print) -> ScoredModel:
     """The model that is meant; None: the only one. Says it where the id has earlier weights too.
 
@@ -55,7 +67,7 @@ def scored_model(connection: Connection, name: str | None, say: Callable[[str], 
         return of_id[0]
     found = [model for model in known if is_named_by(model.model_digest, name)] or _of_folder(known, name)
     if not found:
-        raise SettingsError(f"no scores of model {name}; there are scores of: {listed(known)}")
+        raise no_scores(name, known)
     if len(found) > 1:
         shown = ", ".join(
             f"{model.model_id} ({model.model_digest[: len(name) + SHOWN_DIGITS]})" for model in found
@@ -90,9 +102,7 @@ def _only(known: Sequence[ScoredModel]) -> ScoredModel:
     if not known:
         raise SettingsError("nothing was scored yet: run `ovf sweep` first")
     if len(known) > 1:
-        raise SettingsError(
-            f"several models have scored; name one with --model, by id or digest: {listed(known)}"
-        )
+        raise several(known)
     return known[0]
 
 

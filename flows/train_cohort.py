@@ -34,6 +34,7 @@ from flows.training_words import counter, progress_words
 from flows.version import code_version
 from models.config import ModelConfig, ViewRecipe
 from models.dataset import SequenceScan, TrainingScan
+from models.digests import short_digest
 from models.domain import fit_domain, write_domain
 from models.heads import FractureNet
 from models.infer import Scorer, choose_device
@@ -310,8 +311,9 @@ def _keep(
         for name in (TRAINING, VALIDATION, CALIBRATION, TEST)
     }
     return (
-        f"Trained {config.model_id} ({digest[:12]}) on {n[TRAINING]} + {n[VALIDATION]} scans; {n[CALIBRATION]} for "
-        f"calibration and {n[TEST]} for the test were not trained on. Threshold {point.threshold:.3f}: {point.rule}.\n"
+        f"Trained {config.model_id} ({short_digest(digest)}) on {n[TRAINING]} + {n[VALIDATION]} scans; "
+        f"{n[CALIBRATION]} for calibration and {n[TEST]} for the test were not trained on. "
+        f"Threshold {point.threshold:.3f}: {point.rule}.\n"
         f"Model, card, split and curves: {out}\nNext:  ovf evaluate --model {out} --out evaluation"
     )
 

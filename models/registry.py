@@ -43,9 +43,7 @@ class OperatingPoint:
     chosen_on: str  # which scans
     calibration_slope: float = 1.0  # a and b in probability = 1 / (1 + exp(-(a * logit + b)))
     calibration_intercept: float = 0.0
-    case_share: float | None = (
-        None  # of cases among the scans that such a probability holds for; None: not told
-    )
+    case_share: float | None = None  # of cases among the scans that it holds for; None: not told
 
     def probability(self, logit: float) -> float:
         """The calibrated probability of a raw logit, which the threshold is on."""

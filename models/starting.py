@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 
 from models.config import ModelConfig
+from models.digests import short_digest
 from models.heads import FractureNet
 from models.loading import LoadedModel, load_model
 from models.registry import PICKLE_MAGICS, ModelError, read_part
@@ -49,7 +50,7 @@ def starting_net(start: str, config: ModelConfig, seed: int) -> Start:
     if path.is_file():
         net, (tensors, digest) = new_net(config, seed), _load_public(path)
         _fill(net, tensors)
-        return Start(net, config, f"public weights {path.name} (sha256 {digest[:12]})", False)
+        return Start(net, config, f"public weights {path.name} (sha256 {short_digest(digest)})", False)
     other = load_model(start)
     shaped = replace(
         other.config,
@@ -66,7 +67,7 @@ def starting_net(start: str, config: ModelConfig, seed: int) -> Start:
 
 def origin_of(other: LoadedModel) -> str:
     """What a training says when it begins from another model."""
-    return f"the extractor of {other.config.model_id} ({other.digest[:12]})"
+    return f"the extractor of {other.config.model_id} ({short_digest(other.digest)})"
 
 
 def new_net(config: ModelConfig, seed: int) -> FractureNet:

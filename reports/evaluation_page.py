@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from estimates.evaluation_numbers import Evaluation
 from estimates.reader_study import LSTM, ReadScan
+from estimates.result import SIMULATED_CAVEAT
 from reports.audit_groups import SEXES
 from reports.audit_worklist import PNG_START
 from reports.evaluation_pictures import group_pictures, pictures
@@ -71,7 +72,7 @@ def _warnings(evaluation: Evaluation) -> tuple[str, ...]:
     told = []
     if basis.is_simulated_only:
         told.append(
-            "Simulated, not validated on patients: the model has learned from simulated scans only, or is judged on "
+            f"{SIMULATED_CAVEAT.capitalize()}: the model has learned from simulated scans only, or is judged on "
             "them. A good result on simulated scans says nothing about real anatomy."
         )
     if basis.apparent_words:

@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import SecondaryCaptureImageStorage
 
+from models.digests import short_digest
 from tasks.publish_facts import (
     MANUFACTURER,
     SERIES_NUMBERS,
@@ -104,7 +105,7 @@ def draw(picture: SuspiciousSlice, result: ScoredResult, test_system: str | None
 
 
 def _lines(result: ScoredResult, test_system: str | None) -> list[str]:
-    said = f"{result.model_id} {result.model_digest[:12]}: probability {result.probability:.3f}"
+    said = f"{result.model_id} {short_digest(result.model_digest)}: probability {result.probability:.3f}"
     return [*caveats(result, test_system).split("; "), said, "left: slice; right: what the answer rests on"]
 
 

@@ -93,14 +93,12 @@ def worklist(
 
 def _digest(connection: Any, model: str | None) -> str | None:
     """The digest of the model that is meant; None where no other id has scored: then the newest answers count."""
-    from flows.scored_models import ScoredModel, listed, scored_model
+    from flows.scored_models import ScoredModel, scored_model, several
 
     if model is not None:
         return scored_model(connection, model).model_digest
     rows = connection.execute(query("models_with_scores")).fetchall()
     known = [ScoredModel(str(row[0]), row[1]) for row in rows]
     if len({each.model_id for each in known}) > 1:
-        raise SettingsError(
-            f"several models have scored; name one with --model, by id or digest: {listed(known)}"
-        )
+        raise several(known)
     return None

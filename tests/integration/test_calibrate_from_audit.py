@@ -94,6 +94,9 @@ def test_a_simple_sample_is_read_in_the_encodings_of_spreadsheets(tmp_path: Path
     path.write_text("study_key,fracture\na,yes\nb,no\nc,no\n", encoding=encoding)
     read = read_simple(path, {"a": 1.5, "b": -2.0})
     assert (read.logits, read.is_case, read.n_without_score) == ([1.5, -2.0], [True, False], 1)
+    path.write_text("study_key,fracture\na,yes,and more\n", encoding=encoding)
+    with pytest.raises(SettingsError, match="line 2"):
+        read_simple(path, {"a": 1.5})
 
 
 def test_one_wrong_date_does_not_stretch_the_weeks_of_an_archive() -> None:
