@@ -41,10 +41,11 @@ AI_THRESHOLD = (1.0, 2.2)  # specificity 84-99 %
 
 @dataclass(frozen=True)
 class AuditedHospital:
-    """Counts per cell of `CELLS`: units, true share of cases, cases in the archive, reads, cases among the reads."""
+    """Counts per cell of `CELLS`, of the archive and its audit, and what the archive was drawn from."""
 
+    source_units: FloatArray  # the source's cells, in units of the archive's size
+    true_share: FloatArray  # of cases, in the source
     n_units: IntArray
-    true_share: FloatArray
     archive_cases: IntArray
     n_read: IntArray
     cases_read: IntArray
@@ -60,22 +61,23 @@ class AuditedHospital:
         return bool(((self.cases_read == 0) & (self.archive_cases > 0)).any())
 
 
-def audited_hospital(rng: np.random.Generator, reads: int) -> AuditedHospital:
+def audited_hospital(rng: np.random.Generator, reads: int, units: tuple[int, int] = UNITS) -> AuditedHospital:
     """One hospital, its archive and an audit of `reads` readings with the shares planned by default."""
-    n_units, cases = _counts(rng)
-    true_share = cases / np.maximum(n_units, 1)
+    source, cases = _counts(rng, units)
+    true_share = cases / np.maximum(source, 1)
+    n_units = rng.multinomial(source.sum(), source / source.sum())
     archive = rng.binomial(n_units, true_share)
     n_read = np.zeros_like(n_units)
     used = np.flatnonzero(n_units)
     cells = [CELLS[i] for i in used]
     n_read[used] = allocate(cells, n_units[used].tolist(), planned_shares(cells), reads)
     drawn = rng.hypergeometric(archive, n_units - archive, n_read)
-    return AuditedHospital(n_units, true_share, archive, n_read, drawn)
+    return AuditedHospital(source.astype(np.float64), true_share, n_units, archive, n_read, drawn)
 
 
-def _counts(rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+def _counts(rng: np.random.Generator, units: tuple[int, int]) -> tuple[IntArray, IntArray]:
     """Units and cases per cell, from single units with a grade, a score and a report."""
-    n = int(np.exp(rng.uniform(*np.log(UNITS))))
+    n = int(np.exp(rng.uniform(*np.log(units))))
     is_case = rng.random(n) < rng.uniform(*PREVALENCE)
     grade = rng.choice(3, n, p=GRADE_SHARES)
     report = _reports(rng, is_case, grade)

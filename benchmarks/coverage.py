@@ -183,14 +183,17 @@ def outcomes(seeds: Iterable[int], kinds: Sequence[Kind] = KINDS) -> FloatArray:
 def _of_hospital(seed: int, kinds: Sequence[Kind]) -> list[list[tuple[float, float, float, float]]]:
     hospital = audited_hospital(np.random.default_rng([20261121, seed]), READS)
     reads, empty = audit_reads(hospital), float(hospital.has_cell_without_event)
-    units = hospital.n_units.astype(np.float64)
     rows = []
     for kind in kinds:
         how = MonteCarlo(kind.method, kind.is_finite, DRAWS, seed)
-        share = hospital.archive_share if kind.is_finite else hospital.true_share
+        target = (
+            (hospital.n_units.astype(np.float64), hospital.archive_share)
+            if kind.is_finite
+            else (hospital.source_units, hospital.true_share)
+        )
         row = []
         for quantity in QUANTITIES:
-            truth, found = quantity.truth(units, share), quantity.estimator(reads, how)
+            truth, found = quantity.truth(*target), quantity.estimator(reads, how)
             row.append(
                 (
                     float(truth < found.low - 1e-12),

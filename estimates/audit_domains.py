@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from estimates.audit_limits import MonteCarlo, ratio_estimate
+from estimates.audit_limits import MonteCarlo, drawn_sizes, ratio_estimate
 from estimates.audit_reads import AuditReads, cell_ratio
 from estimates.result import Estimate, FloatArray, Refused, tails
 
@@ -89,10 +89,12 @@ def _standardised(weighted: FloatArray, weight: FloatArray) -> FloatArray:
 def _drawn(
     counts: FloatArray, units: FloatArray, read: FloatArray, per_read: FloatArray, how: MonteCarlo
 ) -> FloatArray:
-    """(draws, labels) weighted units of each label, from one Dirichlet a cell."""
+    """(draws, labels) weighted units of each label, from one Dirichlet a cell, and one of the cells' sizes."""
     pseudo = 0.5 * per_read / max(float(per_read.sum()), 1e-12)
     rest = np.maximum(read - counts.sum(axis=0), 0.0)
     shapes = np.vstack([counts + pseudo, rest + pseudo])
-    gamma = np.random.default_rng(how.seed).standard_gamma(shapes, (how.draws, *shapes.shape))
+    rng = np.random.default_rng(how.seed)
+    gamma = rng.standard_gamma(shapes, (how.draws, *shapes.shape))
     shares = gamma / np.maximum(gamma.sum(axis=1, keepdims=True), 1e-300)
-    return np.asarray(shares[:, :-1, :] @ units)
+    sizes = units if how.is_finite else drawn_sizes(units, how, rng)[:, None, :]
+    return np.asarray((shares[:, :-1, :] * sizes).sum(axis=2))

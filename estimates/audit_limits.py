@@ -40,7 +40,11 @@ _IN_WORDS = {
 
 @dataclass(frozen=True)
 class MonteCarlo:
-    """How limits are drawn. `is_finite`: the target is this archive itself, so units that were read are certain."""
+    """How limits are drawn.
+
+    `is_finite`: the target is this archive itself, so units that were read are certain, and so are the sizes of its
+    cells. Else it is what such archives are drawn from, and the sizes of the cells are chance too.
+    """
 
     method: Method = Method.SHARED
     is_finite: bool = False
@@ -153,7 +157,8 @@ def _drawn_ratios(
     gamma = rng.standard_gamma(shapes, (how.draws, *shapes.shape))  # (draws, 3, cells)
     share_a, share_b, _ = np.moveaxis(gamma / gamma.sum(axis=1, keepdims=True), 1, 0)
     if not how.is_finite:
-        return _divided(share_a @ ratio.n_units, share_b @ ratio.n_units)
+        sizes = drawn_sizes(ratio.n_units, how, rng)
+        return _divided((share_a * sizes).sum(axis=1), (share_b * sizes).sum(axis=1))
     unread = (ratio.n_units - ratio.n).astype(np.int64)
     more_a = rng.binomial(unread, np.clip(share_a, 0.0, 1.0))
     of_rest = np.divide(share_b, 1 - share_a, out=np.zeros_like(share_b), where=share_a < 1)
@@ -175,7 +180,16 @@ def _bootstrapped(ratio: CellRatio, how: MonteCarlo, rng: np.random.Generator) -
         [rng.multinomial(int(n), row / n, how.draws) for n, row in zip(ratio.n, counts, strict=True)],
         axis=1,
     )  # (draws, cells, 3)
-    return _divided(drawn[:, :, 0] @ ratio.weights, drawn[:, :, 1] @ ratio.weights)
+    weights = drawn_sizes(ratio.n_units, how, rng) / np.maximum(ratio.n, 1)
+    return _divided((drawn[:, :, 0] * weights).sum(axis=1), (drawn[:, :, 1] * weights).sum(axis=1))
+
+
+def drawn_sizes(n_units: FloatArray, how: MonteCarlo, rng: np.random.Generator) -> FloatArray:
+    """(draws, cells): how large the cells of another archive of the same source are, up to one factor for all of them.
+
+    Gammas of the sizes are a Dirichlet of them, once a ratio is taken. A bootstrap of the units would do the same.
+    """
+    return np.asarray(rng.standard_gamma(n_units, (how.draws, len(n_units))))
 
 
 def _divided(a: FloatArray, b: FloatArray) -> FloatArray:

@@ -35,6 +35,7 @@ class AuditBasis:
     code_version: str
     standard: str  # of age standardisation
     is_shown_small: bool  # small cells are shown: for internal use
+    is_point_current: bool = True  # the operating point named here is the one that counts now
 
     @property
     def ages(self) -> str:
@@ -50,6 +51,21 @@ class AuditBasis:
             "all": "studies",
         }
         return units[self.rule]
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """What is no longer as it was when the sample was drawn, in sentences."""
+        told = []
+        if self.is_frame_unchanged is False:
+            told.append(
+                "The archive has changed since the sample was drawn: the readings stand for it as it was then."
+            )
+        if not self.is_point_current:
+            told.append(
+                f"Another operating point counts since the sample was drawn: all flags here are those of "
+                f"{self.operating_point_id}. Another sample (ovf audit sample --new) audits those of today."
+            )
+        return tuple(told)
 
     @property
     def reference(self) -> str:

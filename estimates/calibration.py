@@ -12,6 +12,9 @@ from estimates.result import FloatArray
 # Fewer cases, or fewer others, do not carry two parameters (ten events a parameter, Peduzzi et al. 1996).
 LEAST_EVENTS = 20
 MOST_STEPS, CLOSE_ENOUGH = 100, 1e-10
+# A threshold lies by this share beside a scan's probability, never on it: the database's exponential and numpy's differ
+# in the last digit, and the scan must be flagged, or not, whoever works it out.
+BESIDE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,21 @@ def _newton(design: FloatArray, target: FloatArray, w: FloatArray) -> FloatArray
     raise ValueError("the calibration does not converge on this sample")
 
 
+def kept_threshold(logits: ArrayLike, old: Calibration, threshold: float, new: Calibration) -> float:
+    """The threshold on the new probability that flags the same of these scans as `threshold` on the old one.
+
+    `threshold` lies between 0 and 1. Not by way of the old threshold's logit alone: near 0 and 1 its digits are lost.
+    """
+    x = np.asarray(logits, np.float64)
+    is_flagged = old.probability(x) >= threshold
+    found = float(new.probability(old.logit_at(threshold)))
+    if not is_flagged.all():
+        found = max(found, min(1.0, float(new.probability(x[~is_flagged].max()) * (1 + BESIDE))))
+    if is_flagged.any():
+        found = min(found, float(new.probability(x[is_flagged].min()) * (1 - BESIDE)))
+    return found
+
+
 def threshold_for_weighted_specificity(probabilities: ArrayLike, weights: ArrayLike, target: float) -> float:
     """The lowest threshold (a scan at it is flagged) that leaves at least `target` of the non-cases' weight below it.
 
@@ -113,11 +131,11 @@ def threshold_for_weighted_specificity(probabilities: ArrayLike, weights: ArrayL
     if not len(p) or not 0 < target < 1:
         raise ValueError("a target specificity between 0 and 1, and non-cases that were read, are needed")
     total = w.sum()
-    for candidate in [*np.unique(p), np.nextafter(p[-1], 2)]:
+    for candidate in np.unique(p):
         if w[p < candidate].sum() >= target * total - 1e-12:
-            if candidate > 1:
-                break
-            return float(candidate)
+            return float(candidate * (1 - BESIDE))
+    if (above := float(p[-1] * (1 + BESIDE))) <= 1:
+        return above
     raise ValueError("no threshold has that specificity on this sample")
 
 
@@ -128,11 +146,10 @@ def threshold_for_share(probabilities: ArrayLike, share: float) -> float:
         raise ValueError("a share above 0, and scored scans, are needed")
     most = int(share * len(p) + 1e-9)
     if most >= len(p):
-        return float(p[-1])
+        return float(p[-1] * (1 - BESIDE))
     over = p[p > p[most]]  # ties with the first that must not be flagged stay unflagged
     if len(over):
-        return float(over[-1])
-    found = float(np.nextafter(p[0], 2))
-    if found > 1:
-        raise ValueError("no threshold flags so few scans")
-    return found
+        return float(over[-1] * (1 - BESIDE))
+    if (above := float(p[0] * (1 + BESIDE))) <= 1:
+        return above
+    raise ValueError("no threshold flags so few scans")

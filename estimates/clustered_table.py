@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 
 from estimates.clustered import ratio_by_patient
 from estimates.evaluation import Counts, EvaluationTable, evaluation_table, f1_without_error
-from estimates.proportion import clopper_pearson
-from estimates.result import Estimate, FloatArray, Refused
+from estimates.proportion import limits_around
+from estimates.result import Estimate, FloatArray
 
 Parts = Callable[[FloatArray, FloatArray, FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
 
@@ -37,8 +37,8 @@ def table_of_scans(
     """Exact intervals when every patient has one scan, else by bootstrap of patients with all their scans.
 
     All three are one value per scan. In a bootstrap only patients who have the denominator count (recall: those with a
-    positive scan). Where all of them are right, or all wrong, a bootstrap has no width: there stands the exact interval
-    with patients as its denominator, and says so.
+    positive scan). Where they are all alike (all right, all wrong, each half right, or one patient alone), a bootstrap
+    has no width: there stands the exact interval with patients as its denominator, and says so.
     """
     answers, cases = np.asarray(said, bool), np.asarray(truth, bool)
     exact = evaluation_table(counts_of(answers, cases), given, seed=seed)
@@ -70,12 +70,17 @@ def _clustered(
     numerators, denominators = parts
     has_it = denominators > 0
     shares = numerators[has_it] / denominators[has_it]
-    if shares.min() == shares.max() and shares[0] in (0.0, 1.0):
-        n = len(shares)
-        over = f1_without_error(n, n) if name == "F1" else clopper_pearson(int(shares.sum()), n)
-        method = f"{over.method} over {n} patients"
-        return replace(exact, low=over.low, high=over.high, method=method)
-    try:
-        return ratio_by_patient(numerators[has_it], denominators[has_it], name=name, given=given, seed=seed)
-    except Refused:
-        return exact
+    if shares.min() == shares.max():
+        return _over_patients(name, exact, float(shares[0]), len(shares))
+    return ratio_by_patient(numerators[has_it], denominators[has_it], name=name, given=given, seed=seed)
+
+
+def _over_patients(name: str, exact: Estimate, share: float, n: int) -> Estimate:
+    """The exact interval of so many patients who all have the same share."""
+    if name == "F1" and share == 1.0:
+        over = f1_without_error(n, n)
+        low, high, method = over.low, over.high, over.method
+    else:
+        low, high = limits_around(share, n)
+        method = "Clopper-Pearson"
+    return replace(exact, low=low, high=high, method=f"{method} over {n} patients")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from scipy.stats import beta
 from statsmodels.stats.proportion import proportion_confint
 
@@ -16,6 +18,13 @@ def clopper_pearson(
     Low is the (1 − confidence)/2 quantile of Beta(k, n−k+1), high the other of Beta(k+1, n−k).
     """
     return _share(successes, n, "beta", "Clopper-Pearson", name=name, given=given, confidence=confidence)
+
+
+def limits_around(value: float, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Exact limits of a mean share of `n` independent units: those of the whole counts below and above it."""
+    counts = (math.floor(value * n + 1e-9), math.ceil(value * n - 1e-9))
+    below, above = (clopper_pearson(count, n, confidence=confidence) for count in counts)
+    return below.low, above.high
 
 
 def wilson(

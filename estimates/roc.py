@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest, norm, rankdata
 
+from estimates.proportion import limits_around
+
 DELONG = "DeLong, logit scale"
 # Where all pairs are ranked alike no score says how sure that is. Of m cases and n others min(m, n) pairs share no
 # scan: they are independent, each right with the area's probability, so that the limits of their share are the
@@ -47,8 +49,8 @@ def auc(positive: ArrayLike, negative: ArrayLike, confidence: float = 0.95) -> I
 
 
 def area_without_variance(area: float, n_disjoint: int, confidence: float = 0.95) -> Interval:
-    """Limits of an area of 0 or 1, from as many pairs as share no scan, or no patient (DISJOINT)."""
-    return share(round(area) * n_disjoint, n_disjoint, confidence)
+    """Limits of an area without a spread, from as many pairs as share no scan, or no patient (DISJOINT)."""
+    return Interval(area, *limits_around(area, n_disjoint, confidence))
 
 
 def pairs_ranked(area: float, n_pairs: int) -> float:

@@ -35,7 +35,7 @@ from flows.audit_frame import (
     studies_at_hand,
 )
 from flows.audit_prevalence import prevalence_numbers
-from flows.audit_reads import ReadSample, is_case, read_sample
+from flows.audit_reads import ReadSample, is_case, read_sample, unread_since
 from flows.audit_verdicts import Endpoint, Settled
 from flows.audit_worklist import worklist_rows
 from flows.scored_models import ScoredModel
@@ -74,7 +74,11 @@ def audit_numbers(
         raise AuditError("there is no audit of that name: leave --audit out for the newest")
     model = audit_model(connection, asked.model_id or (sample.audit.model_digest if sample else None), say)
     population = _population(asked, sample, model)
-    with studies_at_hand(connection, model.model_digest):
+    if sample is not None and asked.audit_id is None:
+        for later in unread_since(connection, sample):
+            say(f"audit {later} has no readings yet: the numbers are of audit {sample.audit.audit_id}")
+    drawn_by = sample.audit.operating_point_id if sample else None
+    with studies_at_hand(connection, model.model_digest, drawn_by):
         whole = _whole(connection, asked, model, sample, population)
     return whole if asked.is_showing_small else suppressed(whole)
 
@@ -174,6 +178,7 @@ def _basis(
         code_version=code_version(),
         standard=asked.standard,
         is_shown_small=asked.is_showing_small,
+        is_point_current=audit is None or audit.operating_point_id == model.operating_point_id,
     )
 
 

@@ -22,7 +22,7 @@ from estimates.audit_numbers import AuditBasis, Number, number_of, refused_numbe
 from estimates.audit_reads import AuditReads
 from estimates.bounds import audit_bounds
 from estimates.result import Estimate, Refused
-from flows.audit_prevalence import standard_bands, standard_weights
+from flows.audit_prevalence import band_of, standard_bands, standard_weights
 from flows.audit_reads import (
     AMBIGUOUS,
     DENIED,
@@ -126,17 +126,16 @@ def _prevalence(told: Told) -> list[Number]:
 def _standardised(told: Told) -> Number:
     """Prevalence standardised by age to the same bands as the flagged share."""
     by_age = GROUPS["age"]
-    starts = standard_bands(sorted({by_age(unit) for unit, _ in told.sample.judged}), told.basis)
-    opened = sorted(set(starts.values()))
-    labels = [group_labels(f"from {start}") for start in opened]
+    bands = standard_bands(told.basis.from_age_years)
+    labels = [group_labels(f"from {band}") for band in bands]
     names = [name for pair in labels for name in pair]
 
     def make() -> Estimate:
-        label = group_label(told.endpoint, lambda unit: f"from {starts.get(by_age(unit), -1)}")
+        label = group_label(told.endpoint, lambda unit: f"from {band_of(by_age(unit), bands)}")
         reads, unread = told.reads(names, label)
         if unread:
             raise Refused(f"{len(unread)} cells have no verdict yet")
-        weights = standard_weights(opened, told.basis.standard)
+        weights = standard_weights(bands, told.basis.standard)
         given = f"{told.basis.unit}, {told.basis.ages}, standard {told.basis.standard} cut to these ages"
         return standardised_from_reads(reads, labels, weights, given=given, how=told.how)
 

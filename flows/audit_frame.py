@@ -66,23 +66,24 @@ def installed_model(scored: AuditModel) -> ModelListing | None:
 
 
 # The queries name the macro `audit_studies`; a temporary one of that name stands before the installed one.
-_AT_HAND = """
-CREATE TEMP TABLE audit_studies_at_hand AS SELECT * FROM audit_studies($model_digest::VARCHAR);
-CREATE TEMP MACRO audit_studies(wanted_model) AS TABLE SELECT * FROM audit_studies_at_hand;
-"""
+_MACRO = "CREATE TEMP MACRO audit_studies(wanted_model) AS TABLE SELECT * FROM audit_studies_at_hand"
 _PUT_AWAY = "DROP MACRO TABLE IF EXISTS temp.audit_studies; DROP TABLE IF EXISTS temp.audit_studies_at_hand"
 
 
 @contextmanager
-def studies_at_hand(connection: Connection, model_digest: str) -> Iterator[None]:
+def studies_at_hand(
+    connection: Connection, model_digest: str, operating_point_id: str | None = None
+) -> Iterator[None]:
     """Works out `audit_studies` of one model once, for all queries inside: with a million studies that takes seconds.
 
-    Inside, the queries see this model whatever they are asked for. The database file is not written to.
+    Inside, the queries see this model whatever they are asked for, flagged by this one of its operating points (None:
+    the current one). The database file is not written to.
     """
+    asked = {"model_digest": model_digest, "operating_point_id": operating_point_id}
     try:
-        make, name = (part for part in _AT_HAND.split(";") if part.strip())
-        connection.execute(make, {"model_digest": model_digest}).fetchall()
-        connection.execute(name)
+        studies = query("audit_studies_at_point").rstrip().rstrip(";")
+        connection.execute(f"CREATE TEMP TABLE audit_studies_at_hand AS {studies}", asked).fetchall()
+        connection.execute(_MACRO)
         yield
     finally:
         for statement in _PUT_AWAY.split(";"):

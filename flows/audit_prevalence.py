@@ -15,7 +15,7 @@ FLAGGED_SHARE = "flagged share"
 REPORTED_SHARE = "reported share"
 CORRECTED = "corrected prevalence"
 SECTION = "prevalence"
-TOP_BAND_FROM = 80  # the open band of standardised numbers: above it single decades are thin
+BANDS_FROM = (50, 60, 70, 80)  # of standardised numbers; the last is open: above it single decades are thin
 
 StratumCount = Callable[[StratumRow], int]
 
@@ -90,15 +90,17 @@ def _bounds(row: StratumRow, basis: AuditBasis) -> list[Number]:
     ]
 
 
-def standard_bands(categories: Sequence[str], basis: AuditBasis) -> dict[str, int]:
-    """Age band → the age from which its standardised band runs; bands from 80 on are one."""
-    starts = {}
-    for category in categories:
-        if category == "unknown":
-            continue
-        start = 0 if category == "under 50" else int(category[:2])
-        starts[category] = min(max(start, basis.from_age_years), max(TOP_BAND_FROM, basis.from_age_years))
-    return starts
+def standard_bands(from_age_years: int) -> tuple[int, ...]:
+    """Ages from which the standardised bands run, whoever is there: a band without anybody is refused, not left out."""
+    return (from_age_years, *(start for start in BANDS_FROM if start > from_age_years))
+
+
+def band_of(category: str, bands: Sequence[int]) -> int | None:
+    """The age from which the band of an age category (`audit_units.age`) runs; None for an unknown age."""
+    if category == "unknown":
+        return None
+    start = 0 if category == "under 50" else int(category[:2])
+    return max((band for band in bands if band <= start), default=bands[0])
 
 
 def standard_weights(starts: Sequence[int], name: str) -> tuple[float, ...]:
@@ -111,15 +113,14 @@ def standard_weights(starts: Sequence[int], name: str) -> tuple[float, ...]:
 
 def _standardised(strata: Sequence[StratumRow], basis: AuditBasis) -> list[Number]:
     rows = [row for row in strata if row.dimension == "age" and row.is_counted]
-    starts = standard_bands([row.category for row in rows], basis)
-    opened = sorted(set(starts.values()))
+    bands = standard_bands(basis.from_age_years)
     numbers = []
     for quantity, definition, count, of, whom in _SHARES:
         name = f"{quantity}, age-standardised"
         try:
-            weights = standard_weights(opened, basis.standard)
-            n = [_sum(rows, starts, start, of) for start in opened]
-            x = [_sum(rows, starts, start, count) for start in opened]
+            weights = standard_weights(bands, basis.standard)
+            n = [_sum(rows, bands, band, of) for band in bands]
+            x = [_sum(rows, bands, band, count) for band in bands]
             given = f"{basis.unit}, {whom}, {basis.ages}, standard {basis.standard} cut to these ages"
             found = fay_feuer(x, n, weights, given=given, name=name)
             numbers.append(number_of(found, section=SECTION, definition=definition))
@@ -128,8 +129,8 @@ def _standardised(strata: Sequence[StratumRow], basis: AuditBasis) -> list[Numbe
     return numbers
 
 
-def _sum(rows: Sequence[StratumRow], starts: dict[str, int], start: int, count: StratumCount) -> int:
-    return sum(count(row) for row in rows if starts.get(row.category) == start)
+def _sum(rows: Sequence[StratumRow], bands: Sequence[int], band: int, count: StratumCount) -> int:
+    return sum(count(row) for row in rows if band_of(row.category, bands) == band)
 
 
 def _corrected(row: StratumRow, basis: AuditBasis, accuracy: Accuracy | None) -> Number:

@@ -49,6 +49,7 @@ class ImportedReadings:
     n_changed: int = 0
     n_empty: int = 0  # lines of the reading list that nobody filled in yet
     n_removed: int = 0  # levels of an earlier version of a changed case
+    audit_ids: tuple[str, ...] = ()  # whose cases the verdicts of the file are, the earliest first
     errors: tuple[RowError, ...] = ()
 
 
@@ -76,7 +77,8 @@ def import_readings(
             errors.sort(key=lambda error: error.row)
             return ImportedReadings(len(listed), n_empty=len(listed) - len(filled), errors=tuple(errors))
         counts = _store(connection, [record for _, record in found], stored)
-    return replace(counts, n_rows=len(listed), n_empty=len(listed) - len(filled))
+    audits = sorted({record.audit_id for _, record in found}, key=lambda name: (len(name), name))
+    return replace(counts, n_rows=len(listed), n_empty=len(listed) - len(filled), audit_ids=tuple(audits))
 
 
 def is_unfilled(row: Mapping[str, Any]) -> bool:

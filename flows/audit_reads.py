@@ -53,8 +53,12 @@ class ReadSample:
 
 
 def read_sample(connection: Connection, audit_id: str | None) -> ReadSample | None:
-    """A stored sample with its readings, the newest when `audit_id` is None; None when there is none."""
-    order = "ORDER BY length(audit_id) DESC, audit_id DESC LIMIT 1"
+    """A stored sample with its readings; None when there is none.
+
+    `audit_id` None: the newest that has readings, so that one drawn beside it hides nothing; else the newest.
+    """
+    is_read = "audit_id IN (SELECT audit_id FROM audit_reading)"
+    order = f"ORDER BY {is_read} DESC, length(audit_id) DESC, audit_id DESC LIMIT 1"
     wanted = "WHERE audit_id = $audit_id OR $audit_id IS NULL"
     found = connection.execute(f"SELECT * FROM audit {wanted} {order}", {"audit_id": audit_id}).fetchall()
     if not found:
@@ -73,6 +77,16 @@ def read_sample(connection: Connection, audit_id: str | None) -> ReadSample | No
         verdicts_of(readings),
         agreement_of(readings),
     )
+
+
+def unread_since(connection: Connection, sample: ReadSample) -> list[str]:
+    """Samples drawn after this one that have no readings yet."""
+    later = connection.execute(
+        "SELECT audit_id FROM audit WHERE drawn_at > ? AND audit_id NOT IN (SELECT audit_id FROM audit_reading) "
+        "ORDER BY drawn_at",
+        [sample.audit.drawn_at],
+    )
+    return [row[0] for row in later.fetchall()]
 
 
 def cell_of(record: AuditCellRecord) -> Cell:

@@ -24,7 +24,7 @@ from flows.audit_frame import (
 )
 from flows.scored_models import ScoredModel, scored_model
 from flows.version import code_version
-from tasks.report_files import write_rows
+from tasks.report_files import ReportFileError, read_rows, write_rows
 from warehouse.insert import insert_all
 from warehouse.landing import LandingBatch, to_arrow
 from warehouse.queries import query
@@ -222,6 +222,26 @@ def _unit_records(audit_id: str, units: pa.Table, drawn: DrawnSample) -> list[Au
             )
         )
     return records
+
+
+def check_target(target: Path) -> None:
+    """Make the folder of a reading list. Raises AuditError where the file holds what a reader has filled in.
+
+    Asked before a sample is drawn: what is drawn stays.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        is_filled = target.exists() and any(
+            str(row.get(name) or "").strip() for row in read_rows(target) for name in READING_COLUMNS
+        )
+    except (OSError, ReportFileError) as error:
+        raise AuditError(
+            f"{target} is not overwritten, it cannot be read or made: name another --out"
+        ) from error
+    if is_filled:
+        raise AuditError(
+            f"{target} holds verdicts and is not overwritten: name another --out, or import it (`ovf audit readings`)"
+        )
 
 
 def write_reading_list(store: Store, audit_id: str, target: Path, *, is_identified: bool) -> int:

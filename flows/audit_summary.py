@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from estimates.audit_cells import Definition
 from estimates.audit_numbers import SHOWN, AuditNumbers, Number
 from flows.audit_estimated import MISSED_RATE, PREVALENCE
@@ -33,11 +35,7 @@ def headline_text(numbers: AuditNumbers) -> str:
         lines.append(_line("corrected prevalence", numbers.find(CORRECTED)))
     if basis.caveat:
         lines.append(f"model {basis.model_id}: {basis.caveat}")
-    if basis.is_frame_unchanged is False:
-        lines.append(
-            "the archive has changed since the sample was drawn: readings stand for it as it was then"
-        )
-    return "\n".join(lines)
+    return "\n".join([*lines, *basis.changes])
 
 
 def _line(name: str, number: Number | None) -> str:
@@ -75,8 +73,8 @@ def sample_text(stored: StoredSample) -> str:
     return "\n".join(lines)
 
 
-def readings_text(found: ImportedReadings, sample: ReadSample | None) -> str:
-    """Where every row ended, how many cases have a verdict, and how the readers agree."""
+def readings_text(found: ImportedReadings, samples: Sequence[ReadSample]) -> str:
+    """Where every row ended; of each sample how many cases have a verdict, and how the readers agree."""
     if found.errors:
         refused = len({error.row for error in found.errors})
         return f"{found.n_rows:,} rows read, {refused:,} with errors: nothing was stored"
@@ -84,12 +82,17 @@ def readings_text(found: ImportedReadings, sample: ReadSample | None) -> str:
         f"{found.n_rows:,} rows = {found.n_new:,} new + {found.n_changed:,} changed + {found.n_unchanged:,} known "
         f"already + {found.n_empty:,} without a verdict yet; {found.n_removed:,} earlier levels went"
     ]
-    if sample is None:
-        return lines[0]
+    for sample in samples:
+        lines += _sample_lines(sample)
+    return "\n".join(lines)
+
+
+def _sample_lines(sample: ReadSample) -> list[str]:
     parts = ", ".join(f"{sample.n_settled(how):,} {how}" for how in Settled if sample.n_settled(how))
-    lines.append(
-        f"audit {sample.audit.audit_id}: {len(sample.judged):,} of {len(sample.units):,} cases have a verdict ({parts})"
-    )
+    told = f" ({parts})" if parts else ""
+    lines = [
+        f"audit {sample.audit.audit_id}: {len(sample.judged):,} of {len(sample.units):,} cases have a verdict{told}"
+    ]
     agreement = sample.agreement
     for kappa in (agreement.endpoint_kappa, agreement.grade_kappa):
         if kappa is not None:
@@ -98,4 +101,4 @@ def readings_text(found: ImportedReadings, sample: ReadSample | None) -> str:
             )
     if agreement.why_not:
         lines.append(f"kappa: {agreement.why_not}")
-    return "\n".join(lines)
+    return lines

@@ -7,6 +7,7 @@ the shift by a known prevalence is the fallback. Then the threshold, by a stated
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from duckdb import DuckDBPyConnection as Connection
 from estimates.calibration import (
     Calibration,
     fit_platt,
+    kept_threshold,
     threshold_for_share,
     threshold_for_weighted_specificity,
 )
@@ -117,7 +119,8 @@ def read_audited(
     """The judged units of an audit sample; a unit weighs as many as it was drawn for. Raises SettingsError."""
     sample = read_sample(connection, audit_id)
     if sample is None or not sample.judged:
-        raise SettingsError("no audit sample with readings: `ovf audit sample`, then `ovf audit readings`")
+        of_it = f" of audit {audit_id}" if audit_id else ""
+        raise SettingsError(f"no readings{of_it} are stored: `ovf audit sample`, then `ovf audit readings`")
     n_read: dict[int, int] = {}
     for unit, _ in sample.judged:
         n_read[unit.cell] = n_read.get(unit.cell, 0) + 1
@@ -227,6 +230,8 @@ def chosen_threshold(
             )
             return found, f"specificity of at least {rule.target_specificity:g} on {read.source}"
         if rule.reads_per_week is not None:
+            if not 0 < rule.reads_per_week < math.inf:
+                raise ValueError("--reads-per-week is a number above 0")
             share = min(1.0, rule.reads_per_week * weeks / max(1, len(logits)))
             found = threshold_for_share(calibration.probability(logits), share)
             return found, (
@@ -241,7 +246,7 @@ def chosen_threshold(
         return rule.threshold, "as given"
     if not 0 < numbers.threshold < 1:  # flags all or none, whatever a logit means
         return numbers.threshold, f"as before ({numbers.rule})"
-    kept = float(calibration.probability(numbers.calibration.logit_at(numbers.threshold)))
+    kept = kept_threshold(logits, numbers.calibration, numbers.threshold, calibration)
     return kept, numbers.rule if numbers.rule.startswith(KEPT) else f"{KEPT} ({numbers.rule})"
 
 

@@ -30,14 +30,14 @@ class Asked:
 def calibrate_model(warehouse: Path, model: str | None, asked: Asked) -> list[str]:
     """Land the new operating point and publish; returns what to say. Raises SettingsError, WarehouseError."""
     store = Store.open(warehouse, create=False)
-    is_of_audit = asked.readings is not None and _import(store, asked.readings)
+    audit_id = asked.audit_id if asked.readings is None else _imported(store, asked.readings)
     with store.read_live() as connection:
         numbers = calibrate.current_numbers(connection, model)
         logits, weeks = calibrate.logits_of(connection, numbers)
         read: ReadScans | None = None
-        if is_of_audit or asked.audit_id is not None:
+        if audit_id is not None:
             endpoint = Endpoint.PRIMARY if asked.endpoint == "primary" else Endpoint.ANY_GRADE
-            read = calibrate.read_audited(connection, asked.audit_id, endpoint, logits)
+            read = calibrate.read_audited(connection, audit_id, endpoint, logits)
         elif asked.readings is not None:
             read = calibrate.read_simple(asked.readings, logits)
     calibration, lines = _calibration(numbers, read, asked)
@@ -66,15 +66,23 @@ def _calibration(numbers: Numbers, read: ReadScans | None, asked: Asked) -> tupl
     return numbers.calibration, ["calibration unchanged"]
 
 
-def _import(store: Store, path: Path) -> bool:
-    """Whether a file is a filled reading list; then its verdicts are imported, as `ovf audit readings` does."""
+def _imported(store: Store, path: Path) -> str | None:
+    """The audit whose filled reading list a file is, its verdicts imported as `ovf audit readings` does; else None."""
     try:
         columns = columns_of(path)
         if not all(name in columns for name in NEEDED_COLUMNS):
-            return False
+            return None
         found = import_readings(store, read_rows(path))
     except (ReportFileError, OSError) as error:
         raise SettingsError(f"{path.name} cannot be read: {error}") from error
     if found.errors:
         raise SettingsError(f"{path.name}: {found.errors[0]}; nothing was stored")
-    return True
+    if len(found.audit_ids) != 1:
+        audits = " and ".join(found.audit_ids)
+        why = (
+            f"holds verdicts of {audits}: calibrate on one of them with --audit"
+            if audits
+            else "holds no verdict"
+        )
+        raise SettingsError(f"{path.name} {why}")
+    return found.audit_ids[0]

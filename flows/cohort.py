@@ -6,7 +6,7 @@ Pure: rows of `cohort_scans.sql` and labels in, scans and counts out. found = co
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,21 +94,25 @@ def draw_cohort(
 ) -> Cohort:
     """The cohort of a warehouse. `has_file(series_key, series_revision)`: is its slab there to be read?
 
-    A patient with any case is a case: scans of theirs without a fracture are no controls. Controls are drawn without
+    A patient with any case is a case, whether or not that scan may be used: scans of theirs without a fracture are no
+    controls. Controls are drawn without
     replacement; with several scans a patient, all scans of the drawn ones may count.
     """
     left_out: Counter[str] = Counter()
     candidates = []
+    case_patients = set()
     n_found = 0
     for row in rows:
         n_found += 1
         label = labels.get(str(row["study_key"]))
+        if label is not None and label.is_case:
+            case_patients.add(row["patient_key"])
         reason = _why_not(row, label, order) or _why_no_slab(row, has_file)
         if reason is None and label is not None:
             candidates.append(_scan(row, label))
         else:
             left_out[reason or "no_label"] += 1
-    candidates = _scans_of_patients(candidates, order, left_out)
+    candidates = _scans_of_patients(candidates, case_patients, order, left_out)
     drawn = _matched(candidates, order, left_out) if order.is_matched else candidates
     return Cohort(tuple(sorted(drawn, key=lambda scan: scan.study_key)), dict(left_out), n_found)
 
@@ -151,10 +155,12 @@ def _scan(row: Mapping[str, Any], label: Label) -> CohortScan:
 
 
 def _scans_of_patients(
-    candidates: Sequence[CohortScan], order: CohortOrder, left_out: Counter[str]
+    candidates: Sequence[CohortScan],
+    case_patients: Set[str],
+    order: CohortOrder,
+    left_out: Counter[str],
 ) -> list[CohortScan]:
     """No patient on both sides; the first scan of each where only that counts."""
-    case_patients = {scan.patient_key for scan in candidates if scan.is_case}
     kept = [scan for scan in candidates if scan.is_case or scan.patient_key not in case_patients]
     left_out["sound_scan_of_a_case"] += len(candidates) - len(kept)
     if order.is_first_scan_only:

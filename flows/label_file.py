@@ -123,8 +123,10 @@ def _label(row: Mapping[str, Any], loss: float | None) -> Label:
 
 
 def _told(row: Mapping[str, Any]) -> bool | None:
-    column = next((name for name in LABEL_COLUMNS if _answer(row, name)), None)
-    return None if column is None else _yes_or_no(row, column)
+    told = {_yes_or_no(row, name) for name in LABEL_COLUMNS if _answer(row, name)}
+    if len(told) > 1:
+        raise BadLabel(f"{' and '.join(LABEL_COLUMNS)} contradict each other")
+    return told.pop() if told else None
 
 
 def _yes_or_no(row: Mapping[str, Any], column: str) -> bool:
@@ -136,12 +138,12 @@ def _yes_or_no(row: Mapping[str, Any], column: str) -> bool:
 
 
 def _grade(row: Mapping[str, Any]) -> int | None:
-    text = next((_answer(row, name) for name in GRADE_COLUMNS if _answer(row, name)), "")
-    if not text:
-        return None
-    if text not in GRADES:
+    told = {_answer(row, name) for name in GRADE_COLUMNS} - {""}
+    if not told <= GRADES.keys():
         raise BadLabel("the grade is none of 0, 1, 2, 3")
-    return GRADES[text]
+    if len(told) > 1:
+        raise BadLabel(f"{' and '.join(GRADE_COLUMNS)} contradict each other")
+    return GRADES[told.pop()] if told else None
 
 
 def _loss(row: Mapping[str, Any]) -> float | None:

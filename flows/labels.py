@@ -97,6 +97,8 @@ def _read_file(path: Path) -> LabelFile:
         return read_labels(read_rows(path), losses)
     except FileNotFoundError:
         raise LabelError(f"there is no file {path.name}") from None
+    except OSError as error:
+        raise LabelError(f"{path.name} cannot be read: {error.strerror}") from error
     except ReportFileError as error:
         raise LabelError(str(error)) from error
 
@@ -170,7 +172,8 @@ def labels_from_readings(connection: Connection, audit_id: str | None) -> Labels
     """What the readers of an audit's sample found (Genant grade 1 or more), by the study that stands for each unit."""
     sample = read_sample(connection, audit_id)
     if sample is None or not sample.verdicts:
-        raise LabelError("no readings are stored: `ovf audit sample`, then `ovf audit readings`")
+        of_it = f" of audit {audit_id}" if audit_id else ""
+        raise LabelError(f"no readings{of_it} are stored: `ovf audit sample`, then `ovf audit readings`")
     found = {
         unit.study_key: _verdict_label(sample.verdicts[unit.case_id])
         for unit in sample.units

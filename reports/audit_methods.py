@@ -79,10 +79,7 @@ def _read(numbers: AuditNumbers) -> str:
         for each in numbers.select(section="agreement")
         if is_shown(each)
     ]
-    if basis.is_frame_unchanged is False:
-        parts.append(
-            "The archive has changed since the sample was drawn: the readings stand for it as it was then."
-        )
+    parts += basis.changes
     return " ".join(parts)
 
 

@@ -54,10 +54,7 @@ def _warnings(numbers: AuditNumbers) -> tuple[str, ...]:
         )
     if not basis.n_read:
         told.append("Nobody has read a scan for this audit: there is no prevalence and no missed rate below.")
-    if basis.is_frame_unchanged is False:
-        told.append(
-            "The archive has changed since the sample was drawn: the readings stand for it as it was then."
-        )
+    told += basis.changes
     if basis.is_shown_small:
         told.append("For use inside the house only: small counts are shown.")
     if any(row.patient_id or row.accession_numbers for row in numbers.worklist):

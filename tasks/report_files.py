@@ -1,5 +1,7 @@
 """Reads and writes files of reports: CSV (UTF-8, UTF-16 with its mark, GB18030) and Parquet, row by row.
 
+Fields are told apart by commas, or by the semicolons or tabs that spreadsheets write where a comma is a decimal point.
+
 The encoding is guessed only where one reading is left: what is no UTF-8 is GB18030 when its foreign signs stand side by
 side, as Chinese does, and Windows-1252 when they stand alone, as accents and degree signs do.
 """
@@ -28,6 +30,9 @@ _FOREIGN_RUN = re.compile(r"[^\x00-\x7f]+")
 # Chinese stands in words and sentences; accents and degree signs, read as GB18030, stand alone.
 _LONG_RUN_SHARE = 0.5
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_ZIP_MARK = b"PK\x03\x04"  # of .xlsx and .ods too
+_DELIMITERS = (",", ";", "\t")
+_LONGEST_HEADER = 1024 * 1024
 # A spreadsheet takes a cell that begins so for a formula.
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -40,6 +45,8 @@ def encoding_of(path: Path) -> str:
     """The encoding of a text file. Raises ReportFileError when none fits."""
     with path.open("rb") as stream:
         start = stream.read(4)
+    if start == _ZIP_MARK:
+        raise ReportFileError(f"{path.name} is a spreadsheet or an archive, no CSV: save it as CSV (UTF-8)")
     for mark, name in _MARKS:
         if start.startswith(mark):
             return name
@@ -99,7 +106,9 @@ def _csv_rows(path: Path, encoding: str) -> Iterator[csv.DictReader[str]]:
     csv.field_size_limit(LARGEST_FIELD)
     try:
         with path.open(encoding=encoding, newline="") as stream:
-            yield csv.DictReader(stream)
+            header = stream.readline(_LONGEST_HEADER)
+            stream.seek(0)
+            yield csv.DictReader(stream, delimiter=max(_DELIMITERS, key=header.count))
     except (UnicodeDecodeError, LookupError) as error:
         raise ReportFileError(f"{path.name} is not {encoding}") from error
     except csv.Error as error:

@@ -163,7 +163,7 @@ def sample(
     Example: ovf audit sample --reads 600 --out reading-list.csv --identified
     """
     from flows.audit_frame import FROM_AGE_YEARS
-    from flows.audit_sample import SampleOrder, write_reading_list
+    from flows.audit_sample import SampleOrder, check_target, write_reading_list
     from flows.audit_sample import sample as draw
     from flows.audit_summary import sample_text
     from tasks.report_files import FORMATS
@@ -172,11 +172,12 @@ def sample(
     if out.suffix not in FORMATS:
         raise typer.BadParameter(f"{out.name}: the name must end in {' or '.join(FORMATS)}")
     store = Store.open(warehouse, create=False)
+    check_target(out)
     order = SampleOrder(reads, seed, rule or "first", FROM_AGE_YEARS if from_age is None else from_age, model)
     stored = draw(store, order, fresh_seed=secrets.randbelow(LARGEST_SEED), is_further=new)
-    n_cases = write_reading_list(store, stored.audit.audit_id, out, is_identified=identified)
     if stored.is_new:
         store.publish()
+    n_cases = write_reading_list(store, stored.audit.audit_id, out, is_identified=identified)
     print(sample_text(stored))
     kind = "identified: keep it safe" if identified else "case numbers only"
     print(f"{n_cases:,} cases → {out} ({kind})")
@@ -219,7 +220,8 @@ def readings(
     if not found.errors:
         store.publish()
     with store.read_live() as connection:
-        print(readings_text(found, read_sample(connection, None)))
+        samples = [read_sample(connection, audit_id) for audit_id in found.audit_ids or (None,)]
+    print(readings_text(found, [sample for sample in samples if sample is not None]))
     if found.errors:
         raise typer.Exit(Exit.USAGE)
 
@@ -238,12 +240,14 @@ def _accuracy(text: str | None, set_name: str, source: str) -> Accuracy | None:
 
     if text is None:
         return None
+    if source not in list(AccuracySource):
+        raise typer.BadParameter(f"--accuracy-source is none of {', '.join(AccuracySource)}")
     try:
         cases, healthy = text.split(",")
-        counts = [int(number) for part in (cases, healthy) for number in part.split("/")]
-        tp, n_cases, tn, n_healthy = counts
-        return Accuracy(tp, n_cases, tn, n_healthy, AccuracySource(source), set_name)
-    except Refused as error:
-        raise typer.BadParameter(f"--accuracy: {error}") from error
+        tp, n_cases, tn, n_healthy = (int(n) for part in (cases, healthy) for n in part.split("/"))
     except ValueError as error:
         raise typer.BadParameter("--accuracy reads tp/cases,tn/healthy, such as 69/81,46/48") from error
+    try:
+        return Accuracy(tp, n_cases, tn, n_healthy, AccuracySource(source), set_name)
+    except (Refused, ValueError) as error:
+        raise typer.BadParameter(f"--accuracy: {error}") from error

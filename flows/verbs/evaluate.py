@@ -52,6 +52,8 @@ def evaluate(
     """
     if sum((labels is not None, from_readings, from_reports)) > 1:
         raise typer.BadParameter("one truth at a time: --labels, --from-readings or --from-reports")
+    if audit_id is not None and not from_readings:
+        raise typer.BadParameter("--audit names a sample whose readings are the truth: add --from-readings")
     from flows.evaluate import EvaluationRequest
     from flows.evaluate import evaluate as evaluated
     from flows.evaluation_export import keep_beside_model, write_tables

@@ -152,6 +152,8 @@ def calibrate(
         raise typer.BadParameter("one rule for the threshold")
     if sum(value is not None for value in (readings, audit, prevalence)) > 1:
         raise typer.BadParameter("one of --readings, --audit and --prevalence")
+    if trained_share is not None and prevalence is None:
+        raise typer.BadParameter("--trained-share says what --prevalence starts from: give both")
     asked = Asked(
         readings,
         audit,

@@ -91,6 +91,19 @@ def test_counts_of_phantoms_correct_no_prevalence(swept: Audited, tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
+def test_wrong_accuracy_says_what_is_wrong(
+    swept: Audited, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for counts, source, why in (
+        ("69/81,46/48", "external", "--accuracy-source is none of external_human_read"),
+        ("90/81,46/48", "external_human_read", "90"),
+        ("69,81", "external_human_read", "reads tp/cases,tn/healthy"),
+    ):
+        options = ["--accuracy", counts, "--accuracy-set", "a set", "--accuracy-source", source]
+        assert swept.ovf("audit", "--out", str(tmp_path / "out"), *options) == 2
+        assert why in " ".join(capsys.readouterr().err.split())
+
+
 def test_the_list_is_blind_and_identities_come_only_when_asked(swept: Audited, tmp_path: Path) -> None:
     here = copied(swept, tmp_path / "w")
     blind, named = tmp_path / "blind.csv", tmp_path / "named.csv"
@@ -195,6 +208,73 @@ def test_one_wrong_row_and_nothing_is_stored(
     assert f"{n_rows} rows read, 2 with errors: nothing was stored" in told
     with here.store.read_live() as connection:
         assert connection.execute("SELECT count(*) FROM audit_reading").fetchall() == [(0,)]
+
+
+def test_a_list_with_verdicts_is_not_overwritten(
+    swept: Audited, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = copied(swept, tmp_path / "w")
+    listed, filled = tmp_path / "deep" / "list.csv", tmp_path / "filled.csv"
+    sample = ["audit", "sample", "--reads", str(READS), "--out"]
+    assert here.ovf(*sample, str(listed)) == 0  # its folder is made
+    blank = listed.read_text()
+    assert here.ovf(*sample, str(listed)) == 0
+    assert listed.read_text() == blank
+    read_by_two(listed, filled, here.truth, here.studies())
+    verdicts = filled.read_text()
+    capsys.readouterr()
+    assert here.ovf(*sample, str(filled)) == 10
+    assert "holds verdicts and is not overwritten" in capsys.readouterr().err
+    assert filled.read_text() == verdicts
+
+
+def test_a_target_that_cannot_be_written_draws_nothing(swept: Audited, tmp_path: Path) -> None:
+    here = copied(swept, tmp_path / "w")
+    (tmp_path / "file").write_text("in the way")
+    assert here.ovf("audit", "sample", "--out", str(tmp_path / "file" / "list.csv")) == 10
+    assert here.studies() == {}
+
+
+def test_a_sample_drawn_beside_it_hides_no_readings(
+    audited: Audited, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = copied(audited, tmp_path / "w")
+    assert here.ovf("audit", "sample", "--reads", "300", "--new", "--out", str(tmp_path / "second.csv")) == 0
+    capsys.readouterr()
+    assert here.ovf("audit", "--out", str(tmp_path / "out")) == 0
+    told = capsys.readouterr().out
+    assert "audit A2 has no readings yet: the numbers are of audit A1" in told
+    assert "prevalence: not given" not in told
+    filled = str(here.folder / "filled.csv")
+    assert here.ovf("audit", "readings", filled) == 0
+    assert f"audit A1: {READS} of {READS} cases have a verdict" in capsys.readouterr().out
+    assert here.ovf("model", "calibrate", "--readings", filled, "--threshold", "0.5") == 0
+    assert "audit A1, " in capsys.readouterr().out
+    assert here.ovf("model", "calibrate", "--readings", str(tmp_path / "second.csv")) == 10
+    assert "holds no verdict" in capsys.readouterr().err
+
+
+def test_flags_of_an_audit_are_those_that_it_was_drawn_by(
+    audited: Audited, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Sample, calibrate, audit: whatever threshold counts by now, the page tells of the one that it names."""
+    here = copied(audited, tmp_path / "w")
+    assert here.ovf("model", "calibrate", "--audit", "A1", "--threshold", "0.000001") == 0
+    capsys.readouterr()
+    assert here.ovf("audit", "--out", str(here.folder / "out"), "--show-small-cells") == 0
+    told = capsys.readouterr().out
+    assert "Another operating point counts since the sample was drawn" in told
+    assert "archive has changed" not in told
+    for quantity in ("flagged share", "prevalence", "prevalence, prediction-powered"):
+        then, now = number(audited, quantity), number(here, quantity)
+        assert (now["value"], now["low"], now["high"]) == (then["value"], then["low"], then["high"]), quantity
+    for row, before in zip(
+        rows_of(here.folder / "out" / "worklist.csv"),
+        rows_of(audited.folder / "out" / "worklist.csv"),
+        strict=True,
+    ):
+        assert row["study_key"] == before["study_key"]
+        assert float(row["expected_cases"]) == pytest.approx(float(before["expected_cases"]))
 
 
 def test_an_unfilled_list_is_left_for_later(
@@ -364,7 +444,7 @@ def test_a_sample_stands_for_the_archive_it_was_drawn_from(
     here.store.land(batch)
     here.store.publish()
     assert here.ovf("audit", "--out", str(tmp_path / "out")) == 0
-    assert "the archive has changed since the sample was drawn" in capsys.readouterr().out
+    assert "The archive has changed since the sample was drawn" in capsys.readouterr().out
     numbers = {row["quantity"]: row for row in rows_of(tmp_path / "out" / "numbers.csv")}
     assert numbers["prevalence, prediction-powered"]["status"] == "refused"
     before = number(audited, "prevalence")

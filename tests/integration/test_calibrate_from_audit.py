@@ -54,7 +54,7 @@ def test_design_weights_of_the_audit_reach_the_calibration() -> None:
         schema.migrate(connection, schema.WAREHOUSE)
         insert_all(connection, WAREHOUSE_TABLES, to_arrow(batch))
         read = read_audited(connection, "A1", Endpoint.PRIMARY, logits)
-        with pytest.raises(SettingsError, match="no audit sample"):
+        with pytest.raises(SettingsError, match="no readings of audit A2"):
             read_audited(connection, "A2", Endpoint.PRIMARY, logits)
     assert read.n_without_score == 1
     assert sorted(set(read.weights)) == [400 / 200, 6000 / 300]

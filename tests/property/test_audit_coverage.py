@@ -6,6 +6,7 @@ A share of n hospitals may lie three standard errors outside the range that 5,00
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from benchmarks.audit_hospitals import CELLS, audited_hospital
 from benchmarks.coverage import KINDS, QUANTITIES, READS, Coverage, audit_reads, coverage
 from estimates.audit_cells import AiResult, Cell, Definition, ReportResult
 from estimates.audit_design import allocate, planned_shares
-from estimates.audit_estimates import missed_rate
+from estimates.audit_estimates import missed_rate, prevalence
 from estimates.audit_limits import Method, MonteCarlo
 from estimates.audit_reads import AuditReads, CellReads
 
@@ -97,6 +98,17 @@ def test_one_hospital_at_a_time_is_covered_too(case: str) -> None:
     assert hits / n >= 0.935 - slack(0.935, n)
 
 
+def test_a_small_archive_that_is_mostly_read_is_covered_as_its_source_too() -> None:
+    """How many scans of each cell a source gave is chance: hardly any of it is left where most scans were read."""
+    how, hits, n = MonteCarlo(draws=500), 0, 200
+    for seed in range(n):
+        hospital = audited_hospital(np.random.default_rng([7, seed]), 300, units=(400, 401))
+        found = prevalence(audit_reads(hospital), how=how)
+        truth = (hospital.source_units * hospital.true_share).sum() / hospital.source_units.sum()
+        hits += found.low <= truth <= found.high
+    assert hits / n >= 0.935 - slack(0.935, n)
+
+
 def test_a_hospital_is_drawn_as_it_says() -> None:
     found = audited_hospital(np.random.default_rng(1), READS)
     again = audited_hospital(np.random.default_rng(1), READS)
@@ -113,7 +125,7 @@ def test_truths_are_worked_out_apart_from_the_estimates() -> None:
     """With every unit read, each estimate is its truth: the two ways to write a quantity agree."""
     found = audited_hospital(np.random.default_rng(2), READS)
     share = found.archive_share
-    everything = type(found)(found.n_units, share, found.archive_cases, found.n_units, found.archive_cases)
+    everything = replace(found, n_read=found.n_units, cases_read=found.archive_cases)
     for quantity in QUANTITIES:
         truth = quantity.truth(found.n_units.astype(float), share)
         assert quantity.estimator(audit_reads(everything), MonteCarlo(draws=50)).value == pytest.approx(

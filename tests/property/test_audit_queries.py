@@ -171,10 +171,16 @@ def naive_units(studies: pd.DataFrame, rule: str) -> list[dict[str, Any]]:
     taken: dict[str, dict[str, Any]] = {}
     for unit in units:
         date = unit["date"]
+        is_out = not is_counted(unit)  # a day at an age that counts comes before any other
         order = (
-            (date is None, date or dt.date.min, unit["day"])
+            (is_out, date is None, date or dt.date.min, unit["day"])
             if rule == "first"
-            else (date is None, -(date or dt.date.min).toordinal(), tuple(-ord(c) for c in unit["day"]))
+            else (
+                is_out,
+                date is None,
+                -(date or dt.date.min).toordinal(),
+                tuple(-ord(c) for c in unit["day"]),
+            )
         )
         there = taken.get(unit["person"])
         if there is None or order < there["order"]:

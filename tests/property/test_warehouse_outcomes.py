@@ -416,6 +416,8 @@ def test_export_has_one_row_per_study_and_no_score_without_one(warehouse: Connec
             assert is_scored == (row["model_id"] is not None) == (row["n_slices"] is not None)
             assert is_scored or (row["probability"] is None and row["flagged"] is None)
             assert is_scored or row["outcome"] == "pending" or (row["reason"] and row["message"])
+            assert is_scored == (row["model_digest"] is not None)
+            assert model_digest is None or row["model_digest"] in (None, model_digest)
             assert model_digest is None or row["model_id"] in (None, f"name of {model_digest}")
 
 

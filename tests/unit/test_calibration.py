@@ -10,6 +10,7 @@ from statsmodels.genmod.generalized_linear_model import GLM
 from estimates.calibration import (
     Calibration,
     fit_platt,
+    kept_threshold,
     threshold_for_share,
     threshold_for_weighted_specificity,
 )
@@ -64,7 +65,7 @@ def test_thresholds_keep_what_their_rule_says() -> None:
     probabilities = np.array([0.1, 0.2, 0.2, 0.4, 0.9])
     weights = np.array([1.0, 1.0, 1.0, 1.0, 6.0])
     found = threshold_for_weighted_specificity(probabilities, weights, 0.4)
-    assert (found, weights[probabilities < found].sum()) == (0.9, 4)
+    assert (found, weights[probabilities < found].sum()) == (pytest.approx(0.9), 4)
     with pytest.raises(ValueError, match="no threshold"):
         threshold_for_weighted_specificity(np.array([1.0]), np.array([1.0]), 0.9)
     for share, n_flagged in ((1.0, 5), (0.6, 2), (0.4, 2), (0.2, 1), (0.1, 0)):  # a tie is not cut in two
@@ -77,3 +78,18 @@ def test_prior_shift_golden_value() -> None:
     assert shift == pytest.approx(-3.88, abs=0.005)
     assert float(Calibration(1.0, shift).probability(0.0)) == pytest.approx(0.020, abs=0.0005)
     assert Calibration(2.0, shift).logit_at(0.5) == pytest.approx(-shift / 2)
+
+
+def test_the_same_scans_stay_flagged_whatever_works_the_probability_out() -> None:
+    """numpy's tanh, and the database's 1 / (1 + exp(−x)): thresholds lie on scans' own probabilities, or far out."""
+    chance = np.random.default_rng(7)
+    for _ in range(300):
+        logits = chance.normal(0, 3, 40)
+        old, new = (Calibration(*chance.uniform((0.3, -3.0), (2.0, 3.0)).tolist()) for _ in range(2))
+        threshold = threshold_for_share(old.probability(logits), chance.uniform(0.05, 0.9))
+        wanted = old.probability(logits) >= threshold
+        kept = kept_threshold(logits, old, threshold, new)
+        for calibration, limit in ((old, threshold), (new, kept)):
+            in_sql = 1 / (1 + np.exp(-(calibration.slope * logits + calibration.intercept)))
+            assert ((in_sql >= limit) == wanted).all()
+            assert ((calibration.probability(logits) >= limit) == wanted).all()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from estimates.clustered import auc_by_patient, ratio_by_patient
-from estimates.proportion import wilson
+from estimates.clustered import DISJOINT_PATIENTS, auc_by_patient, ratio_by_patient
+from estimates.proportion import clopper_pearson, wilson
 from estimates.result import Refused
 from estimates.roc import auc
 
@@ -49,6 +49,15 @@ def test_patients_may_be_named_by_text() -> None:
     assert perfect.low == pytest.approx(
         0.025 ** (1 / 10)
     )  # of twenty patients ten pairs have nobody in common
+
+
+def test_equal_scores_have_the_width_of_the_patients() -> None:
+    """A vote of zero everywhere, one patient scanned twice: each resample has the area 0.5."""
+    truth = np.r_[np.ones(31, bool), np.zeros(30, bool)]
+    found = auc_by_patient(np.zeros(61), truth, np.r_[0, np.arange(60)])
+    wide = clopper_pearson(15, 30)
+    assert (found.value, found.low, found.high) == (0.5, wide.low, wide.high)
+    assert found.method == DISJOINT_PATIENTS
 
 
 def test_too_few_are_refused() -> None:

@@ -126,6 +126,22 @@ def many(n_patients: int = 200) -> Cohort:
     return drawn(rows, labels, caliper_years=9)
 
 
+def test_a_case_whose_scan_cannot_be_used_gives_no_control() -> None:
+    rows = [
+        row("metal", "p2", flags=["qc_metal"]),
+        row("sound of p2", "p2"),
+        row("quarantined", "p3", outcome="quarantined", has_slab=False),
+        row("sound of p3", "p3"),
+        row("case"),
+        row("control"),
+    ]
+    is_sound = {"study-sound of p2", "study-sound of p3", "study-control"}
+    labels = {each["study_key"]: Label(each["study_key"] not in is_sound) for each in rows}
+    cohort = drawn(rows, labels)
+    assert [scan.study_key for scan in cohort.scans] == ["study-case", "study-control"]
+    assert cohort.left_out["sound_scan_of_a_case"] == 2
+
+
 @pytest.mark.parametrize("shares", [SHARES, PUBLISHED_SHARES])
 def test_no_patient_is_in_two_parts_and_each_part_has_its_share_of_both(shares: dict[str, float]) -> None:
     cohort = many()
@@ -288,6 +304,10 @@ def test_label_files_are_read_row_by_row() -> None:
     for family, grade, is_simulated in (("Base", "1", False), ("base", "", False), ("base", "1", True)):
         row = {"study_key": "a", "label": "1", "family": family, "worst_grade": grade}
         assert read_labels([row]).is_simulated is is_simulated
+    # Two columns that say the same thing must say it alike.
+    for pair in ({"label": "1", "has_fracture": "0"}, {"grade": "0", "worst_grade": "3"}):
+        (error,) = read_labels([{"study_key": "a", **pair}]).errors
+        assert "contradict each other" in error
     assert missing_columns(["accession_number", "text"])
     assert missing_columns(["label"])
     assert missing_columns(["study_key", "label"]) is None

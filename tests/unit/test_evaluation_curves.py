@@ -14,6 +14,7 @@ from estimates.curves import (
     reliability,
     roc_curve,
 )
+from estimates.proportion import clopper_pearson
 from estimates.roc import auc
 
 RNG = np.random.default_rng(5)
@@ -67,6 +68,21 @@ def test_repeated_patients_widen_nothing_that_only_repeats() -> None:
         assert "patients" in repeated.method
         assert (repeated.high - repeated.low) == pytest.approx(single.high - single.low, rel=0.2)
     assert "Clopper-Pearson" in once.recall.method
+
+
+def test_patients_who_are_all_half_right_have_an_interval() -> None:
+    said, truth = np.tile([True, False], 10), np.ones(20, bool)
+    recall = table_of_scans(said, truth, np.repeat(np.arange(10), 2)).recall
+    assert recall is not None
+    exact = clopper_pearson(5, 10)
+    assert (recall.value, recall.low, recall.high) == (0.5, exact.low, exact.high)
+    assert recall.method == "Clopper-Pearson over 10 patients"
+
+
+def test_one_patient_is_one_however_many_scans() -> None:
+    recall = table_of_scans([True, True, False], np.ones(3, bool), ["a", "a", "a"]).recall
+    assert recall is not None
+    assert (recall.low, recall.high) == (0.0, 1.0)
 
 
 def test_without_spread_between_patients_the_interval_is_exact_over_patients() -> None:

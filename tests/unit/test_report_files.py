@@ -36,6 +36,24 @@ def test_T45_encodings_are_told_apart(tmp_path: Path, content: bytes, encoding: 
     assert rows[0]["text"] == content.decode(encoding).split("\n")[1].removeprefix("A1,")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("sign", [",", ";", "\t"])
+def test_fields_are_told_apart_as_spreadsheets_write_them(tmp_path: Path, encoding: str, sign: str) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text(
+        f'accession_number{sign}text\r\nA1{sign}"one, two; three"\r\n', encoding=encoding, newline=""
+    )
+    assert columns_of(path) == ["accession_number", "text"]
+    assert list(read_rows(path)) == [{"accession_number": "A1", "text": "one, two; three"}]
+
+
+def test_a_spreadsheet_is_told_from_a_text(tmp_path: Path) -> None:
+    path = tmp_path / "labels.xlsx"
+    path.write_bytes(b"PK\x03\x04\x14\x00")
+    with pytest.raises(ReportFileError, match="save it as CSV"):
+        columns_of(path)
+
+
 def test_T45_what_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
     path.write_bytes(b"text\n\x81\x8d\xff\xff\n")

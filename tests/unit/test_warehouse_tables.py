@@ -201,8 +201,8 @@ def test_export_has_the_columns_of_the_contract(warehouse: Connection) -> None:
     described = warehouse.execute(query("export_scores"), {"model_digest": None})
     assert [column[0] for column in described.description] == [
         *("study_key", "patient_key", "site", "study_date", "age_years", "sex", "manufacturer", "model_name"),
-        *("n_series", "outcome", "reason", "message", "series_key", "model_id", "probability", "flagged"),
-        *("n_slices", "domain_distance", "report_statement"),
+        *("n_series", "outcome", "reason", "message", "series_key", "model_id", "model_digest"),
+        *("probability", "flagged", "n_slices", "domain_distance", "report_statement"),
     ]
     assert described.fetchall() == []
 

@@ -3,7 +3,7 @@
 -- the median from the flagged day to the first report that says fracture or an ambiguous word. Flagged is not visible: that
 -- needs a reader. $model_digest, $from_age as in audit_units. $confirmed: unit_keys (rule patient-day) that readers confirmed.
 WITH days AS MATERIALIZED (
-    SELECT * FROM audit_units($model_digest::VARCHAR, 'patient-day') WHERE patient_key IS NOT NULL AND study_date IS NOT NULL
+    SELECT * FROM audit_units($model_digest::VARCHAR, 'patient-day', $from_age::BIGINT) WHERE patient_key IS NOT NULL AND study_date IS NOT NULL
 ),
 first_flagged AS (
     SELECT person_key, min(study_date) AS flagged_on

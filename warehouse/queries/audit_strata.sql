@@ -4,7 +4,7 @@
 -- the model has no operating point). $model_digest, $rule, $from_age as in audit_units.
 WITH units AS (
     SELECT *, coalesce(age_years >= $from_age::BIGINT, false) AS is_counted
-    FROM audit_units($model_digest::VARCHAR, $rule::VARCHAR)
+    FROM audit_units($model_digest::VARCHAR, $rule::VARCHAR, $from_age::BIGINT)
 ),
 listed AS (
     SELECT

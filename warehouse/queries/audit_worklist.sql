@@ -15,7 +15,7 @@ SELECT
     sex,
     statement,
     probability
-FROM audit_units($model_digest::VARCHAR, $rule::VARCHAR)
+FROM audit_units($model_digest::VARCHAR, $rule::VARCHAR, $from_age::BIGINT)
 WHERE ai = 'flagged' AND report IN ('not_reported', 'ambiguous') AND age_years >= $from_age::BIGINT AND NOT is_known_before
 QUALIFY place <= $length::BIGINT
 ORDER BY list DESC, place

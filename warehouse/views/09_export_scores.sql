@@ -23,6 +23,7 @@ answered AS (
     SELECT
         decided.*,
         wanted.model_id,
+        wanted.model_digest AS score_digest,
         wanted.probability,
         wanted.is_flagged,
         wanted.n_slices,
@@ -71,6 +72,7 @@ SELECT
     END AS message,
     answered.series_key,
     answered.model_id,
+    answered.score_digest AS model_digest,
     answered.probability,
     answered.is_flagged AS flagged,
     answered.n_slices,

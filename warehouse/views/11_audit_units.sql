@@ -1,8 +1,9 @@
--- Grain: one row per unit of an audit. wanted_rule: first or last eligible day of each patient, patient-day (every day), or
--- all (every study by itself). The exams of one day are one unit: the strongest AI result, score and report count, since
+-- Grain: one row per unit of an audit. wanted_rule: first or last eligible day of each patient at the ages that count (of
+-- from_age or more; a patient without such a day stays with another, which no count takes), patient-day (every day), or all
+-- (every study by itself). The exams of one day are one unit: the strongest AI result, score and report count, since
 -- one exam can have two accession numbers and two reports. A study without patient or date is a unit of its own.
 
-CREATE OR REPLACE MACRO audit_units(wanted_model, wanted_rule) AS TABLE
+CREATE OR REPLACE MACRO audit_units(wanted_model, wanted_rule, from_age) AS TABLE
 WITH studies AS MATERIALIZED (SELECT * FROM audit_studies(wanted_model)),
 days AS (
     SELECT
@@ -53,8 +54,10 @@ JOIN studies ON studies.study_key = days.study_key
 LEFT JOIN known ON known.person_key = days.person_key
 QUALIFY CASE wanted_rule
     WHEN 'first' THEN row_number() OVER (
-        PARTITION BY days.person_key ORDER BY studies.study_date NULLS LAST, days.day) = 1
+        PARTITION BY days.person_key
+        ORDER BY coalesce(studies.age_years >= from_age, false) DESC, studies.study_date NULLS LAST, days.day) = 1
     WHEN 'last' THEN row_number() OVER (
-        PARTITION BY days.person_key ORDER BY studies.study_date DESC NULLS LAST, days.day DESC) = 1
+        PARTITION BY days.person_key
+        ORDER BY coalesce(studies.age_years >= from_age, false) DESC, studies.study_date DESC NULLS LAST, days.day DESC) = 1
     ELSE true
 END;
