@@ -268,6 +268,8 @@ def operating_point(
 
 def domain_limit(numbers: Numbers, limit: float | None, rule: str) -> DomainLimitRecord:
     """A limit of this hospital on the distances that are there; None takes it away. Raises SettingsError."""
+    if limit is not None and not math.isfinite(limit):
+        raise SettingsError("a limit is a distance; 0 means none")
     if numbers.domain_id is None:
         raise SettingsError(f"{numbers.model_id} has no domain reference: there is nothing to limit")
     return DomainLimitRecord(

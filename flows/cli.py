@@ -8,7 +8,7 @@ import traceback
 
 import typer
 
-from flows.errors import Exit, exit_code_of
+from flows.errors import Exit, exit_code_of, is_of_a_path
 from flows.settings import TRACEBACK_VARIABLE
 from flows.verbs import (
     audit,
@@ -85,7 +85,8 @@ def run(arguments: list[str] | None = None) -> int:
         if code is Exit.UNEXPECTED and os.environ.get(TRACEBACK_VARIABLE, "0") != "0":
             traceback.print_exc()
         kind = f"{type(error).__name__}: " if code is Exit.UNEXPECTED else ""
-        print(f"ovf: {kind}{error}", file=sys.stderr)
+        told = f"{error.filename}: {error.strerror}" if is_of_a_path(error) else str(error)
+        print(f"ovf: {kind}{told}", file=sys.stderr)
         return int(code)
     return 0
 

@@ -6,13 +6,29 @@ OvfError            base of what flows itself raises; the message says what to d
 ├── OutsideWindow   10  a night was started outside its window
 └── CanaryChanged   14  the golden set is scored otherwise than when it was enrolled
 
-warehouse.errors, models.registry and tasks.sources have their own; EXIT_CODES below maps every class.
+warehouse.errors, models.registry and tasks.sources have their own; `exit_code_of` maps every class, and what the system
+says of a file or folder that was named (10).
 """
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from enum import IntEnum
+from typing import TypeGuard
+
+PATH_ERRNOS = frozenset(
+    (
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOENT,
+        errno.EEXIST,
+        errno.EISDIR,
+        errno.ENOTDIR,
+        errno.ENOSPC,
+    )
+)
 
 
 class Exit(IntEnum):
@@ -85,4 +101,10 @@ def exit_code_of(error: BaseException) -> Exit:
         (warehouse_errors.WarehouseError, Exit.LOCKED),  # busy, locked, wrong schema
         (ModelError, Exit.MODEL),
     )
-    return next((code for kind, code in codes if isinstance(error, kind)), Exit.UNEXPECTED)
+    otherwise = Exit.SETTINGS if is_of_a_path(error) else Exit.UNEXPECTED
+    return next((code for kind, code in codes if isinstance(error, kind)), otherwise)
+
+
+def is_of_a_path(error: BaseException) -> TypeGuard[OSError]:
+    """A file or folder that somebody named cannot be read or made: no fault of the program."""
+    return isinstance(error, OSError) and error.errno in PATH_ERRNOS and bool(error.filename)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from models.occlusion import Explanation
     from tasks.slab import Slab
 
+SLAB_SUFFIX = ".jp2"
 CAVEAT = "Shows what the model's answer rests on, not what is ill. Not for clinical use."
 
 
@@ -41,6 +43,14 @@ class Wanted:
 
     name: str  # a pseudonym, or the place among what was asked for
     place: Path  # of a kept slab, or of a series' files
+    distance: float | None = None  # as the warehouse keeps it; None: not scored there
+    is_beyond: bool | None = None  # beyond the limit that counts in the warehouse
+
+
+def has_scores(store: Store) -> bool:
+    """Whether any model has scored in the warehouse."""
+    with store.read() as connection:
+        return bool(scored_models(connection))
 
 
 def model_to_explain(store: Store) -> Path:
@@ -69,16 +79,37 @@ def wanted_series(
     if store is None:
         raise SettingsError("neither a path nor a series of a warehouse: name one with --warehouse")
     directory = slabs or store.paths.directory / "slabs"
-    with store.read_identified() as connection:
+    with _with_names(store) as connection:
         if is_flagged:
             _check_scored(connection, model.config.model_id, model.digest)
         parameters = {"series": others, "model_digest": model.digest, "is_flagged": is_flagged}
         rows = connection.execute(query("explain_series"), parameters).fetchall()
-    known = {name for _, _, *names in rows for name in names}
+    known = {name for *_, key, uid in rows for name in (key, uid)}
     missing = [one for one in others if one not in known]
     if missing:
-        raise SettingsError(f"{len(missing)} of the series have no kept slab here, or do not exist")
-    return found + [Wanted(key, kept_slab_path(directory, key, revision)) for key, revision, *_ in rows]
+        unnamed = (
+            "" if store.paths.identity.is_file() else " (UIDs need the identity file, which is not here)"
+        )
+        raise SettingsError(f"{len(missing)} of the series have no kept slab here, or do not exist{unnamed}")
+    return found + [
+        Wanted(key, kept_slab_path(directory, key, revision), distance, is_beyond)
+        for key, revision, distance, is_beyond, *_ in rows
+    ]
+
+
+@contextmanager
+def _with_names(store: Store) -> Iterator[Connection]:
+    """The published copy with the identity file, or without it: a series key needs none."""
+    if store.paths.identity.is_file():
+        with store.read_identified() as connection:
+            yield connection
+        return
+    with store.read() as connection:
+        connection.execute("ATTACH ':memory:' AS identity")
+        connection.execute(
+            "CREATE TABLE identity.series_identity (series_key VARCHAR, series_instance_uid VARCHAR)"
+        )
+        yield connection
 
 
 def _check_scored(connection: Connection, model_id: str, digest: str) -> None:
@@ -96,7 +127,7 @@ def read_wanted(wanted: Wanted) -> Slab:
     """
     from tasks.jpeg2000 import SlabFileError, read_slab
 
-    if wanted.place.suffix != ".jp2":
+    if wanted.place.suffix != SLAB_SUFFIX:
         return slab_of_files(wanted.place)
     try:
         return read_slab(wanted.place)
@@ -157,6 +188,10 @@ def explain_to(
         started = time.perf_counter()
         try:
             told = _explain(read_wanted(one), scorer, out / one.name, domain)
+            if (
+                one.distance is not None
+            ):  # of the slab before it was compressed, by the limit that counts there
+                told |= {"domain_distance": round(one.distance, 4), "is_beyond_domain": bool(one.is_beyond)}
         except (SettingsError, ValueError) as error:  # ValueError: a slab that no view can be cut from
             yield {"name": one.name, "error": str(error)}
             continue

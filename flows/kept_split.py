@@ -34,6 +34,9 @@ def kept_split(paths: WarehousePaths, model_digest: str) -> Split | None:
 def forget_in_splits(store: Store) -> None:
     """Take forgotten patients out of every split that is kept here. A model's own folder is not touched."""
     for directory in sorted(store.paths.splits.glob("*/")):
+        if directory.name.startswith("."):  # left by a process that was killed while it kept one
+            shutil.rmtree(directory)
+            continue
         _keep(store, read_split(directory), directory / MANIFEST_FILE, directory)
 
 

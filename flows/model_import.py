@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 from flows.model_files import BESIDE_WEIGHTS
@@ -27,10 +28,11 @@ NEEDED = (WEIGHTS_FILE, CONFIG_FILE, MANIFEST_FILE, CARD_FILE, OPERATING_POINT_F
 MOST_BYTES = 2 << 30  # of all files together; the shipped model has 43 MB
 
 
-def import_model(source: Path, into: Path = SHIPPED) -> ModelListing:
+def import_model(source: Path, into: Path = SHIPPED, *, is_replacing: bool = False) -> ModelListing:
     """Copy a model's folder or zip below `into`, under its own id. The same model twice changes nothing.
 
-    Raises ModelError: files missing, altered or pickled weights, another network, or an id that another model has.
+    The same weights with another threshold, domain or card beside them are refused, unless `is_replacing`. Raises
+    ModelError: that, files missing, altered or pickled weights, another network, or an id that another model has.
     """
     with tempfile.TemporaryDirectory(prefix="ovf-model-") as folder:
         place = Path(folder) / "model"
@@ -38,7 +40,7 @@ def import_model(source: Path, into: Path = SHIPPED) -> ModelListing:
         _collect(source, place)
         _verify(place)
         found = describe_model(place)
-        return _install(place, found, into)
+        return _install(place, found, into, is_replacing=is_replacing)
 
 
 def _collect(source: Path, place: Path) -> None:
@@ -54,7 +56,7 @@ def _collect(source: Path, place: Path) -> None:
     try:
         with zipfile.ZipFile(source) as packed:
             _unpack(packed, place)
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         raise ModelError("neither the folder of a model nor a zip of one") from error
 
 
@@ -88,21 +90,43 @@ def _verify(place: Path) -> None:
         read_split(place)  # not altered, and no patient in two parts
 
 
-def _install(place: Path, found: ModelListing, into: Path) -> ModelListing:
+def _install(place: Path, found: ModelListing, into: Path, *, is_replacing: bool) -> ModelListing:
     if Path(found.model_id).name != found.model_id or found.model_id.startswith("."):
         raise ModelError("the model's id is no plain name")
     target = into / found.model_id
-    if target.exists():
-        if describe_model(target).digest != found.digest:
-            raise ModelError(
-                f"another model is installed as {found.model_id}: remove it, or import elsewhere (--into)"
-            )
+    if target.exists() and not _is_changed(place, found, target, is_replacing=is_replacing):
         return describe_model(target)
     try:
         into.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".import-", dir=into) as folder:
-            shutil.copytree(place, Path(folder) / "model")
-            (Path(folder) / "model").rename(target)
+            fresh = Path(folder) / "model"
+            shutil.copytree(place, fresh)
+            if into.stat().st_mode & 0o055:  # where others may read models, they may read this one
+                fresh.chmod(0o755)
+                for path in fresh.iterdir():
+                    path.chmod(0o644)
+            if target.exists():
+                target.rename(Path(folder) / "before")
+            fresh.rename(target)
     except OSError as error:
         raise ModelError(f"cannot write there: {error.strerror}; say --into FOLDER") from error
     return describe_model(target)
+
+
+def _is_changed(place: Path, found: ModelListing, target: Path, *, is_replacing: bool) -> bool:
+    """Whether files beside the installed weights are to be replaced. Raises ModelError where that was not asked for."""
+    if not (target / MANIFEST_FILE).is_file() or describe_model(target).digest != found.digest:
+        raise ModelError(
+            f"something else is installed as {found.model_id}: remove {target}, or import elsewhere (--into)"
+        )
+    changed = [
+        name
+        for name in (*NEEDED, *BESIDE_WEIGHTS)
+        if (place / name).is_file()
+        and (not (target / name).is_file() or (place / name).read_bytes() != (target / name).read_bytes())
+    ]
+    if changed and not is_replacing:
+        raise ModelError(
+            f"{found.model_id} is installed with another {', '.join(changed)}: --replace takes those of the import"
+        )
+    return bool(changed)

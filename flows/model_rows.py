@@ -1,6 +1,8 @@
 """What a model brings into a warehouse beside its scores: its row, its operating point, its domain limit.
 
-Numbers that this hospital chose (`ovf model calibrate`) stay current; those that the model ships with stand beside.
+Numbers that this hospital chose (`ovf model calibrate`, `ovf model domain`) stay current; those that the model ships
+with stand beside. A limit that was chosen on another yardstick (the reference was fitted again) goes: no new scan is
+measured by it, and without a distance none would ever be beyond it.
 """
 
 from __future__ import annotations
@@ -78,10 +80,10 @@ def land_beside(store: Store, rows: list[object], domain: DomainReference | None
     store.land(LandingBatch.of(_unless_chosen(row, chosen) for row in rows))
 
 
-def _unless_chosen(row: object, chosen: set[tuple[str, str]]) -> object:
-    if isinstance(row, OperatingPointRecord) and ("operating_point", row.model_digest) in chosen:
+def _unless_chosen(row: object, chosen: set[tuple[str, str, str | None]]) -> object:
+    if isinstance(row, OperatingPointRecord) and ("operating_point", row.model_digest, None) in chosen:
         return replace(row, is_current=False)
-    if isinstance(row, DomainLimitRecord) and ("domain_limit", row.model_digest) in chosen:
+    if isinstance(row, DomainLimitRecord) and ("domain_limit", row.model_digest, row.domain_id) in chosen:
         return replace(row, is_current=False)
     return row
 

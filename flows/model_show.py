@@ -10,7 +10,7 @@ from typing import Any
 
 from flows.model_files import EVALUATION_FILE, PROTOCOL_FILE, TRAINING_FILES
 from models.domain import read_domain
-from models.registry import ModelListing, describe_model, read_operating_point
+from models.registry import ModelError, ModelListing, describe_model, read_operating_point, read_part
 
 # Of the frozen test set: what stands for each group of families; the rest is in the card.
 GROUPS = ("all families", "seen families", "unseen families")
@@ -81,7 +81,7 @@ def _frozen_test(directory: Path) -> list[str]:
     path = directory / PROTOCOL_FILE
     if not path.is_file():
         return []
-    report = json.loads(path.read_text(encoding="utf-8"))
+    report = _read(path)
     lines = [f"Frozen test set `{report['protocol']}`, {report['studies']}; simulated scans:", ""]
     for group in (name for name in GROUPS if name in report):
         own = report[group]
@@ -99,13 +99,21 @@ def _own_test(directory: Path) -> list[str]:
     path = directory / EVALUATION_FILE
     if not path.is_file():
         return []
-    values = json.loads(path.read_text(encoding="utf-8"))
+    values = _read(path)
     counts = [
         f"{key} {value}" for key, value in values.items() if isinstance(value, int) and key.startswith("n_")
     ]
     at = f"; flagged from {values['threshold']:.4f} on" if "threshold" in values else ""
     at += f" ({values['threshold_rule']})" if "threshold_rule" in values else ""
     return [f"Its own test part: {', '.join(counts)}{at}", "", *_table(values)]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = json.loads(read_part(path))
+        return values
+    except ValueError as error:
+        raise ModelError(f"{path.name} of the model is damaged") from error
 
 
 def _table(values: Any) -> list[str]:

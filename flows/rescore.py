@@ -19,6 +19,7 @@ from pathlib import Path
 from distributed import KilledWorker
 
 from flows.cluster import Cluster
+from flows.errors import SettingsError
 from flows.model_rows import land_model
 from flows.settings import read_settings
 from flows.staging import stage_rows
@@ -52,6 +53,11 @@ class Rescored:
     n_not_finite: int = 0
     n_died: int = 0  # series of shards that killed their workers
 
+    @property
+    def n_lacking(self) -> int:
+        """Kept slabs that were to be scored and have no score."""
+        return self.n_unreadable + self.n_not_finite + self.n_died
+
 
 def rescore(  # noqa: PLR0917
     warehouse: Path,
@@ -64,9 +70,11 @@ def rescore(  # noqa: PLR0917
     """Score every kept slab that this model has not scored, land the scores, publish.
 
     May be killed at any moment and called again: what is landed is not done twice. Raises ModelError, PreflightError,
-    ArchiveBusy (another rescoring of this warehouse), WarehouseError.
+    ArchiveBusy (another rescoring of this warehouse), SettingsError, WarehouseError.
     """
     verify_model(model)
+    if slabs is not None and not slabs.is_dir():
+        raise SettingsError(f"there is no folder {slabs}: --slabs names where the sweep kept its slabs")
     listing, store = describe_model(model), Store.open(warehouse, create=False)
     domain = read_domain(model)
     with archive_lease(store.paths.leases, ARCHIVE):

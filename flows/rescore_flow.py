@@ -9,6 +9,7 @@ from typing import Any
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
+from flows.errors import OvfError
 from flows.rescore import rescore
 
 ARTIFACT = "ovf-rescore"
@@ -22,10 +23,18 @@ def rescore_slabs(
     workers: int | None = None,
     scheduler: str | None = None,
 ) -> dict[str, Any]:
-    """Score every kept slab that this model has not scored; returns the counts. Raises what `ovf rescore` raises."""
-    done = asdict(rescore(Path(warehouse), model, Path(slabs) if slabs else None, workers, scheduler))
-    rows = [f"| {name.removeprefix('n_').replace('_', ' ')} | {value} |" for name, value in done.items()]
+    """Score every kept slab that this model has not scored; returns the counts.
+
+    Raises what `ovf rescore` raises, and OvfError where a slab was left without a score.
+    """
+    done = rescore(Path(warehouse), model, Path(slabs) if slabs else None, workers, scheduler)
+    told = asdict(done)
+    rows = [f"| {name.removeprefix('n_').replace('_', ' ')} | {value} |" for name, value in told.items()]
     create_markdown_artifact(
         "\n".join(["| | |", "|---|---|", *rows]), key=ARTIFACT, description=f"Scores of {model}"
     )
-    return done
+    if done.n_lacking:
+        raise OvfError(
+            f"{done.n_lacking} of {done.n_wanted} kept slabs have no score: the artifact {ARTIFACT} says why"
+        )
+    return told

@@ -63,7 +63,9 @@ def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
         return torch.float32
     if precision == "bf16":
         return torch.bfloat16
-    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else has_fast_bf16()
+    # Below compute capability 8 a GPU emulates it, slowly.
+    is_cuda = device.type == "cuda"
+    fast = torch.cuda.is_bf16_supported(including_emulation=False) if is_cuda else has_fast_bf16()
     return torch.bfloat16 if fast else torch.float32
 
 

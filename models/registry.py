@@ -13,19 +13,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from models.config import ModelConfig, ViewRecipe
+from models.config import ModelConfig, ViewKind, ViewRecipe
 from models.digests import is_digits, is_named_by
 from models.pooling import sigmoid
 
 WEIGHTS_FILE, CONFIG_FILE, CARD_FILE = "model.safetensors", "config.json", "card.md"
 MANIFEST_FILE, OPERATING_POINT_FILE = "manifest.json", "operating_point.json"
-SHIPPED = Path(__file__).parent / "weights"
+SHIPPED, MIDLINES = (Path(__file__).parent / name for name in ("weights", "midlines"))
 # First bytes of what torch.save and pickle write; named, so that the message can say what to do.
 PICKLE_MAGICS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
@@ -94,7 +95,7 @@ def _listing(directory: Path) -> ModelListing:
         view=config.view,
         is_simulated_only=config.is_simulated_only,
         intended_use=config.intended_use,
-        card=read_part(directory / CARD_FILE).decode("utf-8"),
+        card=read_part(directory / CARD_FILE).decode("utf-8", errors="replace"),
         n_bytes=(directory / WEIGHTS_FILE).stat().st_size,
         directory=directory,
     )
@@ -138,16 +139,36 @@ def verify_model(id_or_path: str | Path, root: Path = SHIPPED) -> None:
 
 def read_model_card(id_or_path: str | Path, root: Path = SHIPPED) -> str:
     """The model's card, Markdown. Raises ModelError when there is none."""
-    return read_part(find_model(id_or_path, root) / CARD_FILE).decode("utf-8")
+    return read_part(find_model(id_or_path, root) / CARD_FILE).decode("utf-8", errors="replace")
 
 
 def read_operating_point(id_or_path: str | Path, root: Path = SHIPPED) -> OperatingPoint:
     """The threshold kept beside a model. Raises ModelError when there is none."""
     text = read_part(find_model(id_or_path, root) / OPERATING_POINT_FILE)
     try:
-        return OperatingPoint(**json.loads(text))
+        point = OperatingPoint(**json.loads(text))
+        is_one = _is_operating_point(point)
     except (TypeError, ValueError) as error:
         raise ModelError(f"{OPERATING_POINT_FILE} is not an operating point") from error
+    if not is_one:
+        raise ModelError(
+            f"{OPERATING_POINT_FILE} is not an operating point: threshold and share of cases are numbers from 0 to 1, "
+            "the calibration two finite numbers with a slope above 0"
+        )
+    return point
+
+
+def _is_operating_point(point: OperatingPoint) -> bool:
+    """Whether the numbers can be used; a file may hold any. Raises TypeError for what is no number."""
+    line, share = (point.calibration_slope, point.calibration_intercept), point.case_share
+    return (
+        0 <= point.threshold <= 1
+        and all(math.isfinite(number) for number in line)
+        and point.calibration_slope > 0
+        and (share is None or 0 <= share <= 1)
+        and isinstance(point.rule, str)
+        and isinstance(point.chosen_on, str)
+    )
 
 
 def write_operating_point(directory: Path, point: OperatingPoint) -> None:
@@ -195,6 +216,16 @@ def read_manifest(directory: Path) -> dict[str, Any]:
 def read_config(directory: Path) -> ModelConfig:
     """The config of a model's directory. Raises ModelError."""
     try:
-        return ModelConfig.from_json(read_part(directory / CONFIG_FILE).decode("utf-8"))
+        config = ModelConfig.from_json(read_part(directory / CONFIG_FILE).decode("utf-8"))
     except ValueError as error:
         raise ModelError(f"{CONFIG_FILE} of the model is damaged or of another version") from error
+    finder = config.view.midline
+    if config.view.kind not in get_args(ViewKind):
+        raise ModelError(
+            f"the model reads a view that this version of ovf does not have ({config.view.kind!r}): update it"
+        )
+    if finder and not (MIDLINES / f"{finder}.safetensors").is_file():
+        raise ModelError(
+            f"the model follows the spine by {finder!r}, which this version of ovf does not have: update it"
+        )
+    return config

@@ -1,15 +1,18 @@
 """Keeps one slab as one JPEG 2000 file: all slices as components, geometry in an XML box, and reads it back.
 
-The file is a plain JP2. Its samples are uint16 = clip(HU, -1024, 3071) + 1024; the XML box says so and where the
-voxels lie. Written under a temporary name, synced, renamed; mode 0600.
+The file is a plain JP2. Its samples are uint16 = clip(HU, -1024, 3071) + 1024; the XML box says so, where the voxels
+lie, and the SHA-256 of the whole file: a decoder fills holes in a damaged one, and says nothing. Written under a
+temporary name, synced, renamed; mode 0600.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import io
 import os
+import re
 import struct
 import tempfile
 import xml.etree.ElementTree as ET
@@ -30,6 +33,8 @@ MOST_RESOLUTIONS = 6
 # 21 slices of 650 × 400 pixels at 10:1; measured on chest-abdomen scans (0.5 MB a chest, 0.9 MB an abdomen).
 TYPICAL_SLAB_BYTES = 1_100_000
 XML_ROOT = "ovf-slab"
+_NO_DIGEST = "0" * 64  # stands where the file's digest will, while it is worked out
+_DIGEST = re.compile(rb'(<ovf-slab [^>]*sha256=")([0-9a-f]{64})"')
 _TEXT_FIELDS = frozenset({"series_key", "series_revision", "storage_recipe", "midline_method"})
 _NUMBER_FIELDS = tuple(
     f.name for f in fields(SlabRecord) if f.name not in _TEXT_FIELDS | {"flags", "n_bytes", "is_kept"}
@@ -51,7 +56,7 @@ def write_slab(path: Path, slab: Slab) -> int:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(prefix=".slab-", dir=path.parent) as folder:
         plain = _encode(slab.slab_xzy_hu, Path(folder) / "plain.jp2")
-        data = plain + _xml_box(slab.record)
+        data = _with_digest(plain + _xml_box(slab.record))
         _write_synced(Path(folder) / "done.jp2", data)
         os.replace(Path(folder) / "done.jp2", path)
     _sync_directory(path.parent)
@@ -73,6 +78,22 @@ def _encode(slab_xzy_hu: NDArray[np.int16], path: Path) -> bytes:
     if not data.endswith(b"\xff\xd9"):
         raise _disk_error(path, images.nbytes // COMPRESSION, None)
     return _with_length(data)
+
+
+def _with_digest(data: bytes) -> bytes:
+    """The file with the digest of itself, worked out with zeros in its place."""
+    digest = hashlib.sha256(data).hexdigest().encode()
+    return _DIGEST.sub(rb"\g<1>" + digest + b'"', data)
+
+
+def _check_digest(data: bytes) -> None:
+    """Raises SlabFileError when a byte is not as it was written. Files of earlier versions name no digest."""
+    found = _DIGEST.search(data)
+    if found is None:
+        return
+    start, stop = found.span(2)
+    if hashlib.sha256(data[:start] + _NO_DIGEST.encode() + data[stop:]).hexdigest().encode() != found[2]:
+        raise SlabFileError("the file is not as it was written: it is damaged")
 
 
 def _disk_error(path: Path, n_wanted: int, error: OSError | None) -> OSError:
@@ -116,7 +137,7 @@ def _sync_directory(directory: Path) -> None:
 
 def _xml_box(record: SlabRecord) -> bytes:
     """What the voxels are and where they lie, as a JP2 XML box."""
-    root = ET.Element(XML_ROOT, version="1")
+    root = ET.Element(XML_ROOT, version="1", sha256=_NO_DIGEST)
     ET.SubElement(root, "samples", unit="HU", offset=str(-LOW_HU), low=str(LOW_HU), high=str(HIGH_HU))
     ET.SubElement(
         root, "axes", components="patient right to left", rows="head to foot", columns="front to back",
@@ -138,10 +159,11 @@ def read_slab(path: Path, *, reduce: int = 0) -> Slab:
     The record then tells the size and pixel of what was read.
     """
     glymur = glymur_module()
-    n_bytes = path.stat().st_size
+    data = path.read_bytes()
+    _check_digest(data)
     try:
         file = glymur.Jp2k(str(path))
-        record = _record_of(file, n_bytes)
+        record = _record_of(file, len(data))
         step = 1 << reduce
         images = np.asarray(file[::step, ::step] if reduce else file[:])
     except (SlabFileError, MemoryError):

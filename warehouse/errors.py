@@ -5,6 +5,7 @@ WarehouseError
 ├── ArchiveBusy          another sweep of the same archive runs           (exit 12)
 ├── WrongSchema          older or newer than this program                 (exit 12)
 ├── WarehouseMissing     no warehouse where one was expected              (exit 10)
+│   └── IdentityMissing  no identity file beside it                       (exit 10)
 ├── WrongKey             pseudonyms of another key                        (exit 10)
 ├── WarehouseDamaged     committed rows are gone, or an older file lies there  (exit 1)
 └── UnknownPatient       nothing to forget                                (exit 2)
@@ -75,6 +76,13 @@ class WarehouseMissing(WarehouseError):
         if Path(self.file_name).is_dir():
             return f"{self.file_name} is a folder: name the warehouse's DuckDB file with --warehouse"
         return f"there is no warehouse {self.file_name}: run `ovf sweep` first, or name it with --warehouse"
+
+
+class IdentityMissing(WarehouseMissing):
+    """The identity file is not beside its warehouse."""
+
+    def __str__(self) -> str:
+        return f"the identity file {self.file_name} is not beside the warehouse: put it back"
 
 
 class WrongKey(WarehouseError):

@@ -18,7 +18,7 @@ from duckdb import DuckDBPyConnection as Connection
 
 from warehouse import copying, ledger, schema, upkeep
 from warehouse.connect import connect, connecting, transaction, value_of
-from warehouse.errors import WarehouseMissing, WrongKey, WrongSchema
+from warehouse.errors import IdentityMissing, WarehouseMissing, WrongKey, WrongSchema
 from warehouse.forget import Forgotten, forget
 from warehouse.insert import insert_all
 from warehouse.landing import (
@@ -100,17 +100,21 @@ class Store:
     def read_identified(self) -> Iterator[Connection]:
         """The published copy with the identity file attached as `identity`. No writer gets in meanwhile."""
         with self._locked(), contextlib.closing(self.read()) as connection:
-            path = str(self.paths.identity).replace("'", "''")
-            connection.execute(f"ATTACH '{path}' AS identity (READ_ONLY)")
+            self._attach_identity(connection)
             yield connection
 
     @contextmanager
     def read_live_identified(self) -> Iterator[Connection]:
         """The live warehouse with the identity file attached as `identity`, read-only. No writer gets in: be quick."""
         with self.read_live() as connection:
-            path = str(self.paths.identity).replace("'", "''")
-            connection.execute(f"ATTACH '{path}' AS identity (READ_ONLY)")
+            self._attach_identity(connection)
             yield connection
+
+    def _attach_identity(self, connection: Connection) -> None:
+        if not self.paths.identity.is_file():
+            raise IdentityMissing(self.paths.identity.name)
+        path = str(self.paths.identity).replace("'", "''")
+        connection.execute(f"ATTACH '{path}' AS identity (READ_ONLY)")
 
     def land(self, batch: LandingBatch) -> LandingCounts:
         """Insert what is absent by key, identities first. Safe to repeat; a killed landing is simply run again."""

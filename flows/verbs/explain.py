@@ -34,7 +34,7 @@ def explain(
 
     Example: ovf explain --flagged --out tonight
     """
-    from flows.explain import CAVEAT, explain_to, model_to_explain, wanted_series
+    from flows.explain import CAVEAT, SLAB_SUFFIX, explain_to, has_scores, model_to_explain, wanted_series
     from flows.settings import DEFAULT_MODEL
     from models.domain import read_domain
     from models.infer import Scorer
@@ -46,10 +46,12 @@ def explain(
         raise SettingsError("name a series, or say --flagged")
     store = Store.open(warehouse, create=False) if warehouse.exists() else None
     is_of_warehouse = flagged or not all(Path(one).exists() for one in series or [])
+    is_kept = any(Path(one).suffix == SLAB_SUFFIX for one in series or [])
     if model is not None:
         folder = find_model(model)
     else:
-        folder = model_to_explain(store) if store and is_of_warehouse else find_model(DEFAULT_MODEL)
+        is_asked = store is not None and (is_of_warehouse or (is_kept and has_scores(store)))
+        folder = model_to_explain(store) if store and is_asked else find_model(DEFAULT_MODEL)
     loaded, domain = load_model(folder), read_domain(folder)
     found = wanted_series(series or [], store, slabs, model=loaded, is_flagged=flagged)
     total_s, n_lost = 0.0, 0

@@ -64,6 +64,12 @@ def import_model(
     into: Annotated[
         Path | None, typer.Option(help="where models lie; default: with the shipped ones")
     ] = None,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace", help="the same weights are installed: take threshold, domain and card of these"
+        ),
+    ] = False,
 ) -> None:
     """Install a model from elsewhere. Altered or pickled weights are refused (exit 13).
 
@@ -72,7 +78,7 @@ def import_model(
     from flows import model_import
     from models.registry import SHIPPED
 
-    found = model_import.import_model(source, into or SHIPPED)
+    found = model_import.import_model(source, into or SHIPPED, is_replacing=replace)
     print(f"{found.model_id} {found.digest[:16]} → {found.directory}")
 
 

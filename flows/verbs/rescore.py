@@ -38,4 +38,9 @@ def rescore(
         print(f"{done.n_not_kept:,} series have no kept slab: only a sweep with this model can score them.")
     if done.n_died:
         print(f"{done.n_died:,} series were in shards whose workers died: call this again.")
+    if done.n_unreadable:
+        print(
+            "Slabs that are gone or damaged: is --slabs the folder of the sweep? Else sweep those series again."
+        )
+    if done.n_lacking:
         raise typer.Exit(Exit.RETRIABLE)

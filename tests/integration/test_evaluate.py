@@ -214,6 +214,7 @@ def test_a_model_known_by_its_scores_alone_is_not_tested_on_its_patients(
     n_seen = sum(int(key.removeprefix("study-")[:3]) < 40 for key in own.truth)
     assert f"{n_seen} patient_of_the_training" in told
     assert "no patient counted here is in the training" in told
+    (kept.parent / ".killed.fresh").mkdir()  # left by a process that was killed while it kept a split
     own.store.forget(patient_key="patient-001")
     forget_in_splits(own.store)
     (kept,) = own.store.paths.splits.iterdir()

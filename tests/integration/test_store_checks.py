@@ -78,6 +78,7 @@ FAULTS = {
     "score_lists": "UPDATE score SET slice_features = slice_features[2:]",
     "score_not_finite": "UPDATE score SET logit = 'nan'::DOUBLE",
     "score_outside_slab": "UPDATE score SET slice_index = [0, 21]",
+    "score_without_distance": "UPDATE domain_distance SET domain_id = 'of-before'",
     "score_without_eligibility": "UPDATE selection SET outcome = 'excluded', reason = 'mip' WHERE rank = 1",
     "score_without_model": "DELETE FROM model",
     "score_without_series": "DELETE FROM series WHERE series_key = 'series-a-0'",

@@ -97,7 +97,28 @@ def test_what_a_model_ships_with_does_not_take_the_place_of_what_was_chosen_here
     measured = f"SELECT distance FROM domain_distance WHERE domain_id = '{domain.domain_id}'"
     assert ask(store, measured) == [(distance,)]
 
-    store.land(LandingBatch(domain_limits=[rows.domain_limit(3.5, limit_id="ours")]))
+    limit = replace(rows.domain_limit(3.5, limit_id="ours"), domain_id=domain.domain_id)
+    store.land(LandingBatch(domain_limits=[limit]))
     land_beside(store, [], domain)
     assert ask(store, "SELECT limit_id FROM domain_limit WHERE is_current") == [("ours",)]
     assert ask(store, measured) == [(distance,)]
+
+
+def test_a_limit_on_a_yardstick_of_before_gives_way(tmp_path: Path) -> None:
+    """The reference was fitted again: new scores are measured by it alone, so that the old limit would let all pass."""
+    store = far_study(tmp_path)
+    store.land(LandingBatch(domain_limits=[rows.domain_limit(3.5, limit_id="ours")]))
+    rng = np.random.default_rng(0)
+    seen = [rng.normal(size=(5, rows.N_FEATURES)) for _ in range(9)]
+    domain = replace(fit_domain(seen, model_digest=rows.KEY.model_digest, fitted_on="again"), limit=0.1)
+    land_beside(store, [], domain)
+    current = "SELECT limit_id, domain_id FROM domain_limit WHERE is_current"
+    assert ask(store, current) == [("shipped", domain.domain_id)]
+    assert exported(store)["reason"] == "not_evaluable:domain"
+    with store.read_live() as connection:
+        assert not [result for result in run_checks(connection) if not result.passed]
+        store_check = "score_without_distance"
+    with store.write() as connection:
+        connection.execute("DELETE FROM domain_distance").fetchall()
+    with store.read_live() as connection:
+        assert [result.name for result in run_checks(connection) if not result.passed] == [store_check]

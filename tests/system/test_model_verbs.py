@@ -81,6 +81,13 @@ def test_what_lies_far_from_all_that_was_seen_is_not_a_negative(
     said = ovf.inside("model", "domain", "--limit", 99, "--warehouse", warehouse).stdout
     assert "limit 99.000" in said
     assert not [row for row in export(ovf, warehouse) if row["reason"] == "not_evaluable:domain"]
+    one = far[0]["series_key"]
+    ovf.inside("explain", one, "--model", model, "--warehouse", warehouse, "--out", "e")
+    told = json.loads(
+        (ovf.folder / "e" / f"{one}.json").read_text()
+    )  # by the limit and the distance kept here
+    assert told["is_beyond_domain"] is False
+    assert told["domain_distance"] == pytest.approx(float(far[0]["domain_distance"]), abs=1e-4)
     ovf(
         "rescore", "--model", model, "--warehouse", warehouse
     )  # what ships does not take the place of our limit
@@ -122,6 +129,8 @@ def test_explained_slabs_become_pictures_and_numbers_and_a_damaged_one_is_told(
     )
     slab = next((warehouse.parent / "slabs").rglob(f"{damaged}-*.jp2"))
     slab.write_bytes(slab.read_bytes()[: slab.stat().st_size // 2])
+    identity = warehouse.with_name("identity.duckdb")
+    away = identity.rename(ovf.folder / "away.duckdb")  # a series key needs none
     line = ["explain", damaged, series_key, "--warehouse", warehouse, "--out", "e"]
     done = ovf.inside(*line, "--model", untrained_model, expect=10)
     assert f"{damaged}: not explained: " in done.stdout
@@ -133,6 +142,15 @@ def test_explained_slabs_become_pictures_and_numbers_and_a_damaged_one_is_told(
     assert top_z_mm - rows * pixel_mm < told["peak"]["patient_z_mm"] < top_z_mm
     assert all((ovf.folder / "e" / each["file"]).stat().st_size > 1000 for each in told["pictures"])
     assert told["is_beyond_domain"] is False  # it has no reference
+    refused = ovf.inside(
+        "export", "scores", "--identified", "--out", "i.csv", "--warehouse", warehouse, expect=10
+    )
+    assert "is not beside the warehouse" in refused.stderr
+    away.rename(identity)
+    refused = ovf.inside(
+        "rescore", "--model", untrained_model, "--slabs", "nowhere", "--warehouse", warehouse, expect=10
+    )
+    assert "there is no folder nowhere" in refused.stderr
     refused = ovf.inside(*line, expect=10)
     assert "name its folder with --model" in refused.stderr  # the sweep's model is not an installed one
     refused = ovf.inside(

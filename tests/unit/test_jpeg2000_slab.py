@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
+import struct
 import subprocess
 import sys
 from dataclasses import replace
@@ -91,6 +93,28 @@ def test_a_damaged_file_is_refused(tmp_path: Path, slab: Slab, n_kept: int) -> N
     path.write_bytes(path.read_bytes()[:n_kept])
     with pytest.raises(SlabFileError):
         read_slab(path)
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6, -40])
+def test_a_hole_that_a_decoder_would_fill_is_told(tmp_path: Path, slab: Slab, place: float) -> None:
+    path = tmp_path / "slab.jp2"
+    write_slab(path, slab)
+    data = bytearray(path.read_bytes())
+    start = int(place * len(data)) if place > 0 else len(data) + int(place)
+    data[start : start + 8] = bytes(byte ^ 1 for byte in data[start : start + 8])
+    path.write_bytes(data)
+    with pytest.raises(SlabFileError):
+        read_slab(path)
+
+
+def test_a_file_of_an_earlier_version_names_no_digest(tmp_path: Path, slab: Slab) -> None:
+    path = tmp_path / "slab.jp2"
+    write_slab(path, slab)
+    data = path.read_bytes()
+    place = data.index(b"xml <?xml") - 4
+    box = re.sub(rb' sha256="[0-9a-f]{64}"', b"", data[place + 4 :])
+    path.write_bytes(data[:place] + struct.pack(">I", len(box) + 4) + box)
+    assert read_slab(path).slab_xzy_hu.shape == slab.slab_xzy_hu.shape
 
 
 def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:

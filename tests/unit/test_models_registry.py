@@ -77,6 +77,34 @@ def test_operating_point_is_outside_the_digest(copy: Path) -> None:
     assert read_operating_point(copy).threshold == 0.9
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"threshold": 62},
+        {"threshold": "0.5"},
+        {"threshold": float("nan")},
+        {"calibration_slope": -1},
+        {"calibration_intercept": float("inf")},
+        {"case_share": 3},
+        {"rule": None},
+    ],
+)
+def test_numbers_that_nothing_can_be_flagged_by_are_refused(copy: Path, wrong: dict[str, object]) -> None:
+    path = copy / "operating_point.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | wrong))
+    with pytest.raises(ModelError, match="not an operating point"):
+        read_operating_point(copy)
+
+
+@pytest.mark.parametrize(("part", "value"), [("midline", "spine-99"), ("kind", "cube")])
+def test_a_view_of_a_later_version_is_told(copy: Path, part: str, value: str) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    config["view"][part] = value
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="update it"):
+        describe_model(copy)
+
+
 def test_card_is_read(saved: Path) -> None:
     assert "Simulated scans only" in read_model_card(saved)
 

@@ -19,5 +19,6 @@ FROM model
 LEFT JOIN operating_point AS point ON point.model_digest = model.model_digest AND point.is_current
 LEFT JOIN operating_point AS own ON own.model_digest = model.model_digest AND own.operating_point_id = $shipped
 LEFT JOIN domain_limit AS farthest ON farthest.model_digest = model.model_digest AND farthest.is_current
-WHERE $model_digest::VARCHAR IS NULL OR model.model_digest = $model_digest
+WHERE ($model_digest::VARCHAR IS NULL OR model.model_digest = $model_digest)
+    AND model.model_digest IN (SELECT model_digest FROM score)
 ORDER BY model.model_id, model.model_digest
