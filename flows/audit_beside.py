@@ -47,7 +47,7 @@ def numbers_beside(
         reads, unread = labelled_reads(sample, CASE_CLASSES[endpoint], finding_label(endpoint))
         if unread:
             place = Place("beside", "all estimates beside", endpoint)
-            numbers.append(_refusal(place, f"{len(unread)} cells have no verdict yet"))
+            numbers.append(_refusal(place, f"{len(unread)} cells have no verdict that counts"))
             continue
         numbers += [*_begg_greenes(reads, endpoint, how), _chapman(reads, endpoint)]
         numbers.append(_prediction_powered(sample, current, endpoint, basis))

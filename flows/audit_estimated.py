@@ -102,7 +102,7 @@ def _whole(
     if not unread:
         return [tried(place, partial(make, reads))]
     # Not how many units: a note is not suppressed, and the number may be a small one.
-    numbers = [refused_number(f"{len(unread)} cells have no verdict yet", **asdict(place))]
+    numbers = [refused_number(f"{len(unread)} cells have no verdict that counts", **asdict(place))]
     if not reads.cells:
         return numbers
     low, high = (
@@ -134,7 +134,7 @@ def _standardised(told: Told) -> Number:
         label = group_label(told.endpoint, lambda unit: f"from {band_of(by_age(unit), bands)}")
         reads, unread = told.reads(names, label)
         if unread:
-            raise Refused(f"{len(unread)} cells have no verdict yet")
+            raise Refused(f"{len(unread)} cells have no verdict that counts")
         weights = standard_weights(bands, told.basis.standard)
         given = f"{told.basis.unit}, {told.basis.ages}, standard {told.basis.standard} cut to these ages"
         return standardised_from_reads(reads, labels, weights, given=given, how=told.how)

@@ -79,15 +79,22 @@ def studies_at_hand(
     Inside, the queries see this model whatever they are asked for, flagged by this one of its operating points (None:
     the current one). The database file is not written to.
     """
-    asked = {"model_digest": model_digest, "operating_point_id": operating_point_id}
+    asked = {"model_digest": model_digest}
+    studies = "SELECT * FROM audit_studies($model_digest::VARCHAR)"
+    if operating_point_id is not None and not _is_current(connection, model_digest, operating_point_id):
+        studies, asked["operating_point_id"] = query("audit_studies_at_point"), operating_point_id
     try:
-        studies = query("audit_studies_at_point").rstrip().rstrip(";")
         connection.execute(f"CREATE TEMP TABLE audit_studies_at_hand AS {studies}", asked).fetchall()
         connection.execute(_MACRO)
         yield
     finally:
         for statement in _PUT_AWAY.split(";"):
             connection.execute(statement)
+
+
+def _is_current(connection: Connection, model_digest: str, operating_point_id: str) -> bool:
+    model = audit_model_of(connection, model_digest)
+    return model is not None and model.operating_point_id == operating_point_id
 
 
 def read_units(connection: Connection, model_digest: str | None, rule: str, from_age_years: int) -> pa.Table:

@@ -246,6 +246,8 @@ def chosen_threshold(
         return rule.threshold, "as given"
     if not 0 < numbers.threshold < 1:  # flags all or none, whatever a logit means
         return numbers.threshold, f"as before ({numbers.rule})"
+    if calibration == numbers.calibration:
+        return numbers.threshold, numbers.rule
     kept = kept_threshold(logits, numbers.calibration, numbers.threshold, calibration)
     return kept, numbers.rule if numbers.rule.startswith(KEPT) else f"{KEPT} ({numbers.rule})"
 

@@ -28,7 +28,10 @@ class Asked:
 
 
 def calibrate_model(warehouse: Path, model: str | None, asked: Asked) -> list[str]:
-    """Land the new operating point and publish; returns what to say. Raises SettingsError, WarehouseError."""
+    """Land the new operating point and publish; returns what to say. Raises SettingsError, WarehouseError.
+
+    Numbers that are those which count already are not landed: an operating point's name stands in what was published.
+    """
     store = Store.open(warehouse, create=False)
     audit_id = asked.audit_id if asked.readings is None else _imported(store, asked.readings)
     with store.read_live() as connection:
@@ -46,6 +49,11 @@ def calibrate_model(warehouse: Path, model: str | None, asked: Asked) -> list[st
     )
     if read is not None and read.source not in rule:  # an evaluation on the same scans must say so
         rule = f"{rule}; calibrated on {read.source}"
+    if (calibration, threshold) == (numbers.calibration, numbers.threshold):
+        return [
+            *lines,
+            f"{numbers.model_id}: {numbers.operating_point_id} has these numbers already, and goes on counting",
+        ]
     point = calibrate.operating_point(numbers, calibration, threshold, rule)
     calibrate.land_and_publish(store, point)
     n_flagged = int((calibration.probability(list(logits.values())) >= threshold).sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from flows.scored_models import no_scores, scored_models, without_scores
 from tasks.midline import places_read
 from tasks.publish_capture import grey_rgb, heated_rgb
 from tasks.shard_work import kept_slab_path
+from tasks.sources.base import ArchiveUnreachable
 from warehouse.queries import query
 from warehouse.store import Store
 
@@ -148,15 +150,13 @@ def slab_of_files(place: Path) -> Slab:
     from tasks.sources import open_source
 
     source = open_source(str(place))
-    refs = [listing.ref(entry) for listing in source.walk() for entry in listing.entries]
+    walked = [listing.ref(entry) for listing in source.walk() for entry in listing.entries]
+    zips = [ref for ref in walked if ref.path.endswith(b".zip") and ref.member is None]
     inside = [
-        listing.ref(entry)
-        for ref in refs
-        if ref.path.endswith(b".zip") and ref.member is None
-        for listing in source.members(ref)
-        for entry in listing.entries
+        listing.ref(entry) for ref in zips for listing in source.members(ref) for entry in listing.entries
     ]
-    found = tuple(item for item in read_headers(source, inside or refs) if isinstance(item, Instance))
+    refs = [ref for ref in walked if ref not in zips] + inside
+    found = tuple(item for item in read_headers(source, refs) if isinstance(item, Instance))
     if len({item.study_instance_uid for item in found}) != 1:
         raise SettingsError("name a folder or zip that holds one study: several, or none, were found")
     study = StudyInstances(found[0].study_instance_uid, found, len(found), 0, frozenset(), ())
@@ -186,13 +186,21 @@ def explain_to(
     out.mkdir(parents=True, exist_ok=True)
     for one in wanted:
         started = time.perf_counter()
+        for before in out.glob(f"{glob.escape(one.name)}-slice*-tile*.png"):  # perhaps of another model
+            before.unlink()
         try:
             told = _explain(read_wanted(one), scorer, out / one.name, domain)
             if (
                 one.distance is not None
             ):  # of the slab before it was compressed, by the limit that counts there
                 told |= {"domain_distance": round(one.distance, 4), "is_beyond_domain": bool(one.is_beyond)}
-        except (SettingsError, ValueError) as error:  # ValueError: a slab that no view can be cut from
+        except (
+            SettingsError,
+            ArchiveUnreachable,
+            OSError,
+            ValueError,
+            TypeError,
+        ) as error:  # one scan, never the others
             yield {"name": one.name, "error": str(error)}
             continue
         told = {"name": one.name, **told, "duration_s": round(time.perf_counter() - started, 2)}

@@ -44,8 +44,8 @@ class Pictures:
         return self._model is not None
 
     def of(self, result: ScoredSeries) -> SuspiciousSlice | None:
-        """None without the model, or when the slab was not kept or cannot be read."""
-        from tasks.jpeg2000 import SlabFileError, read_slab
+        """None without the model, or when the slab was not kept, cannot be read, or no view can be cut from it."""
+        from tasks.jpeg2000 import read_slab
         from tasks.view import slices_read
 
         path = kept_slab_path(self._slabs, result.series_key, result.series_revision)
@@ -53,9 +53,9 @@ class Pictures:
             return None
         try:
             slab = read_slab(path)
-        except (SlabFileError, OSError):
+            heat, view = self._heat(slab)
+        except (OSError, ValueError, TypeError):  # one picture, never the run
             return None
-        heat, view = self._heat(slab)
         [read] = slices_read(
             slab.slab_xzy_hu, [heat.slice_index], view.midline_mm, slab.record.slice_spacing_mm
         )

@@ -1,9 +1,9 @@
--- audit_studies of $model_digest, flagged by its operating point $operating_point_id; null: by the current one. So what an audit
+-- audit_studies of $model_digest, flagged by its operating point $operating_point_id instead of the current one: so what an audit
 -- says of flags is of those that its sample was drawn by, whatever threshold or calibration came after.
 WITH point AS (
     SELECT calibration_slope, calibration_intercept, threshold
     FROM operating_point
-    WHERE model_digest = $model_digest AND operating_point_id = $operating_point_id AND NOT is_current
+    WHERE model_digest = $model_digest AND operating_point_id = $operating_point_id
 ),
 logits AS (
     SELECT series_key, probability AS now, any_value(logit) AS logit
