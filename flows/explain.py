@@ -6,7 +6,6 @@ import glob
 import json
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,37 +80,31 @@ def wanted_series(
     if store is None:
         raise SettingsError("neither a path nor a series of a warehouse: name one with --warehouse")
     directory = slabs or store.paths.directory / "slabs"
-    with _with_names(store) as connection:
+    keys = _series_keys(others, store)
+    with store.read() as connection:
         if is_flagged:
             _check_scored(connection, model.config.model_id, model.digest)
-        parameters = {"series": others, "model_digest": model.digest, "is_flagged": is_flagged}
+        parameters = {"series": keys, "model_digest": model.digest, "is_flagged": is_flagged}
         rows = connection.execute(query("explain_series"), parameters).fetchall()
-    known = {name for *_, key, uid in rows for name in (key, uid)}
-    missing = [one for one in others if one not in known]
-    if missing:
+    n_missing = len(set(keys) - {row[0] for row in rows})
+    if n_missing:
         unnamed = (
             "" if store.paths.identity.is_file() else " (UIDs need the identity file, which is not here)"
         )
-        raise SettingsError(f"{len(missing)} of the series have no kept slab here, or do not exist{unnamed}")
+        raise SettingsError(f"{n_missing} of the series have no kept slab here, or do not exist{unnamed}")
     return found + [
         Wanted(key, kept_slab_path(directory, key, revision), distance, is_beyond)
-        for key, revision, distance, is_beyond, *_ in rows
+        for key, revision, distance, is_beyond in rows
     ]
 
 
-@contextmanager
-def _with_names(store: Store) -> Iterator[Connection]:
-    """The published copy with the identity file, or without it: a series key needs none."""
-    if store.paths.identity.is_file():
-        with store.read_identified() as connection:
-            yield connection
-        return
-    with store.read() as connection:
-        connection.execute("ATTACH ':memory:' AS identity")
-        connection.execute(
-            "CREATE TABLE identity.series_identity (series_key VARCHAR, series_instance_uid VARCHAR)"
-        )
-        yield connection
+def _series_keys(names: Sequence[str], store: Store) -> list[str]:
+    """Series keys as they are; SeriesInstanceUIDs by the identity file, which a key alone does not need."""
+    if not names or not store.paths.identity.is_file():
+        return list(names)
+    with store.read_identified() as connection:
+        known = dict(connection.execute(query("series_of_uids"), {"uids": list(names)}).fetchall())
+    return [known.get(name, name) for name in names]
 
 
 def _check_scored(connection: Connection, model_id: str, digest: str) -> None:

@@ -96,6 +96,7 @@ def test_T57_identifiers_stay_in_the_identity_file_and_the_index(ovf, hospital: 
             assert not [value for value in sentinels if value.encode() in content], path
 
 
+@pytest.mark.long
 def test_no_slabs_keeps_none_and_scores_the_same(ovf, hospital: Path, swept: Path, tmp_path: Path) -> None:
     ovf("sweep", hospital / "archive", "--warehouse", tmp_path / "w.duckdb", "--no-slabs")
     assert not list(tmp_path.rglob("*.jp2"))
