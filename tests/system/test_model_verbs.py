@@ -104,7 +104,7 @@ def test_calibration_is_a_row_and_flags_follow_it(ovf: Command, warehouse: Path)
     again = ovf.inside(
         "model", "calibrate", "--prevalence", 0.02, "--trained-share", 713 / 1432, "--warehouse", warehouse
     )
-    assert again.stdout.splitlines()[-1].split(";")[1:] == said.stdout.splitlines()[-1].split(";")[1:]
+    assert "has these numbers already" in again.stdout  # what is published names its operating point
     logit, probability, is_flagged = ask(warehouse, "SELECT logit, probability, is_flagged FROM flagged")[0]
     assert probability == pytest.approx(1 / (1 + np.exp(3.88 - logit)), rel=0.02)
     assert is_flagged == (logit >= 0)  # without a rule the same scans stay flagged
