@@ -175,6 +175,11 @@ def _to_do(counts: NightCounts, found: Findings, summary: SweepSummary) -> tuple
             f"{found.n_failed_series:,} series failed for infrastructure reasons. The next night tries them again; "
             "if the number does not fall, read the reasons: ovf status."
         )
+    elif summary.n_failed_files:
+        told.append(
+            f"{summary.n_failed_files:,} files could not be read, and what they belong to may have been scored without "
+            "them: mend that (ovf status has the reasons). The next night tries them again."
+        )
     if found.n_unanswered:
         told.append(
             f"{found.n_unanswered:,} questions were not answered by the PACS. The next night asks again from the same "

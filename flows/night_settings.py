@@ -22,7 +22,7 @@ class NightSettings(BaseModel):
     window: str | None = Field(None, pattern=f"^{_HOUR}-{_HOUR}$", description="HH:MM-HH:MM of local time")
     timezone: str = Field("UTC", description="zone of the window and of the page, such as Europe/Berlin")
     overlap_hours: float = Field(
-        48.0, ge=0, le=24 * 60, description="how far a night looks back before the last one"
+        168.0, ge=0, le=24 * 60, description="how far a night looks back before the last one"
     )
     baseline_from: dt.date | None = Field(None, description="first day (UTC) of runs that make the baseline")
     renew_canary: bool = False

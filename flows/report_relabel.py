@@ -35,6 +35,7 @@ class _Row(NamedTuple):
     label_group: str
     report_key: str
     accession_number: str | None
+    study_key: str | None
     text: str
     status: str
     reported_at: Any
@@ -88,10 +89,22 @@ def _labelled(store: Store, labeller: Labeller, names: list[str]) -> Iterator[tu
     with store.read_live_identified() as connection:
         rows = [_Row(*row) for row in connection.execute(query("report_versions"), given).fetchall()]
     for _, group in groupby(rows, key=attrgetter("label_group")):
-        members = list(group)
-        labels = label_versions([_version(row) for row in members], labeller)
-        for row in members:
-            yield row, labels[row.report_key]
+        for members in _reports_of(list(group)):
+            labels = label_versions([_version(row) for row in members], labeller)
+            for row in members:
+                yield row, labels[row.report_key]
+
+
+def _reports_of(rows: list[_Row]) -> list[list[_Row]]:
+    """The versions of one accession number by the study that they are linked to: two sites may use the same number.
+
+    What is linked to none stays with the one study that there is, and apart from them where there are several.
+    """
+    studies = sorted({row.study_key for row in rows if row.study_key is not None})
+    if len(studies) <= 1:
+        return [rows]
+    parts = [[row for row in rows if row.study_key == study] for study in (*studies, None)]
+    return [part for part in parts if part]
 
 
 def _version(row: _Row) -> Version:

@@ -38,6 +38,12 @@ def print_summary(summary: SweepSummary, settings: Settings, console: Console | 
         out.print(
             f"{summary.n_failed_series:,} series failed for infrastructure reasons: sweep again, they are tried again."
         )
+    elif summary.n_failed_files:
+        out.print(
+            f"{summary.n_failed_files:,} files could not be read, and what they belong to may have been scored without "
+            "them: mend that (`ovf status` has the reasons) and sweep again, they are tried again.",
+            style="bold red",
+        )
     if summary.n_failed_queries:
         out.print(
             f"{summary.n_failed_queries:,} questions were not answered by the PACS: sweep again, they are asked again."

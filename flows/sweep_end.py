@@ -63,6 +63,11 @@ def _summary(
         duration_s=(dt.datetime.now(dt.UTC) - context.run.started_at).total_seconds(),
         n_failed_series=next((level.failed for level in levels if level.level == "series"), 0),
         published=published,
+        n_failed_files=sum(
+            n
+            for level, outcome, reason, n in reasons
+            if (level, outcome) == ("file", "failed") and not _is_query(reason) and reason != "unstable"
+        ),
         n_failed_queries=sum(n for level, _, reason, n in reasons if level == "file" and _is_query(reason)),
     )
 

@@ -35,7 +35,13 @@ class SweepSummary:
     published: Path
     duration_s: float
     n_failed_series: int
+    n_failed_files: int = 0  # that could not be read: what they belong to may lack slices
     n_failed_queries: int = 0  # what a PACS did not answer: studies or series that nobody knows of yet
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether something failed that the next run tries again: exit code 20."""
+        return bool(self.n_failed_series or self.n_failed_files or self.n_failed_queries)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from tasks import header_words as words
-from tasks.facts import Check, Facts, StudyFacts, coded, judge
+from tasks.facts import Check, Facts, StudyFacts, coded, judge, units_of
 from tasks.header_words import clear_other_part, find_type, find_word
 from tasks.profile import Cohort, Profile
 
@@ -132,9 +132,9 @@ def check_projection(facts: Facts) -> Check:
 
 def check_material(facts: Facts) -> Check:
     """Material and spectral maps by Image Type, by unit and by description."""
-    unit = (facts.first.rescale_type or "").strip().upper()
+    units = sorted({(unit or "").strip().upper() for unit in units_of(facts)} & _MATERIAL_UNITS)
     word = find_type(words.MATERIAL_TYPES, facts.image_type)
-    word = word or (unit if unit in _MATERIAL_UNITS else None)
+    word = word or (units[0] if units else None)
     word = word or find_word(words.MATERIAL_WORDS, [facts.texts.series])
     return judge("material", word is None, "material_map", word)
 

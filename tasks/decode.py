@@ -201,9 +201,11 @@ def inflated_pixels(data: bytes, n_pixel_bytes: int) -> bytes:
     """PixelData of a deflated file, never inflating more than its pixels and a header (PS3.5 A.5)."""
     from pydicom.filereader import read_dataset
 
-    if data[128:132] != b"DICM" or data[132:136] != b"\x02\x00\x00\x00":
+    from tasks.header import dataset_offset
+
+    start = dataset_offset(io.BytesIO(data))
+    if not start:
         raise SlabRejected("bad_header")
-    start = 144 + int.from_bytes(data[140:144], "little")
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         plain = inflater.decompress(data[start:], n_pixel_bytes + HEADER_ROOM_BYTES)

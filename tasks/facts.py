@@ -120,3 +120,9 @@ def texts_of(instances: Iterable[Instance]) -> list[str]:
             if text:
                 seen[text] = None
     return [normal_text(text) for text in seen]
+
+
+def units_of(facts: Facts) -> set[str | None]:
+    """Rescale Type of every instance and, in an enhanced object, of every frame; None where none is told."""
+    told = {item.rescale_type for item in facts.instances}
+    return told | {frame.rescale_type for item in facts.instances for frame in item.frames or ()}

@@ -78,7 +78,7 @@ MATERIAL_WORDS = _patterns(
     perfusion="PERFUSION|CBF|CBV|MTT|TTP|TMAX",
 )
 BONE_REMOVED_WORDS = _patterns(
-    bone_removed="BONE[- ]?(?:REMOV\\w*|LESS|FREE|SUBTRACT\\w*)|NO[- ]?BONES?|W/?O BONES?|REMOVED BONES?"
+    bone_removed="BONE[- ]?(?:REMOV\\w*|LESS|FREE|SUBTRACT\\w*)|NO[- ]?BONES?|REMOVED BONES?"
     "|BONES? REMOVED|去骨"
 )
 ATTENUATION_WORDS = _patterns(
@@ -94,7 +94,10 @@ RADIOTHERAPY_WORDS = _patterns(
 INTERVENTIONAL_WORDS = _patterns(
     interventional="BIOPS\\w*|BX|ABLATION|DRAINAGE|FLUORO\\w*|INTERVENTION\\w*|GUIDED|GUIDANCE|NEEDLE"
     "|PUNCTURE"
-    "|VERTEBROPLASTY|KYPHOPLASTY|FNA|NEPHROSTOMY|CARE ?VISION|SMART ?STEP|穿刺|活检|介入|引流"
+    # Not what was done before: those who were treated are scanned like everybody.
+    "|(?<!POST)(?<!POST[- ])(?<!S/P )(?<!SP )(?<!AFTER )(?<!PRIOR )(?<!HX )(?<!HX OF )(?<!F/U )(?<!FOLLOW[- ]UP )"
+    "(?:VERTEBRO|KYPHO)PLASTY"
+    "|FNA|NEPHROSTOMY|CARE ?VISION|SMART ?STEP|穿刺|活检|介入|引流"
 )
 BOLUS_WORDS = _patterns(
     bolus_timing="BOLUS ?TRACK\\w*|(?:PRE)?-?MONITORING|SMART ?PREP|TEST ?BOLUS|TIMING BOLUS|TRACKER"

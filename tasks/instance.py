@@ -30,6 +30,7 @@ class FramePlane:
     intercept: float | None
     slice_thickness_mm: float | None = None
     image_type: str | None = None  # FrameType, joined by backslashes
+    rescale_type: str | None = None  # HU, MGML, ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import math
 import re
 
 from tasks.decoders import is_decodable
-from tasks.facts import Check, Facts, coded, finite, judge
+from tasks.facts import Check, Facts, coded, finite, judge, units_of
 from tasks.instance import Instance
 
 # CT pixels are 12 to 16 bits in 16 (PS3.3 C.8.2.1.1.4); under 10 bits the Hounsfield scale was windowed away.
@@ -67,7 +67,7 @@ def _is_possible(slope: float | None, intercept: float | None) -> bool:
 
 def check_rescale_type(facts: Facts) -> Check:
     """Values are Hounsfield units: Rescale Type says so, or is absent."""
-    units = {(unit or "HU").strip().upper() for unit in {i.rescale_type for i in facts.instances}}
+    units = {(unit or "HU").strip().upper() for unit in units_of(facts)}
     wrong = sorted(unit for unit in units if not _HOUNSFIELD.fullmatch(unit))
     return judge("rescale_type", not wrong, "rescale_type", coded(wrong[0]) if wrong else "HU", limit="HU")
 

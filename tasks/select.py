@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -37,7 +38,7 @@ from warehouse.records import (
 
 # Raise it when reading headers or selecting changes meaning; decisions made under another one are made again. It
 # also names the installed decoders, so that a new one re-decides what had `no_decoder`.
-SELECTION_VERSION = 1
+SELECTION_VERSION = 2
 READER_VERSION = f"select-{SELECTION_VERSION}/decoders-{decoders_digest()}"
 REVISION_CHARACTERS = 32  # 128 bits
 
@@ -145,8 +146,7 @@ def _series_identity(keyed: _Keyed, study: StudyRecord) -> SeriesIdentity:
 
 def study_facts(study: StudyInstances) -> StudyFacts:
     """Patient, date and age of a study; values that contradict each other are unknown."""
-    named = {(i.issuer_of_patient_id, (i.patient_id or "").strip()) for i in study.instances}
-    patients = {(issuer, patient_id) for issuer, patient_id in named if patient_id}
+    patients = _patients_named(study)
     day = _study_day(study.instances)
     stated = {(i.patient_age, i.patient_birth_date) for i in study.instances}
     ages = {age for age in (age_years(*pair, day) for pair in stated) if age is not None}
@@ -156,6 +156,14 @@ def study_facts(study: StudyInstances) -> StudyFacts:
         study_date=day,
         age_years=min(ages) if ages and max(ages) - min(ages) <= MAX_AGE_SPREAD_YEARS else None,
     )
+
+
+def _patients_named(study: StudyInstances) -> set[tuple[str | None, str]]:
+    """(issuer, PatientID) of everybody named. Objects that tell no issuer agree with the one that the others tell."""
+    named = {(i.issuer_of_patient_id or None, (i.patient_id or "").strip()) for i in study.instances}
+    patients = {(issuer, patient_id) for issuer, patient_id in named if patient_id}
+    with_issuer = Counter(patient_id for issuer, patient_id in patients if issuer)
+    return {(issuer, patient_id) for issuer, patient_id in patients if issuer or with_issuer[patient_id] != 1}
 
 
 MAX_AGE_SPREAD_YEARS = 1  # a birthday during the study; more is a contradiction
@@ -173,10 +181,9 @@ def _patient(study: StudyInstances, facts: StudyFacts, keys: Keys, site: str) ->
     """Who the study is of; None without PatientID, or when it names several patients."""
     if facts.n_patients != 1:
         return None
-    named = next(i for i in study.instances if (i.patient_id or "").strip())
-    patient_id = (named.patient_id or "").strip()
-    key = keys.patient_key(patient_id, named.issuer_of_patient_id)
-    return PatientIdentity(key, site, patient_id, named.issuer_of_patient_id) if key else None
+    ((issuer, patient_id),) = _patients_named(study)
+    key = keys.patient_key(patient_id, issuer)
+    return PatientIdentity(key, site, patient_id, issuer) if key else None
 
 
 def _study_identity(study: StudyInstances, record: StudyRecord) -> StudyIdentity:

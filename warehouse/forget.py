@@ -52,9 +52,10 @@ def forget(
     a PatientID that is not in the identity file.
     """
     patients = _patients(store, patient_id, patient_key, issuer)
-    reports = _reports(store, patients)
+    studies, named = _studies_and_reports(store, patients)
     with store.write() as connection:
-        gone = _tombstones(connection, patients)
+        gone = _tombstones(connection, patients, studies)
+        reports = _reports(connection, named)
         _erase_reports(connection, reports, _REPORT_TABLES)
         slabs = _erase(connection, gone)
         add_tombstones(connection, gone)
@@ -95,19 +96,34 @@ _REPORT_TABLES = ("report_statement", "report")
 _REPORT_IDENTITY_TABLES = ("report_evidence", "report_text")
 
 
-def _reports(store: Store, patients: set[str]) -> set[str]:
-    """Reports of the patients' studies, and those that name one of the patients."""
+def _studies_and_reports(store: Store, patients: set[str]) -> tuple[set[str], set[str]]:
+    """The patients' studies, also those that have left the archive; and reports that name the patients, or the number
+    of such a study and nobody else.
+    """
     with (
         writer_lock(store.paths.lock, wait_s=store.wait_s),
         connecting(store.paths.identity, is_read_only=True, wait_s=store.wait_s) as identity,
     ):
         _keys_into(identity, "asked_patient", patients)
-        rows = identity.execute(
-            "SELECT report_key FROM report_text WHERE accession_number IN ("
-            "SELECT trim(accession_number) FROM study_identity SEMI JOIN asked_patient ON key = patient_key) "
+        studies = identity.execute(
+            "SELECT study_key FROM study_identity SEMI JOIN asked_patient ON key = patient_key"
+        ).fetchall()
+        reports = identity.execute(
+            "SELECT report_key FROM report_text WHERE (patient_id IS NULL AND accession_number IN ("
+            "SELECT trim(accession_number) FROM study_identity SEMI JOIN asked_patient ON key = patient_key)) "
             "OR patient_id IN ("
             "SELECT trim(patient_id) FROM patient_identity SEMI JOIN asked_patient ON key = patient_key)"
         ).fetchall()
+    return {row[0] for row in studies}, {row[0] for row in reports}
+
+
+def _reports(connection: Connection, named: set[str]) -> set[str]:
+    """Reports linked to the studies that go, and of the `named` ones those that are linked to nobody else's."""
+    _keys_into(connection, "named_report", named)
+    rows = connection.execute(
+        "SELECT report_key FROM report WHERE study_key IN (SELECT key FROM gone_study) "
+        "OR (study_key IS NULL AND report_key IN (SELECT key FROM named_report))"
+    ).fetchall()
     return {row[0] for row in rows}
 
 
@@ -119,8 +135,9 @@ def _erase_reports(connection: Connection, reports: set[str], tables: tuple[str,
         ).fetchall()
 
 
-def _tombstones(connection: Connection, patients: set[str]) -> Tombstones:
-    gone = Tombstones(patients=set(patients))
+def _tombstones(connection: Connection, patients: set[str], studies: set[str]) -> Tombstones:
+    """What goes with the patients; `studies`: theirs by the identity file, the archive may hold them no longer."""
+    gone = Tombstones(patients=set(patients), studies=set(studies))
     _keys_into(connection, "gone_patient", gone.patients)
     rows = connection.execute(
         "SELECT study_key FROM study SEMI JOIN gone_patient ON key = patient_key"

@@ -205,6 +205,8 @@ class Store:
         """Commit the identities before the warehouse: one transaction cannot span two files."""
         if not any(table.name in rows for table in IDENTITY_TABLES):
             return LandingCounts()
+        if not self.paths.identity.is_file():  # an empty one in its place would hide that it is gone
+            raise IdentityMissing(self.paths.identity.name)
         with transaction(self.paths.identity, wait_s=self.wait_s) as connection:
             schema.require_version(connection, schema.IDENTITY)
             return insert_all(connection, IDENTITY_TABLES, rows)

@@ -13,7 +13,7 @@ from duckdb import DuckDBPyConnection as Connection
 
 from warehouse import copying, ledger, schema
 from warehouse.connect import connecting, value_of
-from warehouse.errors import WarehouseMissing, WrongSchema
+from warehouse.errors import IdentityMissing, WarehouseMissing, WrongSchema
 from warehouse.lock import writer_lock
 from warehouse.paths import WarehousePaths, private_files, replace_file
 from warehouse.schema import Schema
@@ -37,6 +37,8 @@ def migrate(warehouse: Path, *, wait_s: float) -> list[str]:
     paths = WarehousePaths(Path(warehouse).absolute())
     if not paths.warehouse.is_file():
         raise WarehouseMissing(str(warehouse))
+    if not paths.identity.is_file():
+        raise IdentityMissing(paths.identity.name)
     done: list[str] = []
     with writer_lock(paths.lock, wait_s=wait_s):
         for path, kind in ((paths.identity, schema.IDENTITY), (paths.warehouse, schema.WAREHOUSE)):

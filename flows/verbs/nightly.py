@@ -84,7 +84,7 @@ def nightly(
 
         summary = nightly_screening(archive, options, night)
     print_night(summary, settings)
-    if summary.sweep.n_failed_series or summary.sweep.n_failed_queries:
+    if summary.sweep.is_incomplete:
         raise typer.Exit(Exit.RETRIABLE)
 
 

@@ -161,5 +161,5 @@ def sweep(
 
         summary = archive_sweep(archive, options)
     print_summary(summary, settings)
-    if summary.n_failed_series or summary.n_failed_queries:
+    if summary.is_incomplete:
         raise typer.Exit(Exit.RETRIABLE)

@@ -77,6 +77,7 @@ def _plane(frame: Any, shared: Any) -> FramePlane | None:
         intercept=_float(find("PixelValueTransformationSequence", "RescaleIntercept")),
         slice_thickness_mm=_float(find("PixelMeasuresSequence", "SliceThickness")),
         image_type=_joined(frame_type),
+        rescale_type=_joined(find("PixelValueTransformationSequence", "RescaleType")),
     )
 
 

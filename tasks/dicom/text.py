@@ -74,7 +74,10 @@ def _declared(raw: bytes, terms: list[str]) -> str | None:
         return raw.decode("ascii") if raw.isascii() else None
     try:
         return raw.decode(_codec(terms[0]))
-    except (UnicodeDecodeError, LookupError):
+    except (
+        ValueError,
+        LookupError,
+    ):  # the file names the codec: any codec, or none ("undefined", a NUL in it)
         return None
 
 

@@ -18,6 +18,7 @@ from typing import BinaryIO, NamedTuple
 from tasks.instance import FileRef
 from tasks.sources.base import DirectoryListing, Entry, Problem, ZipDamaged
 
+_CENTRAL_MARK, COUNT_WRAPS_AT = b"PK\1\2", 65_536
 MAX_MEMBERS = 250_000  # 100 MB in memory while the zip is listed
 MAX_UNPACKED_MEMBER_BYTES = (
     1 << 30
@@ -182,7 +183,8 @@ def _checked_members(descriptor: int, zip_bytes: int) -> tuple[list[_Member], Pr
     except _TooMany:
         return [], Problem("zip_bomb")
     except (ZipDamaged, struct.error):
-        return list(_salvage(descriptor, zip_bytes)), Problem("zip_damaged")
+        found = {member.offset: member for member in (*_salvage(descriptor, zip_bytes), *members)}
+        return list(found.values()), Problem("zip_damaged")
     return members, problem
 
 
@@ -191,20 +193,31 @@ class _TooMany(Exception):
 
 
 def _central_directory(descriptor: int, zip_bytes: int) -> Iterator[_Member]:
-    """Every record of the central directory, read in stretches. Raises ZipDamaged, _TooMany."""
-    n_members, size_bytes, start = _find_directory(descriptor, zip_bytes)
-    if n_members > MAX_MEMBERS:
+    """Every record of the central directory, read in stretches. Raises ZipDamaged, _TooMany.
+
+    To the directory's end, whatever number of members it tells: some writers count modulo 65,536, without zip64.
+    """
+    n_told, size_bytes, start = _find_directory(descriptor, zip_bytes)
+    if n_told > MAX_MEMBERS:
         raise _TooMany
-    buffer, at = b"", 0
+    n_members, n_read, buffer, at = 0, 0, b"", 0
     chunks = _chunks(descriptor, start, start + size_bytes)
-    for _ in range(n_members):
+    while n_members < n_told or size_bytes - n_read >= _CENTRAL.size:
+        if n_members >= MAX_MEMBERS:
+            raise _TooMany
         while len(buffer) - at < _CENTRAL.size or len(buffer) - at < _record_bytes(buffer, at):
             more = next(chunks, b"")
             if not more:
                 raise ZipDamaged("the zip's directory is cut")
             buffer, at = buffer[at:] + more, 0
+        if n_members >= n_told and buffer[at : at + 4] != _CENTRAL_MARK:
+            break  # a signature may follow the members
         yield _central_record(buffer, at)
+        n_members += 1
+        n_read += _record_bytes(buffer, at)
         at += _record_bytes(buffer, at)
+    if (n_members - n_told) % COUNT_WRAPS_AT:
+        raise ZipDamaged("the zip's directory holds another number of members than it tells")
 
 
 def _record_bytes(buffer: bytes, at: int) -> int:
@@ -214,7 +227,7 @@ def _record_bytes(buffer: bytes, at: int) -> int:
 
 def _central_record(buffer: bytes, at: int) -> _Member:
     values = _CENTRAL.unpack_from(buffer, at)
-    if values[0] != b"PK\1\2":
+    if values[0] != _CENTRAL_MARK:
         raise ZipDamaged("a record of the zip's directory is damaged")
     flags, method, crc, packed, size = values[3], values[4], values[7], values[8], values[9]
     name_bytes, extra_bytes, offset = values[10], values[11], values[16]

@@ -117,6 +117,16 @@ def test_T46_another_patients_report_is_no_version_of_this_one(store: Store) -> 
     assert statements(store) == {"study-a": "absent"}
 
 
+def test_one_accession_number_of_two_studies_is_two_reports(store: Store) -> None:
+    load(
+        store,
+        row("ACC-t", ABSENT, patient_id="PID-a"),
+        row("ACC-t", PRESENT, patient_id="PID-b", report_date="2020-03-02"),
+        row("ACC-t", "Phoned to the ward.", patient_id="PID-a", status="addendum", report_date="2020-03-03"),
+    )
+    assert statements(store) == {"study-ta": "absent", "study-tb": "present"}
+
+
 def test_a_report_that_came_before_its_study_finds_it_later(store: Store) -> None:
     load(store, row("ACC-c"))
     assert statements(store) == {}
@@ -245,6 +255,12 @@ def test_a_forgotten_patient_leaves_no_report(store: Store) -> None:
     assert ask(store, "SELECT accession_number FROM identity.report_text") == [("ACC-b",)]
     assert ask(store, "SELECT count(*) FROM report") == [(1,)]
     assert b"L1 compression fracture" not in store.paths.identity.read_bytes()
+
+
+def test_a_forgotten_patient_takes_nobody_elses_report_along(store: Store) -> None:
+    load(store, row("ACC-t", PRESENT, patient_id="PID-a"), row("ACC-t", ABSENT, patient_id="PID-b"))
+    store.forget(patient_id="PID-a")
+    assert statements(store) == {"study-tb": "absent"}
 
 
 def test_works_on_the_file_as_it_is_written(store: Store, tmp_path: Path) -> None:

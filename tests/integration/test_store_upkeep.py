@@ -14,7 +14,7 @@ from tasks.identity import load_key, load_or_create_key
 from warehouse import records, schema
 from warehouse.checks import run_checks
 from warehouse.compare import differences
-from warehouse.errors import UnknownPatient, WarehouseDamaged, WarehouseMissing, WrongSchema
+from warehouse.errors import IdentityMissing, UnknownPatient, WarehouseDamaged, WarehouseMissing, WrongSchema
 from warehouse.landing import LandingBatch, write_staging
 from warehouse.queries import query
 from warehouse.store import Store
@@ -150,6 +150,29 @@ def test_T57_a_forgotten_patient_is_in_no_file(store: Store) -> None:
     assert files_with(store.paths.directory, "1.2.3.a") == []
     assert "identity.duckdb" in files_with(store.paths.directory, "PID-q")
     assert not store.paths.previous.exists()
+
+
+def test_a_study_that_has_left_the_archive_is_forgotten_too(store: Store) -> None:
+    with store.write() as connection:
+        connection.execute("DELETE FROM study WHERE study_key = 'study-a'").fetchall()
+        connection.execute("DELETE FROM selection WHERE study_key = 'study-a'").fetchall()
+    erased = store.forget(patient_id="PID-p")
+    assert erased.study_keys == ("study-a", "study-b")
+    assert [slab.series_key for slab in erased.slabs] == ["series-a-0", "series-b-0"]
+    assert files_with(store.paths.directory, "1.2.3.a") == []
+    with store.read_live() as connection:
+        assert connection.execute("SELECT count(*) FROM score").fetchall() == [(1,)]
+
+
+def test_an_identity_file_that_is_gone_is_not_made_anew(store: Store) -> None:
+    away = store.paths.identity.rename(store.paths.identity.with_suffix(".away"))
+    with pytest.raises(IdentityMissing, match="put it back"):
+        store.land(rows.one_scored_study("d", patient="q"))
+    with pytest.raises(IdentityMissing):
+        Store.migrate(store.paths.warehouse)
+    assert not store.paths.identity.exists()
+    away.rename(store.paths.identity)
+    store.land(rows.one_scored_study("d", patient="q"))
 
 
 def test_what_stays_of_a_forgotten_patient_is_the_count(store: Store) -> None:

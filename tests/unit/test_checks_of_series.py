@@ -145,6 +145,8 @@ def test_perfusion_is_excluded() -> None:
         ("CT SIM PELVIS", "radiotherapy"),
         ("LIVER BIOPSY", "interventional"),
         ("CT-guided drainage", "interventional"),
+        ("VERTEBROPLASTY L1", "interventional"),
+        ("POST BIOPSY CONTROL", "interventional"),
         ("PreMonitoring", "bolus_timing"),
         ("SmartPrep", "bolus_timing"),
     ],
@@ -163,6 +165,10 @@ def test_descriptions_that_exclude(text: str, reason: str) -> None:
         "ARMS UP CHEST",
         "5.0 ABDOMEN",
         "SPINE",
+        "L-SPINE W/O BONE 2.0",
+        "AX WO BONE",
+        "LSPINE POST VERTEBROPLASTY",
+        "LUMBAR S/P KYPHOPLASTY",
     ],
 )
 def test_descriptions_that_do_not_exclude(text: str) -> None:
@@ -482,6 +488,19 @@ def test_T23_enhanced_object_equals_its_classic_twin() -> None:
     assert enhanced.run is not None
     assert classic.run is not None
     assert enhanced.run.geometry == classic.run.geometry
+
+
+def test_T23_a_material_map_of_an_enhanced_object_is_told_by_its_frames() -> None:
+    frames = tuple(
+        FramePlane((-200.0, -200.0, 3.0 * i), AXIAL, (0.8, 0.8), 1.0, 0.0, 3.0, None, "MGML")
+        for i in range(60)
+    )
+    twin = make_instance(
+        0, sop_class_uid="1.2.840.10008.5.1.4.1.1.2.1", n_frames=60, frames=frames, position_mm=None,
+        orientation=None, pixel_spacing_mm=None, slope=None, intercept=None, slice_thickness_mm=None,
+        rescale_type=None,
+    )  # fmt: skip
+    assert reason_of([twin]) == "material_map"
 
 
 def test_T23_frames_that_cannot_be_read_are_not_one_slice() -> None:

@@ -303,6 +303,13 @@ def test_T45_Latin_1_that_is_Latin_1_stays_so(name: str) -> None:
     assert (found.study_description, found.remarks) == (name, ())
 
 
+@pytest.mark.parametrize("named", [b"UNDEFINED ", b"ISO\x00IR 100", b"idna      ", b"no such se"])
+def test_T45_a_set_that_is_none_costs_the_text_and_not_the_file(named: bytes) -> None:
+    content = with_description("Crâne à vide".encode("latin-1"), SpecificCharacterSet="ISO_IR 100")
+    found = instance(content.replace(b"ISO_IR 100", named))
+    assert (found.study_description, found.remarks) == ("Crâne à vide", ("charset_guessed",))
+
+
 def test_T45_escapes_of_ISO_2022_are_decoded() -> None:
     raw = b"\x1b$)A" + "王".encode("gb2312")
     found = instance(with_description(raw, SpecificCharacterSet=["", "ISO 2022 IR 58"]))

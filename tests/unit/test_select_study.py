@@ -114,6 +114,17 @@ def test_study_without_patient_id_has_no_key() -> None:
         assert selection.study_identity.patient_key is None
 
 
+def test_an_issuer_that_some_objects_do_not_tell_makes_nobody_else() -> None:
+    told = make_stack(30, issuer_of_patient_id="HOSP")
+    untold = make_stack(30, start=30, series_instance_uid="1.2.3.5")
+    selection = select([*untold, *told])
+    assert selection.patient_identity is not None
+    assert selection.patient_identity.issuer_of_patient_id == "HOSP"
+    assert selection.study.patient_key == select(told).study.patient_key
+    other = make_stack(30, start=60, series_instance_uid="1.2.3.6", issuer_of_patient_id="OTHER")
+    assert set(reasons(select([*untold, *told, *other]))) == {"patients_mixed"}
+
+
 def test_study_of_two_patients_is_quarantined() -> None:
     selection = select(
         [*make_stack(30), *make_stack(30, start=30, patient_id="P2", series_instance_uid="1.2.3.5")]

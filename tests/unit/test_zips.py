@@ -213,3 +213,28 @@ def test_zip64_members_are_found(tmp_path: Path) -> None:
         member.write(b"data")
     (tmp_path / "x.zip").write_bytes(buffer.getvalue())
     assert read_all(tmp_path / "x.zip") == {b"big": b"data"}
+
+
+@pytest.mark.parametrize("told", [0, 1, 3, 9])
+def test_a_wrong_number_of_members_loses_none(tmp_path: Path, told: int) -> None:
+    """Some writers count modulo 65,536 and write no zip64 record."""
+    path = zipped(tmp_path / "x.zip", FILES)
+    data = bytearray(path.read_bytes())
+    end = data.rindex(b"PK\5\6")
+    data[end + 8 : end + 12] = struct.pack("<2H", told, told)
+    path.write_bytes(data)
+    assert read_all(path) == {name.encode(): content for name, content in FILES.items()}
+    assert [problem.reason for listing in members(path) if (problem := listing.problem)] == ["zip_damaged"]
+
+
+def test_a_number_of_members_that_wrapped_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.sources.zips.COUNT_WRAPS_AT", 4)
+    path = zipped(tmp_path / "x.zip", FILES)
+    data = bytearray(path.read_bytes())
+    end = data.rindex(b"PK\5\6")
+    data[end + 8 : end + 12] = bytes(4)
+    path.write_bytes(data)
+    assert len(read_all(path)) == len(FILES) == 4
+    assert not any(listing.problem for listing in members(path))

@@ -1,13 +1,28 @@
--- One row per decided study of an archive: those of one night, and those before it that the baseline is made of (the first
+-- One row per decided study of an archive: those of one night (and of runs since the night before that were killed: no page has
+-- shown them), and those before it that the baseline is made of (the first
 -- $n_baseline that runs from $baseline_from on decided, in a fixed order that does not depend on what was found).
 -- $archive_key, $run_id, $model_digest (whose scores count), $baseline_from, $n_baseline.
 -- domain_distance: also of scores that lie beyond the domain of the model, and so are not evaluable; null without a yardstick.
 -- scanner and kernel are those of the series that was scored or came closest. is_superseding: the study had a score before.
-WITH decided AS (
+WITH last_night AS (
+    SELECT max(run.started_at) AS started_at
+    FROM night JOIN run USING (run_id)
+    WHERE night.archive_key = $archive_key AND night.run_id <> $run_id
+),
+ours AS (
+    SELECT run_id FROM run
+    WHERE run_id = $run_id
+        OR (
+            archive_key = $archive_key
+            AND state <> 'finished'
+            AND started_at > (SELECT coalesce(started_at, '-infinity'::TIMESTAMP) FROM last_night)
+        )
+),
+decided AS (
     SELECT
         study.study_key,
         study.patient_key,
-        study.run_id = $run_id AS is_tonight,
+        study.run_id IN (FROM ours) AS is_tonight,
         run.started_at,
         outcome.outcome,
         split_part(outcome.reason, ':', 1) AS reason,
@@ -37,14 +52,14 @@ SELECT
     flagged.probability,
     flagged.is_flagged,
     CASE WHEN wanted.outcome = 'scored' THEN flagged.series_key END AS series_key,
-    coalesce(score.run_id = $run_id AND wanted.outcome = 'scored', false) AS is_scored_tonight,
+    coalesce(score.run_id IN (FROM ours) AND wanted.outcome = 'scored', false) AS is_scored_tonight,
     wanted.is_tonight AND EXISTS (
         SELECT 1
         FROM score AS old
         JOIN series AS old_series USING (series_key, series_revision)
         WHERE old_series.study_key = wanted.study_key
             AND old.model_digest = $model_digest
-            AND old.run_id <> $run_id
+            AND old.run_id NOT IN (FROM ours)
             AND (old.series_key, old.series_revision) IS DISTINCT FROM (wanted.series_key, wanted.series_revision)
     ) AS is_superseding,
     flagged.domain_distance

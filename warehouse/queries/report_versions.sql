@@ -16,6 +16,7 @@ SELECT
     told.label_group,
     told.report_key,
     told.accession_number,
+    report.study_key,
     told.text,
     report.status,
     report.reported_at,
