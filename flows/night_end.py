@@ -16,8 +16,15 @@ from flows.night_rows import NightStudy, Problem, night_history, night_problems,
 from warehouse.connect import value_of
 from warehouse.night_records import NightAlertRecord, NightProblemRecord, NightRecord, WatermarkRecord
 
+# About studies that nobody knows of yet, and about series of those that are known: neither is asked about again unless
+# the next night looks as far back as this one.
 _UNANSWERED = """
-SELECT coalesce(sum(n_files), 0) FROM file_count WHERE archive_key = ? AND starts_with(reason, 'pacs_')
+SELECT
+    (SELECT coalesce(sum(n_files), 0) FROM file_count WHERE archive_key = $archive AND starts_with(reason, 'pacs_'))
+    + (
+        SELECT count(*) FROM series_outcome
+        WHERE archive_key = $archive AND split_part(reason, ':', 1) IN ('pacs_query', 'pacs_unreachable')
+    )
 """
 TOLD_EVERY = dt.timedelta(days=7)  # T62: what stays damaged is told once a week, not silently for ever
 
@@ -115,8 +122,13 @@ def look(connection: Connection, facts: NightFacts) -> Findings:
                 [facts.archive_key],
             )
         ),
-        int(value_of(connection, _UNANSWERED, [facts.archive_key])),
+        n_unanswered(connection, facts.archive_key),
     )
+
+
+def n_unanswered(connection: Connection, archive_key: str) -> int:
+    """Questions that the PACS did not answer: while there are any, the watermark stays where it is."""
+    return int(connection.execute(_UNANSWERED, {"archive": archive_key}).fetchall()[0][0])
 
 
 def sort_problems(problems: Iterable[Problem], now: dt.datetime) -> tuple[list[Problem], list[Problem], int]:

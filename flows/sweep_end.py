@@ -66,7 +66,7 @@ def _summary(
         n_failed_files=sum(
             n
             for level, outcome, reason, n in reasons
-            if (level, outcome) == ("file", "failed") and not _is_query(reason) and reason != "unstable"
+            if (level, outcome) == ("file", "failed") and not _is_query(reason)
         ),
         n_failed_queries=sum(n for level, _, reason, n in reasons if level == "file" and _is_query(reason)),
     )

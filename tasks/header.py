@@ -31,7 +31,7 @@ from tasks.dicom.pixels import DEFLATED, ENHANCED_CT_CLASSES, pixel_problem
 from tasks.dicom.unusual import scan_with_pydicom
 from tasks.dicom.values import TAG_OF, TAGS, code, instance_of, integer
 from tasks.instance import FileIssue, FileRef, Instance
-from tasks.sources.base import Problem, Source, ZipDamaged, error_name
+from tasks.sources.base import Problem, Source, ZipDamaged, ZipMethod, error_name
 from warehouse.reasons import reason_of
 
 TAIL_BYTES = 4096  # of the pixel data go into the content digest, with the header and the size
@@ -110,6 +110,8 @@ def _read_one(source: Source, ref: FileRef, accept_no_meta: bool) -> Instance | 
             if _is_changing(stream, ref):
                 return issue(ref, "unstable")
             return read_instance(stream, ref, accept_no_meta=accept_no_meta)
+    except ZipMethod:
+        return issue(ref, "zip_method")
     except ZipDamaged:
         return issue(ref, "zip_damaged")
     except OSError as error:

@@ -61,6 +61,7 @@ _ALL = (
     ),
     Reason("unstable", _P, "the file is still being written", "sweep again later"),
     Reason("zip_damaged", _Q, "the zip is damaged", "copy it again"),
+    Reason("zip_method", _Q, "the zip is packed in a way that is not read", "unpack it first"),
     Reason("zip_encrypted", _Q, "the zip is encrypted", "unpack it first"),
     Reason(
         "zip_bomb",

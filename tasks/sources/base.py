@@ -22,6 +22,10 @@ class ZipDamaged(OSError):
     """A member cannot be read: the zip is damaged, whatever the disk says."""
 
 
+class ZipMethod(ZipDamaged):
+    """A member is packed in a way that is not read (LZMA, Deflate64, Zstandard); it may well be sound."""
+
+
 class Problem(NamedTuple):
     """Why an entry is not read: a code of `warehouse.reasons`, with `name=value` for its message."""
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from tasks.instance import FileRef
-from tasks.sources.base import DirectoryListing, Entry, Problem, ZipDamaged
+from tasks.sources.base import DirectoryListing, Entry, Problem, ZipDamaged, ZipMethod
 
 _CENTRAL_MARK, COUNT_WRAPS_AT = b"PK\1\2", 65_536
 MAX_MEMBERS = 250_000  # 100 MB in memory while the zip is listed
@@ -153,7 +153,7 @@ def _decompressor(method: int) -> Callable[[bytes, int], bytes]:
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress
     if method == BZIP2:
         return bz2.BZ2Decompressor().decompress
-    raise ZipDamaged("the packing method is not read")
+    raise ZipMethod("the packing method is not read")
 
 
 def _from_locator(ref: FileRef) -> _Member:

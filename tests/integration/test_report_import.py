@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 import warehouse_rows as rows
 
@@ -261,6 +262,24 @@ def test_a_forgotten_patient_takes_nobody_elses_report_along(store: Store) -> No
     load(store, row("ACC-t", PRESENT, patient_id="PID-a"), row("ACC-t", ABSENT, patient_id="PID-b"))
     store.forget(patient_id="PID-a")
     assert statements(store) == {"study-tb": "absent"}
+
+
+def test_a_link_is_settled_again_when_the_archive_says_otherwise(store: Store) -> None:
+    load(store, row(), row("ACC-b", ABSENT, patient_id="PID-b"))
+    assert statements(store) == {"study-a": "present", "study-b": "absent"}
+    other = rows.records.StudyIdentity(
+        "study-x", "patient-b", "1.2.9", "ACC-a"
+    )  # another site's, of the same number
+    store.land(LandingBatch(study_identities=[other]))
+    with duckdb.connect(str(store.paths.identity)) as connection:
+        connection.execute("UPDATE study_identity SET patient_key = 'patient-a' WHERE study_key = 'study-b'")
+    load(store)
+    assert statements(store) == {}
+    ended = "SELECT outcome, reason, study_key FROM report ORDER BY ALL"
+    assert ask(store, ended) == [
+        ("quarantined", "link_ambiguous", None),
+        ("quarantined", "link_patient", None),
+    ]
 
 
 def test_works_on_the_file_as_it_is_written(store: Store, tmp_path: Path) -> None:

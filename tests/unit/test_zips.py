@@ -238,3 +238,13 @@ def test_a_number_of_members_that_wrapped_is_no_damage(
     path.write_bytes(data)
     assert len(read_all(path)) == len(FILES) == 4
     assert not any(listing.problem for listing in members(path))
+
+
+def test_a_zip_packed_otherwise_is_no_damaged_one(tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    paths = make_ct_series(tmp_path / "files", 3)
+    zipped(archive / "x.zip", {path.name: path.read_bytes() for path in paths}, zipfile.ZIP_LZMA)
+    with Index(tmp_path / "index") as index:
+        run(archive, index)
+        assert index.file_counts() == [("quarantined", "zip_method", 3)]
