@@ -259,8 +259,12 @@ def test_T09_a_forged_j2k_size_is_refused_unread() -> None:
     assert reason(read_frame, bytes(frame), J2K) == "dims"
 
 
-def test_T09_a_deflate_bomb_is_not_inflated() -> None:
-    meta = b"\0" * 128 + b"DICM" + struct.pack("<HH2sHI", 2, 0, b"UL", 4, 0)
+@pytest.mark.parametrize("has_group_length", [True, False])
+def test_T09_a_deflate_bomb_is_not_inflated(has_group_length: bool) -> None:
+    syntax = b"1.2.840.10008.1.2.1.99"
+    told = struct.pack("<HH2sH", 2, 0x10, b"UI", len(syntax)) + syntax
+    length = struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(told)) if has_group_length else b""
+    meta = b"\0" * 128 + b"DICM" + length + told
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     bomb = meta + packer.compress(b"\0" * (64 << 20)) + packer.flush()
     assert len(bomb) < 100_000
