@@ -212,6 +212,7 @@ def test_a_pacs_gives_what_the_folder_gives_and_sends_only_the_chosen_series(
         assert plan.transfer_syntax_uids == chosen[study_uid].transfer_syntax_uids
 
 
+@pytest.mark.long
 def test_a_pacs_that_tells_little_of_an_image_is_asked_for_its_files(
     pacs: Pacs, by_folder: dict[str, StudySelection], tmp_path: Path
 ) -> None:

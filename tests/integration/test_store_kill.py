@@ -17,7 +17,7 @@ from warehouse.landing import LandingBatch, write_staging
 from warehouse.store import Store
 
 N_SHARDS = 12
-N_KILLS = 8
+N_KILLS = 5
 # A landing takes 0.1 to 0.4 s on a busy machine, so kills spread over several of them.
 LATEST_KILL_S = 0.8
 LAND_ALL = """

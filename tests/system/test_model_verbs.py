@@ -41,7 +41,7 @@ def test_rescored_slabs_stand_beside_the_sweeps_scores(ovf: Command, warehouse: 
     scored = {row["series_key"] for row in before if row["outcome"] == "scored"}
     done = ovf("rescore", "--model", again, "--warehouse", warehouse, "--workers", 1)
     assert f"{len(scored)} of {len(scored)} kept slabs scored; 0 gone" in done.stdout
-    assert "0 of 0" in ovf("rescore", "--model", again, "--warehouse", warehouse).stdout
+    assert "0 of 0" in ovf.inside("rescore", "--model", again, "--warehouse", warehouse).stdout
     assert export(ovf, warehouse, "--model", "untrained") == before  # it took over nothing
     ovf.inside("check", "--warehouse", warehouse)
     said = ovf.inside("model", "diff", "untrained", "again", "--warehouse", warehouse).stdout
@@ -66,7 +66,7 @@ def test_what_lies_far_from_all_that_was_seen_is_not_a_negative(
     reference = fit_domain(seen, model_digest=digest, fitted_on="this hospital")
     nearest = min(reference.distance(scan) for scan in seen)
     write_domain(model, replace(reference, limit=nearest, limit_rule="all but the nearest are far"))
-    ovf("rescore", "--model", model, "--warehouse", warehouse)
+    ovf.inside("rescore", "--model", model, "--warehouse", warehouse)
     found = export(ovf, warehouse)
     far = [row for row in found if row["reason"] == "not_evaluable:domain"]
     assert len(far) == len(seen) - 1
@@ -88,7 +88,7 @@ def test_what_lies_far_from_all_that_was_seen_is_not_a_negative(
     )  # by the limit and the distance kept here
     assert told["is_beyond_domain"] is False
     assert told["domain_distance"] == pytest.approx(float(far[0]["domain_distance"]), abs=1e-4)
-    ovf(
+    ovf.inside(
         "rescore", "--model", model, "--warehouse", warehouse
     )  # what ships does not take the place of our limit
     assert not [row for row in export(ovf, warehouse) if row["reason"] == "not_evaluable:domain"]
