@@ -62,13 +62,14 @@ def _largest_folder(archive: Path) -> Path:
 
 def test_late_slice_makes_a_new_revision_and_keeps_the_history(ovf, archive: Path, tmp_path: Path) -> None:
     warehouse = tmp_path / "w.duckdb"
-    late = sorted(path for path in _largest_folder(archive).iterdir() if path.is_file())[-1]
+    series = _largest_folder(archive)
+    late = sorted(path for path in series.iterdir() if path.is_file())[-1]
     kept = tmp_path / "late-slice"
     shutil.move(late, kept)
-    ovf("sweep", archive, "--warehouse", warehouse)
+    ovf("sweep", series, "--warehouse", warehouse)
     before = _query(warehouse, "SELECT count(*) FROM score")[0][0]
     shutil.move(kept, late)
-    conserved_levels(ovf("sweep", archive, "--warehouse", warehouse).stdout)
+    conserved_levels(ovf("sweep", series, "--warehouse", warehouse).stdout)
     assert _query(warehouse, "SELECT count(*) FROM score")[0][0] == before + 1
     assert _query(warehouse, "SELECT count(*) FROM current_score")[0][0] == before
     ovf.inside("check", "--warehouse", warehouse)
