@@ -60,6 +60,7 @@ def _largest_folder(archive: Path) -> Path:
     return max(folders, key=lambda folder: sum(child.is_file() for child in folder.iterdir()))
 
 
+@pytest.mark.long
 def test_late_slice_makes_a_new_revision_and_keeps_the_history(ovf, archive: Path, tmp_path: Path) -> None:
     warehouse = tmp_path / "w.duckdb"
     series = _largest_folder(archive)
