@@ -73,11 +73,11 @@ def auc_by_patient(
     if len(kept) < (1 - MAX_EMPTY_SHARE) * len(drawn):
         raise Refused("too few patients of one class: many resamples hold none of them")
     pairs = int(truth.sum()) * int((~truth).sum())
-    low, high = (float(limit) for limit in np.quantile(kept, tails(confidence)))
     if kept.min() == kept.max():  # all ranked alike, or all scores equal: a bootstrap has no width
         limits = area_without_variance(value, _n_disjoint(truth, patient), confidence)
         low, high, method = limits.low, limits.high, DISJOINT_PATIENTS
     else:
+        low, high = (float(limit) for limit in np.quantile(kept, tails(confidence)))
         method = f"percentile bootstrap of {int(patient.max()) + 1} patients"
     ranked = pairs_ranked(value, pairs)
     return Estimate("AUC", value, min(low, value), max(high, value), method, ranked, pairs, given, confidence)

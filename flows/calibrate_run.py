@@ -86,11 +86,10 @@ def _imported(store: Store, path: Path) -> str | None:
     if found.errors:
         raise SettingsError(f"{path.name}: {found.errors[0]}; nothing was stored")
     if len(found.audit_ids) != 1:
-        audits = " and ".join(found.audit_ids)
-        why = (
-            f"holds verdicts of {audits}: calibrate on one of them with --audit"
-            if audits
-            else "holds no verdict"
+        held = (
+            f"verdicts of {' and '.join(found.audit_ids)}: name one with --audit"
+            if found.audit_ids
+            else "no verdict"
         )
-        raise SettingsError(f"{path.name} {why}")
+        raise SettingsError(f"{path.name} holds {held}")
     return found.audit_ids[0]

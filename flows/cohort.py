@@ -95,8 +95,8 @@ def draw_cohort(
     """The cohort of a warehouse. `has_file(series_key, series_revision)`: is its slab there to be read?
 
     A patient with any case is a case, whether or not that scan may be used: scans of theirs without a fracture are no
-    controls. Controls are drawn without
-    replacement; with several scans a patient, all scans of the drawn ones may count.
+    controls. Controls are drawn without replacement; with several scans a patient, all scans of the drawn ones may
+    count.
     """
     left_out: Counter[str] = Counter()
     candidates = []

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from tasks.slab import Slab
 
 SLAB_SUFFIX = ".jp2"
+# What a scan can come to that is told, while the others are explained. ValueError: no view can be cut from its slab.
+UNREADABLE = (SettingsError, ArchiveUnreachable, OSError, ValueError, TypeError)
 CAVEAT = "Shows what the model's answer rests on, not what is ill. Not for clinical use."
 
 
@@ -88,10 +90,9 @@ def wanted_series(
         rows = connection.execute(query("explain_series"), parameters).fetchall()
     n_missing = len(set(keys) - {row[0] for row in rows})
     if n_missing:
-        unnamed = (
-            "" if store.paths.identity.is_file() else " (UIDs need the identity file, which is not here)"
-        )
-        raise SettingsError(f"{n_missing} of the series have no kept slab here, or do not exist{unnamed}")
+        has_names = store.paths.identity.is_file()
+        why = "" if has_names else " (UIDs need the identity file, which is not here)"
+        raise SettingsError(f"{n_missing} of the series have no kept slab here, or do not exist{why}")
     return found + [
         Wanted(key, kept_slab_path(directory, key, revision), distance, is_beyond)
         for key, revision, distance, is_beyond in rows
@@ -183,19 +184,11 @@ def explain_to(
             before.unlink()
         try:
             told = _explain(read_wanted(one), scorer, out / one.name, domain)
-            if (
-                one.distance is not None
-            ):  # of the slab before it was compressed, by the limit that counts there
-                told |= {"domain_distance": round(one.distance, 4), "is_beyond_domain": bool(one.is_beyond)}
-        except (
-            SettingsError,
-            ArchiveUnreachable,
-            OSError,
-            ValueError,
-            TypeError,
-        ) as error:  # one scan, never the others
+        except UNREADABLE as error:
             yield {"name": one.name, "error": str(error)}
             continue
+        if one.distance is not None:  # of the slab before it was compressed, by the limit that counts there
+            told |= {"domain_distance": round(one.distance, 4), "is_beyond_domain": bool(one.is_beyond)}
         told = {"name": one.name, **told, "duration_s": round(time.perf_counter() - started, 2)}
         (out / f"{one.name}.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
         yield told

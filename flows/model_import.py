@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import shutil
 import tempfile
 import zipfile
@@ -119,12 +120,9 @@ def _is_changed(place: Path, found: ModelListing, target: Path, *, is_replacing:
         raise ModelError(
             f"something else is installed as {found.model_id}: remove {target}, or import elsewhere (--into)"
         )
-    changed = [
-        name
-        for name in (*NEEDED, *BESIDE_WEIGHTS)
-        if (place / name).is_file()
-        and (not (target / name).is_file() or (place / name).read_bytes() != (target / name).read_bytes())
-    ]
+    brought = [path.name for path in place.iterdir()]
+    same, *_ = filecmp.cmpfiles(place, target, brought, shallow=False)
+    changed = sorted(set(brought) - set(same))
     if changed and not is_replacing:
         raise ModelError(
             f"{found.model_id} is installed with another {', '.join(changed)}: --replace takes those of the import"

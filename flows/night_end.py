@@ -15,6 +15,7 @@ from flows.night_drift import judge_night, new_groups
 from flows.night_rows import NightStudy, Problem, night_history, night_problems, night_studies
 from warehouse.connect import value_of
 from warehouse.night_records import NightAlertRecord, NightProblemRecord, NightRecord, WatermarkRecord
+from warehouse.reasons import UNANSWERED
 
 # About studies that nobody knows of yet, and about series of those that are known: neither is asked about again unless
 # the next night looks as far back as this one.
@@ -23,7 +24,7 @@ SELECT
     (SELECT coalesce(sum(n_files), 0) FROM file_count WHERE archive_key = $archive AND starts_with(reason, 'pacs_'))
     + (
         SELECT count(*) FROM series_outcome
-        WHERE archive_key = $archive AND split_part(reason, ':', 1) IN ('pacs_query', 'pacs_unreachable')
+        WHERE archive_key = $archive AND list_contains($questions, split_part(reason, ':', 1))
     )
 """
 TOLD_EVERY = dt.timedelta(days=7)  # T62: what stays damaged is told once a week, not silently for ever
@@ -128,7 +129,7 @@ def look(connection: Connection, facts: NightFacts) -> Findings:
 
 def n_unanswered(connection: Connection, archive_key: str) -> int:
     """Questions that the PACS did not answer: while there are any, the watermark stays where it is."""
-    return int(connection.execute(_UNANSWERED, {"archive": archive_key}).fetchall()[0][0])
+    return int(value_of(connection, _UNANSWERED, {"archive": archive_key, "questions": list(UNANSWERED)}))
 
 
 def sort_problems(problems: Iterable[Problem], now: dt.datetime) -> tuple[list[Problem], list[Problem], int]:

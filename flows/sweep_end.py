@@ -18,6 +18,7 @@ from warehouse.connect import value_of
 from warehouse.decisions import retire_vanished
 from warehouse.landing import LandingBatch
 from warehouse.queries import query
+from warehouse.reasons import UNANSWERED
 
 
 def finish(
@@ -66,14 +67,12 @@ def _summary(
         n_failed_files=sum(
             n
             for level, outcome, reason, n in reasons
-            if (level, outcome) == ("file", "failed") and not _is_query(reason)
+            if (level, outcome) == ("file", "failed") and reason not in UNANSWERED
         ),
-        n_failed_queries=sum(n for level, _, reason, n in reasons if level == "file" and _is_query(reason)),
+        n_failed_queries=sum(
+            n for level, _, reason, n in reasons if level == "file" and reason in UNANSWERED
+        ),
     )
-
-
-def _is_query(reason: str | None) -> bool:
-    return reason in ("pacs_query", "pacs_unreachable")
 
 
 def _retire_vanished(context: SweepContext, dispatcher: Dispatcher) -> None:

@@ -26,7 +26,8 @@ from models.pooling import sigmoid
 
 WEIGHTS_FILE, CONFIG_FILE, CARD_FILE = "model.safetensors", "config.json", "card.md"
 MANIFEST_FILE, OPERATING_POINT_FILE = "manifest.json", "operating_point.json"
-SHIPPED, MIDLINES = (Path(__file__).parent / name for name in ("weights", "midlines"))
+SHIPPED = Path(__file__).parent / "weights"
+MIDLINES = Path(__file__).parent / "midlines"
 # First bytes of what torch.save and pickle write; named, so that the message can say what to do.
 PICKLE_MAGICS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
@@ -219,13 +220,9 @@ def read_config(directory: Path) -> ModelConfig:
         config = ModelConfig.from_json(read_part(directory / CONFIG_FILE).decode("utf-8"))
     except ValueError as error:
         raise ModelError(f"{CONFIG_FILE} of the model is damaged or of another version") from error
-    finder = config.view.midline
-    if config.view.kind not in get_args(ViewKind):
-        raise ModelError(
-            f"the model reads a view that this version of ovf does not have ({config.view.kind!r}): update it"
-        )
-    if finder and not (MIDLINES / f"{finder}.safetensors").is_file():
-        raise ModelError(
-            f"the model follows the spine by {finder!r}, which this version of ovf does not have: update it"
-        )
-    return config
+    view, finder = config.view.kind, config.view.midline
+    has_view = view in get_args(ViewKind)
+    if has_view and (not finder or (MIDLINES / f"{finder}.safetensors").is_file()):
+        return config
+    lacking = f"the midline finder {finder!r}" if has_view else f"the kind of view {view!r}"
+    raise ModelError(f"the model needs {lacking}, which this version of ovf does not have: update it")

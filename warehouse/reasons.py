@@ -188,6 +188,8 @@ _ALL = (
 )
 
 REASONS: dict[str, Reason] = {reason.code: reason for reason in _ALL}
+# A PACS did not answer: not known is what it would have told.
+UNANSWERED = ("pacs_query", "pacs_unreachable")
 
 # A remark on a row, not a state. A flag may carry a detail behind a colon.
 FLAGS: dict[str, str] = {

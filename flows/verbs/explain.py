@@ -49,9 +49,10 @@ def explain(
     is_kept = any(Path(one).suffix == SLAB_SUFFIX for one in series or [])
     if model is not None:
         folder = find_model(model)
+    elif store is not None and (is_of_warehouse or (is_kept and has_scores(store))):
+        folder = model_to_explain(store)
     else:
-        is_asked = store is not None and (is_of_warehouse or (is_kept and has_scores(store)))
-        folder = model_to_explain(store) if store and is_asked else find_model(DEFAULT_MODEL)
+        folder = find_model(DEFAULT_MODEL)
     loaded, domain = load_model(folder), read_domain(folder)
     found = wanted_series(series or [], store, slabs, model=loaded, is_flagged=flagged)
     total_s, n_lost = 0.0, 0

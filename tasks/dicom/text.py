@@ -74,10 +74,7 @@ def _declared(raw: bytes, terms: list[str]) -> str | None:
         return raw.decode("ascii") if raw.isascii() else None
     try:
         return raw.decode(_codec(terms[0]))
-    except (
-        ValueError,
-        LookupError,
-    ):  # the file names the codec: any codec, or none ("undefined", a NUL in it)
+    except (ValueError, LookupError):  # any codec the file may name, or none: "undefined", a NUL in it
         return None
 
 

@@ -164,27 +164,32 @@ def _from_locator(ref: FileRef) -> _Member:
 
 def _checked_members(descriptor: int, zip_bytes: int) -> tuple[list[_Member], Problem | None]:
     """The members that may be read, and what is wrong with the zip as a whole."""
-    members: list[_Member] = []
+    found: dict[int, _Member] = {}  # by its place
     problem: Problem | None = None
-    unpacked_bytes, last_end = 0, 0
     try:
-        for member in sorted(_central_directory(descriptor, zip_bytes), key=lambda each: each.offset):
-            if member.flags & _ENCRYPTED:
-                problem = problem or Problem("zip_encrypted")
-                continue
-            unpacked_bytes += member.size_bytes
-            if member.offset < last_end or unpacked_bytes > max(RATIO_FREE_BYTES, MAX_RATIO * zip_bytes):
+        for member in _central_directory(descriptor, zip_bytes):
+            if member.offset in found:
                 return [], Problem("zip_bomb")
-            last_end = member.offset + _LOCAL.size + len(member.name) + member.packed_bytes
-            if last_end > zip_bytes:
-                problem = Problem("zip_damaged")
-            elif not member.name.endswith(b"/"):
-                members.append(member)
+            found[member.offset] = member
     except _TooMany:
         return [], Problem("zip_bomb")
     except (ZipDamaged, struct.error):
-        found = {member.offset: member for member in (*_salvage(descriptor, zip_bytes), *members)}
-        return list(found.values()), Problem("zip_damaged")
+        problem = Problem("zip_damaged")
+        found = {member.offset: member for member in _salvage(descriptor, zip_bytes)} | found
+    members: list[_Member] = []
+    unpacked_bytes, last_end = 0, 0
+    for _, member in sorted(found.items()):
+        if member.flags & _ENCRYPTED:
+            problem = problem or Problem("zip_encrypted")
+            continue
+        unpacked_bytes += member.size_bytes
+        if member.offset < last_end or unpacked_bytes > max(RATIO_FREE_BYTES, MAX_RATIO * zip_bytes):
+            return [], Problem("zip_bomb")
+        last_end = member.offset + _LOCAL.size + len(member.name) + member.packed_bytes
+        if last_end > zip_bytes:
+            problem = Problem("zip_damaged")
+        elif not member.name.endswith(b"/"):
+            members.append(member)
     return members, problem
 
 

@@ -8,25 +8,15 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
+from tiny_model import save_tiny_model
 
 from flows.model_import import import_model
-from models.config import TILES_VIEW, ModelConfig
-from models.heads import FractureNet
-from models.loading import save_model
-from models.lstm import ScanLstm
 from models.registry import ModelError, OperatingPoint, read_operating_point, write_operating_point
-
-CONFIG = ModelConfig(model_id="tiny", view=TILES_VIEW)
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    directory = tmp_path_factory.mktemp("models") / "tiny"
-    save_model(directory, FractureNet(CONFIG), ScanLstm(CONFIG), CONFIG, "# tiny\n")
-    write_operating_point(directory, OperatingPoint(0.4, "a rule", "12 scans"))
-    return directory
+    return save_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
 
 
 def test_other_numbers_beside_the_same_weights_need_a_word(saved: Path, tmp_path: Path) -> None:

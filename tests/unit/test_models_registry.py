@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_model import CONFIG, save_tiny_model
 
-from models.config import TILES_VIEW, ModelConfig
 from models.heads import FractureNet
-from models.loading import LoadedModel, load_model, save_model
-from models.lstm import ScanLstm
+from models.loading import LoadedModel, load_model
 from models.registry import (
     ModelError,
     OperatingPoint,
@@ -21,16 +20,10 @@ from models.registry import (
     write_operating_point,
 )
 
-CONFIG = ModelConfig(model_id="tiny", view=TILES_VIEW)
-
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    directory = tmp_path_factory.mktemp("models") / "tiny"
-    save_model(directory, FractureNet(CONFIG), ScanLstm(CONFIG), CONFIG, "# tiny\n\nSimulated scans only.\n")
-    write_operating_point(directory, OperatingPoint(0.4, "specificity at least 0.95", "12 scans"))
-    return directory
+    return save_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture

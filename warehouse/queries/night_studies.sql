@@ -1,6 +1,6 @@
 -- One row per decided study of an archive: those of one night (and of runs since the night before that were killed: no page has
--- shown them), and those before it that the baseline is made of (the first
--- $n_baseline that runs from $baseline_from on decided, in a fixed order that does not depend on what was found).
+-- shown them), and those before it that the baseline is made of (the first $n_baseline that runs from $baseline_from on decided,
+-- in a fixed order that does not depend on what was found).
 -- $archive_key, $run_id, $model_digest (whose scores count), $baseline_from, $n_baseline.
 -- domain_distance: also of scores that lie beyond the domain of the model, and so are not evaluable; null without a yardstick.
 -- scanner and kernel are those of the series that was scored or came closest. is_superseding: the study had a score before.
