@@ -33,7 +33,7 @@ ALL, SUPERSEDED, NOT_SCORED = "all", "superseded", "no-longer-scored"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A study of the archive in which something of ours lies, or may lie."""
+    """A study of the archive, or of none any more, in which something of ours lies, or may lie."""
 
     study_key: str
     outcome: str
@@ -64,9 +64,9 @@ class RetractSummary:
     n_not_tried: int = 0
 
     @property
-    def n_failed(self) -> int:
-        """Studies that the next run tries again."""
-        return sum(self.failed.values()) + self.n_not_tried
+    def n_left(self) -> int:
+        """Studies whose objects still lie there."""
+        return sum(self.missing.values()) + sum(self.failed.values()) + self.n_not_tried
 
 
 def retract(work: Withdrawal, what: str) -> RetractSummary:

@@ -5,6 +5,7 @@ What stays is the bare count: a study without a person, excluded as `opted_out`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from warehouse.connect import connecting, transaction
 from warehouse.errors import UnknownPatient
 from warehouse.lock import writer_lock
 from warehouse.reasons import message_for
-from warehouse.tombstones import OPTED_OUT, Tombstones, add_tombstones, read_tombstones
+from warehouse.tombstones import OF_SERIES, OPTED_OUT, Tombstones, add_tombstones, read_tombstones
 from warehouse.upkeep import rewrite
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class Forgotten:
 
     patient_keys: tuple[str, ...]
     study_keys: tuple[str, ...]
-    series_keys: tuple[str, ...]  # of everyone erased so far: no slab file of any of them may stay
+    # (series_key, series_revision) of everyone erased so far: no slab file of any of them may stay
+    series: tuple[tuple[str, str], ...]
     slabs: tuple[SlabKey, ...]
     study_instance_uids: tuple[str, ...]
 
@@ -58,19 +60,19 @@ def forget(
         reports = _reports(connection, named)
         _erase_reports(connection, reports, _REPORT_TABLES)
         slabs = _erase(connection, gone)
+        shared = _shared_series(connection)
         add_tombstones(connection, gone)
         everyone_gone = read_tombstones(connection)
     # Behind the warehouse: killed in between, the identity file still knows whom to forget when this runs again.
     with writer_lock(store.paths.lock, wait_s=store.wait_s):
-        uids = _erase_identities(store, everyone_gone, reports)
+        uids = _erase_identities(store, everyone_gone, reports, shared)
         rewrite(store.paths.identity, schema.IDENTITY, wait_s=store.wait_s)
         rewrite(store.paths.warehouse, schema.WAREHOUSE, wait_s=store.wait_s)
     if store.paths.published.exists():
         store.publish()
         store.paths.previous.unlink(missing_ok=True)
-    return Forgotten(
-        tuple(sorted(patients)), tuple(sorted(gone.studies)), tuple(sorted(everyone_gone.series)), slabs, uids
-    )
+    series = tuple(_split(name) for name in sorted(everyone_gone.series))
+    return Forgotten(tuple(sorted(patients)), tuple(sorted(gone.studies)), series, slabs, uids)
 
 
 def _patients(store: Store, patient_id: str | None, patient_key: str | None, issuer: str | None) -> set[str]:
@@ -92,6 +94,7 @@ def _patients(store: Store, patient_id: str | None, patient_key: str | None, iss
     return {row[0] for row in rows}
 
 
+_SERIES_NAME = "series_key || ':' || series_revision"  # as `series_name` writes it
 _REPORT_TABLES = ("report_statement", "report")
 _REPORT_IDENTITY_TABLES = ("report_evidence", "report_text")
 
@@ -145,7 +148,7 @@ def _tombstones(connection: Connection, patients: set[str], studies: set[str]) -
     gone.studies.update(row[0] for row in rows)
     _keys_into(connection, "gone_study", gone.studies)
     rows = connection.execute(
-        "SELECT series_key FROM series SEMI JOIN gone_study ON key = study_key"
+        f"SELECT {_SERIES_NAME} FROM series SEMI JOIN gone_study ON key = study_key"
     ).fetchall()
     gone.series.update(row[0] for row in rows)
     _keys_into(connection, "gone_series", gone.series)
@@ -156,11 +159,11 @@ def _erase(connection: Connection, gone: Tombstones) -> tuple[SlabKey, ...]:
     """Erase from the warehouse, in the caller's transaction; returns the slab files that were kept."""
     kept = connection.execute(
         "SELECT series_key, series_revision, storage_recipe FROM slab "
-        "SEMI JOIN gone_series ON key = series_key WHERE is_kept ORDER BY ALL"
+        f"SEMI JOIN gone_series ON key = {_SERIES_NAME} WHERE is_kept ORDER BY ALL"
     ).fetchall()
-    for table in ("slab", "score", "domain_distance", "rejection", "night_problem"):
+    for table in OF_SERIES:
         connection.execute(
-            f"DELETE FROM {table} WHERE series_key IN (SELECT key FROM gone_series)"
+            f"DELETE FROM {table} WHERE {_SERIES_NAME} IN (SELECT key FROM gone_series)"
         ).fetchall()
     connection.execute("DELETE FROM publication WHERE study_key IN (SELECT key FROM gone_study)").fetchall()
     connection.execute(
@@ -190,26 +193,45 @@ def _erase_audited(connection: Connection) -> None:
     ).fetchall()
 
 
-def _erase_identities(store: Store, gone: Tombstones, reports: set[str]) -> tuple[str, ...]:
+def _shared_series(connection: Connection) -> list[tuple[str, str]]:
+    """(series_key, study_key) of series that go, but are those of a study that stays, too."""
+    return connection.execute(
+        "SELECT series_key, min(study_key) FROM series "
+        "WHERE series_key IN (SELECT series_key FROM series SEMI JOIN gone_study ON key = study_key) "
+        "AND study_key NOT IN (SELECT key FROM gone_study) GROUP BY series_key"
+    ).fetchall()
+
+
+def _erase_identities(
+    store: Store, gone: Tombstones, reports: set[str], shared: Sequence[tuple[str, str]]
+) -> tuple[str, ...]:
     """Erase from the identity file; returns the StudyInstanceUIDs that the index still holds."""
     with transaction(store.paths.identity, wait_s=store.wait_s) as connection:
         _erase_reports(connection, reports, _REPORT_IDENTITY_TABLES)
         _keys_into(connection, "gone_patient", gone.patients)
         _keys_into(connection, "gone_study", gone.studies)
-        _keys_into(connection, "gone_series", gone.series)
+        for series_key, study_key in shared:
+            connection.execute(
+                "UPDATE series_identity SET study_key = $study WHERE series_key = $series",
+                {"study": study_key, "series": series_key},
+            ).fetchall()
         found = connection.execute(
             "SELECT study_key, study_instance_uid FROM study_identity "
             "WHERE study_key IN (SELECT key FROM gone_study) OR patient_key IN (SELECT key FROM gone_patient)"
         ).fetchall()
         for table, column, keys in (
             ("series_identity", "study_key", "gone_study"),
-            ("series_identity", "series_key", "gone_series"),
             ("study_identity", "study_key", "gone_study"),
             ("study_identity", "patient_key", "gone_patient"),
             ("patient_identity", "patient_key", "gone_patient"),
         ):
             connection.execute(f"DELETE FROM {table} WHERE {column} IN (SELECT key FROM {keys})").fetchall()
     return tuple(sorted({row[1] for row in found}))
+
+
+def _split(name: str) -> tuple[str, str]:
+    series_key, series_revision = name.split(":", 1)
+    return series_key, series_revision
 
 
 def _keys_into(connection: Connection, name: str, keys: set[str]) -> None:

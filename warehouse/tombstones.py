@@ -17,12 +17,14 @@ from warehouse.reasons import message_for
 
 Row = dict[str, Any]
 OPTED_OUT = "opted_out"
+# Tables of what is known of one revision of a series.
+OF_SERIES = ("slab", "score", "domain_distance", "rejection", "night_problem")
 _PERSONAL = ("patient_key", "study_date", "age_years", "sex")
 
 
 @dataclass(slots=True)
 class Tombstones:
-    """Keys of erased patients, and of their studies and series."""
+    """Keys of erased patients, of their studies, and of the revisions of their series (`series_name`)."""
 
     patients: set[str] = field(default_factory=set)
     studies: set[str] = field(default_factory=set)
@@ -35,6 +37,11 @@ class Tombstones:
         """(kind, key) of each tombstone."""
         kinds = (("patient", self.patients), ("study", self.studies), ("series", self.series))
         return {(kind, key) for kind, keys in kinds for key in keys}
+
+
+def series_name(row: Mapping[str, Any]) -> str:
+    """What names one revision of a series. Its key alone is not enough: studies of two patients may share its UID."""
+    return f"{row['series_key']}:{row['series_revision']}"
 
 
 def read_tombstones(connection: Connection) -> Tombstones:
@@ -61,12 +68,9 @@ def strip(rows: Mapping[str, pa.Table], tombstones: Tombstones) -> dict[str, pa.
     keep = {
         "patient_identity": lambda row: row["patient_key"] not in tombstones.patients,
         "study_identity": lambda row: row["study_key"] not in tombstones.studies,
-        "series_identity": lambda row: row["series_key"] not in tombstones.series,
-        "slab": lambda row: row["series_key"] not in tombstones.series,
-        "score": lambda row: row["series_key"] not in tombstones.series,
-        "domain_distance": lambda row: row["series_key"] not in tombstones.series,
-        "rejection": lambda row: row["series_key"] not in tombstones.series,
+        "series_identity": lambda row: row["study_key"] not in tombstones.studies,
         "publication": lambda row: row["study_key"] not in tombstones.studies,
+        **dict.fromkeys(OF_SERIES, lambda row: series_name(row) not in tombstones.series),
     }
     change = {
         "study": lambda row: _without_person(row) if row["study_key"] in tombstones.studies else row,
@@ -85,10 +89,10 @@ def _widen(rows: Mapping[str, pa.Table], tombstones: Tombstones) -> None:
         for row in rows[name].select(["study_key", "patient_key"]).to_pylist():
             if row["patient_key"] in tombstones.patients:
                 tombstones.studies.add(row["study_key"])
-    for name in rows.keys() & {"series", "selection", "series_identity"}:
-        for row in rows[name].select(["study_key", "series_key"]).to_pylist():
+    for name in rows.keys() & {"series", "selection"}:
+        for row in rows[name].select(["study_key", "series_key", "series_revision"]).to_pylist():
             if row["study_key"] in tombstones.studies:
-                tombstones.series.add(row["series_key"])
+                tombstones.series.add(series_name(row))
 
 
 def _only(table: pa.Table, keep: Callable[[Row], bool]) -> pa.Table:

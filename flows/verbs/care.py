@@ -103,6 +103,7 @@ def forget(
     if (patient_id is None) == (patient_key is None):
         raise typer.BadParameter("give --patient-id or --patient-key")
     from flows.kept_split import forget_in_splits
+    from tasks.shard_work import kept_slab_path
 
     store = Store.open(warehouse, create=False)
     if not leave_published:
@@ -114,7 +115,8 @@ def forget(
         for path in indexes:  # a sweep that runs would put the patient's files back into its index
             leases.enter_context(archive_lease(store.paths.leases, path.name))
         erased = store.forget(patient_id=patient_id, patient_key=patient_key, issuer=issuer)
-        n_files = sum(_delete(slabs or store.paths.directory / "slabs", key) for key in erased.series_keys)
+        folder = slabs or store.paths.directory / "slabs"
+        n_files = sum(_delete(kept_slab_path(folder, *series)) for series in erased.series)
         for path in indexes:
             with Index(path) as index:
                 index.erase(erased.study_instance_uids)
@@ -138,8 +140,9 @@ def _refuse_published(store: Store, patient: dict[str, str | None]) -> None:
         )
 
 
-def _delete(folder: Path, series_key: str) -> int:
-    paths = list((folder / series_key[:2]).glob(f"{series_key}-*"))
+def _delete(slab: Path) -> int:
+    """Delete a slab file, and what a killed run left beside it."""
+    paths = list(slab.parent.glob(f"{slab.stem}*"))
     for path in paths:
         path.unlink()
     return len(paths)

@@ -116,7 +116,7 @@ def publish(
         if retract is not None:
             withdrawn = withdraw(Withdrawal(store, opened, address, target, out), retract)
             _say_retracted(withdrawn, out)
-            n_failed = withdrawn.n_failed
+            n_failed = withdrawn.n_left
         else:
             request = _request(store, settings, model, test_system, all_scored, limit)
             pictures = None if no_pictures else _pictures(store, settings, request)
@@ -219,6 +219,8 @@ def _say_retracted(summary: RetractSummary, out: Path | None) -> None:
     done = f"notes written to {out}" if out is not None else "withdrawn"
     print(f"{summary.n_retracted:7,} studies {done}, {summary.n_objects:,} objects")
     _say_left(summary.missing, summary.failed, summary.n_not_tried)
+    if summary.missing:
+        print("Results still lie in the PACS in the studies left out. What it no longer has a study for, its administrator deletes.")
 
 
 def _say_left(missing: dict[str, int], failed: dict[str, int], n_not_tried: int) -> None:

@@ -119,6 +119,25 @@ def test_what_is_published_can_be_read_back(hospital: Hospital, pacs: Pacs, tmp_
         assert [each.name for each in run_checks(connection, ["publication_values"]) if not each.passed] == []
 
 
+def test_results_in_studies_that_left_the_archive_are_told_and_not_passed_over(
+    hospital: Hospital, pacs: Pacs
+) -> None:
+    empty(pacs)
+    target = web(pacs)
+    assert send(hospital, target) == [2, 0]
+    with hospital.store.read_live_identified() as connection:
+        ((key, uid_gone),) = connection.execute(
+            "SELECT study_key, study_instance_uid FROM identity.study_identity "
+            "WHERE study_key = (SELECT min(study_key) FROM publication)"
+        ).fetchall()
+    with hospital.store.write() as connection:
+        connection.execute("DELETE FROM study WHERE study_key = ?", [key]).fetchall()
+    with hospital.opened() as archive:
+        archive.index.erase([uid_gone])
+        withdrawn = retract(Withdrawal(hospital.store, archive, target.address, target, None), "all")
+    assert (withdrawn.n_retracted, withdrawn.n_left, dict(withdrawn.missing)) == (1, 1, {"absent": 1})
+
+
 def test_a_new_result_takes_the_place_of_the_old_one_until_it_is_withdrawn(
     hospital: Hospital, pacs: Pacs, tmp_path: Path
 ) -> None:
@@ -141,7 +160,7 @@ def test_a_new_result_takes_the_place_of_the_old_one_until_it_is_withdrawn(
     assert sorted(stated(each)[2] for each in newer) == ["No", "Yes"]
     with hospital.opened() as archive:
         withdrawn = retract(Withdrawal(hospital.store, archive, target.address, target, None), "all")
-    assert (withdrawn.n_retracted, withdrawn.n_objects) == (2, 4)
+    assert (withdrawn.n_retracted, withdrawn.n_objects, withdrawn.n_left) == (2, 4, 0)
     notes = [each for each in held(pacs).values() if each.Modality == "KO"]
     for note in notes:
         assert note.ConceptNameCodeSequence[0].CodeMeaning == "Rejected for Quality Reasons"

@@ -214,7 +214,53 @@ def test_forgetting_again_is_fine(store: Store) -> None:
     store.forget(patient_key="patient-p")
     assert store.forget(patient_key="patient-p").study_keys == ()
     assert store.forgotten().patients == {"patient-p"}
-    assert set(store.forgotten().series) == {"series-a-0", "series-a-1", "series-b-0", "series-b-1"}
+    series = ("series-a-0", "series-a-1", "series-b-0", "series-b-1")
+    assert store.forgotten().series == {f"{key}:r1" for key in series}
+
+
+def of_shared_series() -> LandingBatch:
+    """A study of patient q whose series has the UID of one of patient p's study a; its instances are others."""
+    return LandingBatch(
+        archives=[rows.archive(n_files=70, n_studies=4, n_series=7)],
+        studies=[rows.study("study-e", patient_key="patient-q")],
+        series=[rows.series("series-a-0", "study-e", revision="r2")],
+        selections=[rows.selection("series-a-0", "study-e", series_revision="r2")],
+        slabs=[rows.slab("series-a-0", revision="r2")],
+        scores=[rows.score("series-a-0", revision="r2", logit=2.0)],
+        study_identities=[records.StudyIdentity("study-e", "patient-q", "1.2.3.e", None)],
+    )
+
+
+def test_a_series_uid_of_two_patients_goes_with_neither_for_the_other(store: Store) -> None:
+    """A broken archive: the scan of the one who stays keeps its slab and score, now and in the next sweep."""
+    store.land(of_shared_series())
+    erased = store.forget(patient_id="PID-p")
+    assert ("series-a-0", "r1") in erased.series
+    assert ("series-a-0", "r2") not in erased.series
+    assert store.land(of_shared_series()).new_rows("score") == 0
+    store.land(LandingBatch(scores=[rows.score("series-a-0")]))  # a late one of the erased patient
+    with store.read_live() as connection:
+        found = connection.execute("SELECT series_revision, logit FROM score WHERE series_key = 'series-a-0'")
+        assert found.fetchall() == [("r2", 2.0)]
+        slabs = connection.execute("SELECT series_revision FROM slab WHERE series_key = 'series-a-0'")
+        assert slabs.fetchall() == [("r2",)]
+    with store.read_live_identified() as connection:
+        named = connection.execute(
+            "SELECT study_key FROM identity.series_identity WHERE series_key = 'series-a-0'"
+        ).fetchall()
+    assert named == [("study-e",)]
+    assert failed_checks(store) == []
+
+
+def test_tombstones_of_series_from_before_revisions_counted_are_taken_over(store: Store) -> None:
+    store.land(of_shared_series())
+    store.forget(patient_id="PID-p")
+    step = next(step for step in schema.WAREHOUSE.migrations if step.name == "0012_erased_series.sql")
+    with store.write() as connection:
+        before = connection.execute("SELECT kind, key FROM forgotten ORDER BY ALL").fetchall()
+        connection.execute("UPDATE forgotten SET key = split_part(key, ':', 1) WHERE kind = 'series'").fetchall()
+        connection.execute(step.sql)
+        assert connection.execute("SELECT kind, key FROM forgotten ORDER BY ALL").fetchall() == before
 
 
 def test_a_patient_can_opt_out_in_advance(store: Store) -> None:
