@@ -78,21 +78,37 @@ def _chunks(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[ImportedReport]]
 
 @dataclass(frozen=True, slots=True)
 class _Forgotten:
-    """How to tell a report of an erased patient: by the PatientID it gives, at every site known here."""
+    """How to tell a report of an erased patient: by the PatientID it gives, at every site known here.
+
+    Reports name no issuer: those of erased patients are tried, too, unless a patient who stays has the ID.
+    """
 
     pseudonymizers: tuple[Pseudonymizer, ...]
+    issuers: tuple[str, ...]
     patient_keys: frozenset[str]
+    staying_ids: frozenset[str]
 
     def covers(self, report: ImportedReport) -> bool:
-        keys = (named.patient_key(report.patient_id, None) for named in self.pseudonymizers)
+        issuers = (None,) if report.patient_id in self.staying_ids else (None, *self.issuers)
+        keys = (
+            named.patient_key(report.patient_id, issuer) for named in self.pseudonymizers for issuer in issuers
+        )
         return any(key in self.patient_keys for key in keys)
 
 
 def _forgotten_names(store: Store, key: bytes) -> _Forgotten:
-    patients = frozenset(store.forgotten().patients)
-    with store.read_live() as connection:
+    gone = store.forgotten()
+    if not gone.patients:
+        return _Forgotten((), (), frozenset(), frozenset())
+    with store.read_live_identified() as connection:
         sites = connection.execute("SELECT DISTINCT site FROM archive ORDER BY site").fetchall()
-    return _Forgotten(tuple(Pseudonymizer(key, site) for (site,) in sites if patients), patients)
+        staying = connection.execute("SELECT trim(patient_id) FROM identity.patient_identity").fetchall()
+    return _Forgotten(
+        tuple(Pseudonymizer(key, site) for (site,) in sites),
+        tuple(sorted(gone.issuers)),
+        frozenset(gone.patients),
+        frozenset(patient_id for (patient_id,) in staying),
+    )
 
 
 def _store_chunk(

@@ -292,7 +292,10 @@ def _scan(
         return _Scanned(found, inflated.read_at, inflated=inflated)
     if start.transfer_syntax_uid == EXPLICIT_BIG:
         return _Scanned(
-            scan_with_pydicom(read_at, start.offset, size_bytes, consume, is_big_endian=True), read_at
+            scan_with_pydicom(
+                read_at, start.offset, size_bytes, consume, sequences=FUNCTIONAL_GROUPS, is_big_endian=True
+            ),
+            read_at,
         )
     first = head[start.offset :] or read_at(start.offset, FIRST_WINDOW_BYTES)
     is_implicit = _is_implicit(first, start.transfer_syntax_uid)
@@ -316,7 +319,9 @@ def _split(
             window, is_implicit=is_implicit, wanted=TAGS, located=FUNCTIONAL_GROUPS, size_bytes=size_bytes
         )
     except Unusual:
-        return scan_with_pydicom(read_at, offset, size_bytes, consume, is_implicit=is_implicit)
+        return scan_with_pydicom(
+            read_at, offset, size_bytes, consume, sequences=FUNCTIONAL_GROUPS, is_implicit=is_implicit
+        )
 
 
 def _is_implicit(first: bytes, transfer_syntax_uid: str) -> bool:

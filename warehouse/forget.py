@@ -54,9 +54,10 @@ def forget(
     a PatientID that is not in the identity file.
     """
     patients = _patients(store, patient_id, patient_key, issuer)
-    studies, named = _studies_and_reports(store, patients)
+    studies, named, issuers = _known_of(store, patients)
     with store.write() as connection:
         gone = _tombstones(connection, patients, studies)
+        gone.issuers = issuers
         reports = _reports(connection, named)
         _erase_reports(connection, reports, _REPORT_TABLES)
         slabs = _erase(connection, gone)
@@ -99,9 +100,9 @@ _REPORT_TABLES = ("report_statement", "report")
 _REPORT_IDENTITY_TABLES = ("report_evidence", "report_text")
 
 
-def _studies_and_reports(store: Store, patients: set[str]) -> tuple[set[str], set[str]]:
-    """The patients' studies, also those that have left the archive; and reports that name the patients, or the number
-    of such a study and nobody else.
+def _known_of(store: Store, patients: set[str]) -> tuple[set[str], set[str], set[str]]:
+    """The patients' studies, also those that have left the archive; reports that name the patients, or the number of such
+    a study and nobody else; and who issued the PatientIDs.
     """
     with (
         writer_lock(store.paths.lock, wait_s=store.wait_s),
@@ -117,7 +118,11 @@ def _studies_and_reports(store: Store, patients: set[str]) -> tuple[set[str], se
             "OR patient_id IN ("
             "SELECT trim(patient_id) FROM patient_identity SEMI JOIN asked_patient ON key = patient_key)"
         ).fetchall()
-    return {row[0] for row in studies}, {row[0] for row in reports}
+        issuers = identity.execute(
+            "SELECT DISTINCT issuer_of_patient_id FROM patient_identity SEMI JOIN asked_patient ON key = patient_key "
+            "WHERE issuer_of_patient_id IS NOT NULL"
+        ).fetchall()
+    return {row[0] for row in studies}, {row[0] for row in reports}, {row[0] for row in issuers}
 
 
 def _reports(connection: Connection, named: set[str]) -> set[str]:

@@ -24,19 +24,26 @@ _PERSONAL = ("patient_key", "study_date", "age_years", "sex")
 
 @dataclass(slots=True)
 class Tombstones:
-    """Keys of erased patients, of their studies, and of the revisions of their series (`series_name`)."""
+    """Keys of erased patients, of their studies, and of the revisions of their series (`series_name`).
+
+    And who issued their PatientIDs: reports name a patient without the issuer.
+    """
 
     patients: set[str] = field(default_factory=set)
     studies: set[str] = field(default_factory=set)
     series: set[str] = field(default_factory=set)
+    issuers: set[str] = field(default_factory=set)
 
     def __bool__(self) -> bool:
         return bool(self.patients or self.studies or self.series)
 
     def pairs(self) -> set[tuple[str, str]]:
         """(kind, key) of each tombstone."""
-        kinds = (("patient", self.patients), ("study", self.studies), ("series", self.series))
-        return {(kind, key) for kind, keys in kinds for key in keys}
+        return {(kind, key) for kind, keys in self.by_kind().items() for key in keys}
+
+    def by_kind(self) -> dict[str, set[str]]:
+        """The sets, as the table names them."""
+        return {"patient": self.patients, "study": self.studies, "series": self.series, "issuer": self.issuers}
 
 
 def series_name(row: Mapping[str, Any]) -> str:
@@ -47,7 +54,7 @@ def series_name(row: Mapping[str, Any]) -> str:
 def read_tombstones(connection: Connection) -> Tombstones:
     """The tombstones of an open warehouse."""
     found = Tombstones()
-    sets = {"patient": found.patients, "study": found.studies, "series": found.series}
+    sets = found.by_kind()
     for kind, key in connection.execute("SELECT kind, key FROM forgotten").fetchall():
         sets[kind].add(key)
     return found

@@ -220,7 +220,9 @@ def _say_retracted(summary: RetractSummary, out: Path | None) -> None:
     print(f"{summary.n_retracted:7,} studies {done}, {summary.n_objects:,} objects")
     _say_left(summary.missing, summary.failed, summary.n_not_tried)
     if summary.missing:
-        print("Results still lie in the PACS in the studies left out. What it no longer has a study for, its administrator deletes.")
+        print(
+            "Results still lie in the PACS in the studies left out. What it no longer has a study for, its administrator deletes."
+        )
 
 
 def _say_left(missing: dict[str, int], failed: dict[str, int], n_not_tried: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 ReadAt = Callable[[int, int], bytes]  # (offset, number of bytes) → at most so many bytes, fewer at the end
 
@@ -62,6 +63,8 @@ class Elements:
 
     values: dict[bytes, bytes]  # tag → raw value
     spans: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # tag → (start, end) of a whole element
+    # Tag → items of a sequence that pydicom has read already, where this reader could not find its place.
+    sequences: dict[bytes, list[Any]] = field(default_factory=dict)
     pixel_tag: bytes | None = None
     pixel_offset: int | None = None  # of the first byte of the value
     pixel_length: int | None = None  # None: undefined, so encapsulated

@@ -24,7 +24,7 @@ def read_frames(
 
     Raises BadHeader where the groups break a bound or cannot be read.
     """
-    if PER_FRAME not in found.spans:
+    if PER_FRAME not in found.spans and PER_FRAME not in found.sequences:
         return None
     try:
         shared = _groups(read_at, found, SHARED, is_implicit)
@@ -45,7 +45,7 @@ def _groups(read_at: ReadAt, found: Elements, which: bytes, is_implicit: bool) -
     from pydicom.filereader import read_dataset
 
     if which not in found.spans:
-        return []
+        return found.sequences.get(which, [])
     start, end = found.spans[which]
     if end - start > MAX_GROUPS_BYTES:
         raise BadHeader("functional groups")

@@ -32,14 +32,15 @@ def scan_with_pydicom(
     size_bytes: int,
     consume: Callable[[bytes], object],
     *,
+    sequences: frozenset[bytes],
     is_implicit: bool = False,
     is_big_endian: bool = False,
 ) -> Elements:
-    """As `elements.scan`, for what that does not know. Raises BadHeader."""
+    """As `elements.scan`, for what that does not know; `sequences` are read at once. Raises BadHeader."""
     from pydicom.filereader import read_dataset
 
     file: Any = _Bounded(read_at, start, size_bytes)  # read, seek and tell are all that pydicom uses
-    numbers: list[Any] = [int.from_bytes(each[1::-1] + each[:1:-1], "big") for each in TAGS]
+    numbers: list[Any] = [_number(each) for each in TAGS | sequences]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -50,9 +51,13 @@ def scan_with_pydicom(
                 stop_when=_is_pixels,
                 specific_tags=numbers,
             )
+            end = file.tell()
+            read = {
+                key: list(data_set[number].value) for key in sequences if (number := _number(key)) in data_set
+            }
     except Exception:  # pydicom raises many kinds on broken headers; all mean the same
         raise BadHeader("unusual") from None
-    found = Elements(_raw_values(data_set, is_big_endian), end=file.tell())
+    found = Elements(_raw_values(data_set, is_big_endian), sequences=read, end=end)
     _find_pixels(read_at, found, size_bytes, is_implicit, is_big_endian)
     consume(read_at(start, min(found.end - start, WINDOW_BYTES)))
     return found
@@ -81,6 +86,11 @@ class _Bounded(io.RawIOBase):
 
     def tell(self) -> int:
         return self._at
+
+
+def _number(key: bytes) -> int:
+    """A tag as pydicom writes it: group and element in one number."""
+    return int.from_bytes(key[1::-1] + key[:1:-1], "big")
 
 
 def _is_pixels(element: Any, _vr: str | None, _length: int) -> bool:

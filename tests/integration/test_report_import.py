@@ -15,6 +15,7 @@ from flows.report_import import ImportCounts, import_reports
 from flows.report_label import label_file
 from flows.report_relabel import differences
 from flows.report_summary import diff_lines, import_lines
+from tasks.identity import Pseudonymizer, load_or_create_key
 from tasks.statements import Labeller, lexicon_with, shipped_labeller
 from warehouse.checks import run_checks
 from warehouse.landing import LandingBatch
@@ -256,6 +257,23 @@ def test_a_forgotten_patient_leaves_no_report(store: Store) -> None:
     assert ask(store, "SELECT accession_number FROM identity.report_text") == [("ACC-b",)]
     assert ask(store, "SELECT count(*) FROM report") == [(1,)]
     assert b"L1 compression fracture" not in store.paths.identity.read_bytes()
+
+
+def test_a_forgotten_patient_of_an_issuer_is_known_by_the_ID_that_a_report_gives(store: Store) -> None:
+    """Reports name no issuer. An ID that somebody has who stays is theirs."""
+    names = Pseudonymizer(load_or_create_key(store.paths.key), "north")
+    known = {
+        (patient_id, issuer): rows.records.PatientIdentity(
+            str(names.patient_key(patient_id, issuer)), "north", patient_id, issuer
+        )
+        for patient_id, issuer in (("PID-i", "EAST"), ("PID-k", "EAST"), ("PID-k", "WEST"))
+    }
+    store.land(LandingBatch(patient_identities=list(known.values())))
+    for gone in ("PID-i", "PID-k"):
+        store.forget(patient_id=gone, issuer="EAST")
+    counts = load(store, row("ACC-i", patient_id="PID-i"), row("ACC-k", patient_id="PID-k"))
+    assert (counts.n_rows, counts.n_new, counts.n_forgotten) == (2, 1, 1)
+    assert ask(store, "SELECT patient_id FROM identity.report_text") == [("PID-k",)]
 
 
 def test_a_forgotten_patient_takes_nobody_elses_report_along(store: Store) -> None:

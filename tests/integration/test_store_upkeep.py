@@ -258,7 +258,9 @@ def test_tombstones_of_series_from_before_revisions_counted_are_taken_over(store
     step = next(step for step in schema.WAREHOUSE.migrations if step.name == "0012_erased_series.sql")
     with store.write() as connection:
         before = connection.execute("SELECT kind, key FROM forgotten ORDER BY ALL").fetchall()
-        connection.execute("UPDATE forgotten SET key = split_part(key, ':', 1) WHERE kind = 'series'").fetchall()
+        connection.execute(
+            "UPDATE forgotten SET key = split_part(key, ':', 1) WHERE kind = 'series'"
+        ).fetchall()
         connection.execute(step.sql)
         assert connection.execute("SELECT kind, key FROM forgotten ORDER BY ALL").fetchall() == before
 

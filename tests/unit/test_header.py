@@ -175,9 +175,9 @@ def deep_sequence(levels: int, is_undefined: bool) -> bytes:
     return inner
 
 
-def with_element(element: bytes) -> bytes:
-    """An image with one more element at the start of its data set."""
-    whole = image()
+def with_element(element: bytes, whole: bytes | None = None) -> bytes:
+    """An image, or the file given, with one more element at the start of its data set."""
+    whole = whole or image()
     at = dataset_offset(io.BytesIO(whole))
     return whole[:at] + element + whole[at:]
 
@@ -249,6 +249,19 @@ def test_T23_frames_of_an_enhanced_object_are_those_of_its_classic_twin(tmp_path
             assert frame.pixel_spacing_mm == twin.pixel_spacing_mm
             assert frame.slice_thickness_mm == twin.slice_thickness_mm
             assert frame.image_type == "ORIGINAL\\PRIMARY\\VOLUME\\NONE"
+
+
+@pytest.mark.parametrize("kind", ["unknown VR", "big endian"])
+def test_T23_frames_are_found_where_pydicom_reads_the_header(tmp_path: Path, kind: str) -> None:
+    plain = instance(make_enhanced_ct(tmp_path / "e.dcm", 3).read_bytes())
+    if kind == "big endian":
+        content = make_enhanced_ct(tmp_path / "b.dcm", 3, transfer_syntax=ExplicitVRBigEndian).read_bytes()
+    else:
+        content = make_enhanced_ct(tmp_path / "z.dcm", 3).read_bytes()
+        content = with_element(b"\x09\0\x10\0ZZ\x02\0ab", content)
+    found = instance(content)
+    assert found.frames is not None
+    assert found.frames == plain.frames
 
 
 def test_T23_a_frame_without_position_leaves_no_geometry(tmp_path: Path) -> None:

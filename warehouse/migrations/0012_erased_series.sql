@@ -7,4 +7,5 @@ FROM forgotten AS gone
 JOIN series ON gone.kind = 'series' AND series.series_key = gone.key
 WHERE series.study_key IN (SELECT key FROM forgotten WHERE kind = 'study');
 DELETE FROM forgotten WHERE kind = 'series' AND key NOT LIKE '%:%';
-COMMENT ON COLUMN forgotten.key IS 'The pseudonym; of a series with its revision behind a colon.';
+COMMENT ON COLUMN forgotten.kind IS 'patient | study | series | issuer';
+COMMENT ON COLUMN forgotten.key IS 'The pseudonym; of a series with its revision behind a colon; of an issuer its name, by which reports of erased patients are known.';
