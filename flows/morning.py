@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +13,7 @@ from zoneinfo import ZoneInfo
 from estimates.monitor import p_chart
 from estimates.night_signals import MIN_BASELINE, Signal
 from flows.canary import CanaryResult
+from flows.errors import SettingsError
 from flows.night_end import Findings, NightCounts, NightEnd, NightFacts, is_baseline_ready, reasons_of
 from flows.night_rows import Problem
 from flows.night_settings import NightSettings
@@ -22,6 +24,7 @@ from flows.sweep_context import SweepContext
 from flows.sweep_summary import SweepSummary
 from reports.morning_numbers import FlaggedRow, MorningNumbers, NightPoint, ReasonRow
 from reports.morning_page import render_morning_page
+from tasks.sources.base import error_name
 from warehouse.paths import private_files, replace_file
 from warehouse.reasons import reason_of
 
@@ -96,6 +99,21 @@ def alert_text(signal: Signal) -> str:
     """One line: whom it is about, and what was found."""
     subject = "" if signal.subject == "all" else f" ({signal.subject})"
     return f"{signal.signal.replace('_', ' ')}{subject}: {signal.said}"
+
+
+def make_page_folder(folder: Path) -> None:
+    """Make the folder of the pages, and see that one can be written: before the night, not after it has landed.
+
+    Raises SettingsError.
+    """
+    try:
+        with private_files():
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise SettingsError(
+            f"no morning page can be written into {folder} ({error_name(error)}): name another folder with --out"
+        ) from error
 
 
 def write_morning_page(numbers: MorningNumbers, folder: Path, run_name: str) -> Path:

@@ -21,7 +21,7 @@ from flows.canary import CanaryResult, check_canary
 from flows.cluster import Cluster
 from flows.dispatch import Dispatcher
 from flows.errors import CanaryChanged
-from flows.morning import morning_numbers, stopped_numbers, write_morning_page
+from flows.morning import make_page_folder, morning_numbers, stopped_numbers, write_morning_page
 from flows.night_end import NightCounts, NightEnd, NightFacts, look, night_rows
 from flows.night_rows import enrolled_canary, watermark
 from flows.night_settings import NightSettings, read_night
@@ -95,6 +95,7 @@ def nightly_screening(
     settings, given = read_settings(**(options or {})), read_night(night)
     now = dt.datetime.now(dt.UTC)
     tonight = _Night(given, now, open_window(given.window, given.timezone, now), time.monotonic())
+    make_page_folder(_pages(settings, given))
     try:
         with opened_sweep(archive, settings, tonight.gate) as (context, dispatcher):
             return _screen(context, dispatcher, tonight)

@@ -91,7 +91,9 @@ class _Forgotten:
     def covers(self, report: ImportedReport) -> bool:
         issuers = (None,) if report.patient_id in self.staying_ids else (None, *self.issuers)
         keys = (
-            named.patient_key(report.patient_id, issuer) for named in self.pseudonymizers for issuer in issuers
+            named.patient_key(report.patient_id, issuer)
+            for named in self.pseudonymizers
+            for issuer in issuers
         )
         return any(key in self.patient_keys for key in keys)
 

@@ -101,8 +101,8 @@ _REPORT_IDENTITY_TABLES = ("report_evidence", "report_text")
 
 
 def _known_of(store: Store, patients: set[str]) -> tuple[set[str], set[str], set[str]]:
-    """The patients' studies, also those that have left the archive; reports that name the patients, or the number of such
-    a study and nobody else; and who issued the PatientIDs.
+    """The patients' studies, also those that have left the archive; reports that name the patients, or the number of
+    such a study and nobody else; and who issued the PatientIDs.
     """
     with (
         writer_lock(store.paths.lock, wait_s=store.wait_s),

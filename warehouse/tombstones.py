@@ -43,7 +43,12 @@ class Tombstones:
 
     def by_kind(self) -> dict[str, set[str]]:
         """The sets, as the table names them."""
-        return {"patient": self.patients, "study": self.studies, "series": self.series, "issuer": self.issuers}
+        return {
+            "patient": self.patients,
+            "study": self.studies,
+            "series": self.series,
+            "issuer": self.issuers,
+        }
 
 
 def series_name(row: Mapping[str, Any]) -> str:

@@ -221,7 +221,7 @@ def _say_retracted(summary: RetractSummary, out: Path | None) -> None:
     _say_left(summary.missing, summary.failed, summary.n_not_tried)
     if summary.missing:
         print(
-            "Results still lie in the PACS in the studies left out. What it no longer has a study for, its administrator deletes."
+            "What was left out still lies in the PACS. Where no sweep finds the study, its administrator deletes it."
         )
 
 

@@ -6,6 +6,7 @@ import datetime as dt
 import pickle
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from estimates.monitor import BernoulliCusum
 from estimates.night_signals import CusumState, cusum_signals, distribution_signal, share_signal
 from flows.canary import LOGIT_TOLERANCE, judge
 from flows.errors import CanaryChanged, Exit, OutsideWindow, SettingsError, exit_code_of
+from flows.morning import make_page_folder
 from flows.night_drift import judge_night
 from flows.night_end import sort_problems
 from flows.night_rows import NightStudy, Problem
@@ -278,3 +280,11 @@ def test_T57_the_note_for_prefect_names_no_study() -> None:
     assert "k" * 32 not in note
     assert "41 new" in note
     assert "truncated" in note
+
+
+def test_a_folder_that_takes_no_page_is_told_before_the_night(tmp_path: Path) -> None:
+    make_page_folder(tmp_path / "new" / "nights")
+    assert list((tmp_path / "new" / "nights").iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match=r"no morning page can be written into .*file.*--out"):
+        make_page_folder(tmp_path / "file" / "nights")
