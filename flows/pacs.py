@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import re
 import secrets
+import ssl
 import stat
 import sys
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from flows.errors import SettingsError
+from flows.pem import load_pem
 from flows.settings import Settings
 from tasks.sources.base import ArchiveUnreachable
 from tasks.sources.courtesy import Courtesy, Manners, Window
@@ -37,6 +39,7 @@ def archive_name(archive: str) -> str:
         return str(Path(archive).resolve())
     parts = urlsplit(archive)
     host = (parts.hostname or "").lower()
+    host = f"[{host}]" if ":" in host else host
     at = f"{parts.username}@" if parts.username and parts.scheme in DIMSE_SCHEMES else ""
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{at}{host}{port}{parts.path.rstrip('/')}"
@@ -110,10 +113,9 @@ def read_login(settings: Settings) -> Login:
     user, password, token = (os.environ.get(f"OVF_PACS_{name}") for name in ("USER", "PASSWORD", "TOKEN"))
     if settings.pacs_credentials is not None:
         user, password, token = _credentials_of(settings.pacs_credentials)
-    for path in (settings.pacs_ca, settings.pacs_cert, settings.pacs_key):
-        if path is not None and not path.is_file():
-            raise SettingsError(f"no certificate or key at {path}")
-    return Login(user, password, token, settings.pacs_ca, settings.pacs_cert, settings.pacs_key)
+    files = (settings.pacs_ca, settings.pacs_cert, settings.pacs_key)
+    load_pem(ssl.create_default_context(), ("pacs_ca", "pacs_cert", "pacs_key"), *files)
+    return Login(user, password, token, *files)
 
 
 def _credentials_of(path: Path) -> tuple[str | None, str | None, str | None]:

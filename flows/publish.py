@@ -21,7 +21,7 @@ from duckdb import DuckDBPyConnection as Connection
 from pydicom.dataset import Dataset
 
 from flows.publish_heat import Pictures
-from flows.publish_plan import Candidate, Planned, overtaken, plan, reference_of
+from flows.publish_plan import Candidate, Planned, Step, overtaken, plan, reference_of
 from models.registry import ModelError
 from tasks.identity import Pseudonymizer
 from tasks.index import Index
@@ -88,7 +88,8 @@ class PublishSummary:
     @property
     def n_failed(self) -> int:
         """Studies that the next run tries again."""
-        return sum(self.failed.values()) + self.n_not_tried
+        unread = self.missing["no_answer"] + self.missing["unreadable"]
+        return sum(self.failed.values()) + self.n_not_tried + unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,10 @@ class Objects:
 
 def publish(work: Work, target: Target) -> PublishSummary:
     """Publish what is due. Raises ModelError for a model that must not be published there, WarehouseError."""
-    summary, todo = _due(work)
+    found = _decided(work)
+    summary, todo = _due(found, work.request)
+    outdated = [row for each in found if each.step is Step.WITHDRAWN for row in overtaken(each.earlier)]
+    work.store.land(LandingBatch(publications=outdated))
     n_lost = 0
     for start in range(0, len(todo), STUDIES_AT_ONCE):
         chunk = todo[start : start + STUDIES_AT_ONCE]
@@ -122,7 +126,7 @@ def publish(work: Work, target: Target) -> PublishSummary:
 
 def dry_run(work: Work, folder: Path) -> PublishSummary:
     """Write what would be sent into a folder. Needs no network and leaves no trace in the warehouse."""
-    summary, todo = _due(work)
+    summary, todo = _due(_decided(work), work.request)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for each in todo:
         made = build(work, each, summary)
@@ -144,20 +148,24 @@ def refuse_simulated(request: PublishRequest) -> None:
         )
 
 
-def _due(work: Work) -> tuple[PublishSummary, list[Planned]]:
-    """What is decided of every scored study, and those that something is to be sent of."""
+def _decided(work: Work) -> list[Planned]:
+    """What is decided of every scored study."""
     request = work.request
     refuse_simulated(request)
     with work.store.read_live_identified() as connection:
         candidates = _candidates(connection, work.archive.archive_key, request.model_digest)
         known = publications(connection, work.address)
-    found = plan(
+    return plan(
         candidates,
         known,
         test_system=request.test_system,
         is_all=request.is_all,
         opted_out=request.opted_out,
     )
+
+
+def _due(found: list[Planned], request: PublishRequest) -> tuple[PublishSummary, list[Planned]]:
+    """The decisions by number, and those that something is to be sent of."""
     summary = PublishSummary(Counter(each.step.value for each in found))
     return summary, [each for each in found if each.is_sent][: request.limit]
 

@@ -114,7 +114,8 @@ def _decide(
 
     if (each.patient_id or "").strip() in opted_out:
         return planned(Step.OPTED_OUT)
-    if any(row.state == "published" for row in same):
+    # A later result that may stand there says otherwise: it is overtaken, though this one has arrived once.
+    if predecessor is None and any(row.state == "published" for row in same):
         return planned(Step.UNCHANGED)
     if any(row.state == "retracted" for row in same):
         return planned(Step.WITHDRAWN)

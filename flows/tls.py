@@ -19,6 +19,7 @@ import dask
 from distributed.security import Security
 
 from flows.errors import PreflightError, SettingsError
+from flows.pem import load_pem, reason_of_tls
 
 PROBE_TIMEOUT_S = 30.0  # a busy scheduler leaves newcomers waiting: 12 s seen on an overloaded machine
 # A plain scheduler greets at once, one that speaks TLS waits for us to begin. Begun TLS is garbage to a plain one, and
@@ -45,22 +46,9 @@ class Certificates:
 
     def context(self) -> ssl.SSLContext:
         """A client's context that trusts this authority alone. Raises SettingsError naming the wrong file."""
-        for name, path in (("tls_ca", self.ca), ("tls_cert", self.cert), ("tls_key", self.key)):
-            try:
-                path.read_bytes()
-            except OSError as error:
-                raise SettingsError(f"setting {name}: {path} cannot be read ({error.strerror})") from None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False  # as Dask: see above
-        try:
-            context.load_verify_locations(self.ca)
-        except ssl.SSLError:
-            raise SettingsError(f"setting tls_ca: {self.ca} holds no certificate in PEM form") from None
-        try:
-            context.load_cert_chain(self.cert, self.key, password=_no_password)
-        except (ssl.SSLError, ValueError) as error:
-            why = f"{self.cert} and {self.key} are no certificate and its key without a password"
-            raise SettingsError(f"settings tls_cert, tls_key: {why} ({_reason(error)})") from None
+        load_pem(context, ("tls_ca", "tls_cert", "tls_key"), self.ca, self.cert, self.key)
         return context
 
     def security(self) -> Security:
@@ -155,21 +143,12 @@ def _shake_hands(scheduler: str, connection: socket, context: ssl.SSLContext) ->
     except ssl.SSLCertVerificationError as error:
         why = f"its certificate does not pass ({error.verify_message}): is --tls-ca the authority that signed it?"
     except ssl.SSLError as error:
-        why = f"it refuses our certificate ({_reason(error)}): was --tls-cert signed by its authority?"
+        why = f"it refuses our certificate ({reason_of_tls(error)}): was --tls-cert signed by its authority?"
     except OSError as error:
         why = f"it ended the handshake ({error}): does it speak TLS?"
     else:
         return
     raise PreflightError(f"the scheduler at {scheduler} cannot be talked to: {why}")
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "reason", None) or error).replace("_", " ").lower()
-
-
-def _no_password() -> str:
-    """OpenSSL would ask on the terminal, where perhaps nobody sits."""
-    raise ValueError("the key has a password")
 
 
 def _from_dask(name: str) -> Path | None:

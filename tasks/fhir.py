@@ -56,15 +56,18 @@ class WorklistModel:
 def worklist_bundle(
     entries: Sequence[WorklistEntry], model: WorklistModel, *, at: dt.datetime, is_test: bool
 ) -> Json:
-    """A Bundle (collection): one Device, and for each entry Patient, Observation and DiagnosticReport."""
+    """A Bundle (collection): one Device, each Patient once, and for each entry Observation and DiagnosticReport."""
     device = _urn("Device", model.model_digest)
     resources = [_entry(device, _device(model))]
+    told: set[str] = set()  # a patient may stand in both lists, and in a bundle once
     for each in entries:
         patient = _urn("Patient", each.patient_key or each.study_key)
         observation = _urn("Observation", each.study_key, model.model_digest)
         report = _urn("DiagnosticReport", each.study_key, model.model_digest)
+        if patient not in told:
+            resources.append(_entry(patient, _patient(each)))
+        told.add(patient)
         resources += [
-            _entry(patient, _patient(each)),
             _entry(observation, _observation(each, model, patient, device)),
             _entry(report, _report(each, model, patient, observation)),
         ]

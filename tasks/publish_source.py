@@ -99,7 +99,9 @@ def _header(source: Source, instance: Instance) -> Dataset:
                 return _header_in_pacs(source, instance)
             with source.open(instance.file) as stream:
                 return _read(stream)
-        except (OSError, InvalidDicomError, ValueError, EOFError, KeyError, PacsError) as error:
+        except PacsError as error:
+            raise SourceMissing("no_answer") from error
+        except (OSError, InvalidDicomError, ValueError, EOFError, KeyError) as error:
             raise SourceMissing("unreadable") from error
 
 

@@ -77,25 +77,36 @@ class Spool:
         """The spool as an archive that workers read."""
         return FolderSource(bytes(self.folder.resolve()))
 
-    def reserve(self, key: str, n_bytes: int, stopped: Callable[[], str | None]) -> None:
-        """Wait for room. Raises Stopped when the sweep ends meanwhile."""
+    def reserve(self, key: str, n_bytes: int, stopped: Callable[[], str | None]) -> bool:
+        """Wait for room. Returns whether what the study held had to go for it: who waits holds nothing, so that two
+        studies never wait for each other, nor one for itself. Raises Stopped when the sweep ends meanwhile.
+        """
+        is_emptied = False
         with self._room:
             self.n_waiting += 1
             try:
                 while any(self._held.values()) and sum(self._held.values()) + n_bytes > self._most:
                     if code := stopped():
                         raise Stopped(code)
+                    if key in self._held:
+                        self._empty(key)
+                        is_emptied = True
+                        continue
                     self._room.wait(ROOM_CHECK_S)
                 self._held[key] = self._held.get(key, 0) + n_bytes
             finally:
                 self.n_waiting -= 1
+        return is_emptied
 
     def release(self, key: str) -> None:
         """Delete what was fetched of a study."""
-        shutil.rmtree(self.folder / key, ignore_errors=True)
         with self._room:
-            self._held.pop(key, None)
-            self._room.notify_all()
+            self._empty(key)
+
+    def _empty(self, key: str) -> None:
+        shutil.rmtree(self.folder / key, ignore_errors=True)
+        self._held.pop(key, None)
+        self._room.notify_all()
 
 
 def pull_study(pull: Pull, source: PacsSource, spool: Spool, select: Select) -> Pulled:
@@ -149,7 +160,8 @@ def _failed(
 def _fetch_series(pull: Pull, plan: SeriesPlan, uid: str, source: PacsSource, spool: Spool) -> None:
     """Fetch one series into the spool and read its headers. A broken file is asked for once more."""
     told = {i.sop_instance_uid: i for i in pull.told.instances if i.series_instance_uid == uid}
-    spool.reserve(pull.key, plan.n_bytes, lambda: source.courtesy.stopped)
+    if spool.reserve(pull.key, plan.n_bytes, lambda: source.courtesy.stopped):
+        pull.on_disk.clear()
     folder = spool.folder / pull.key / plan.series_key
 
     def question() -> list[_File]:

@@ -31,6 +31,7 @@ _STEPS = {
 _MISSING = {
     "absent": "no longer in the archive, or its index: sweep again",
     "changed": "changed since they were scored: sweep again",
+    "no_answer": "the archive's PACS did not answer for them: run the same command again",
     "unreadable": "their headers cannot be read: check the archive",
     "unbuilt": "no object can be made with the values in their headers: look into one",
     "other_patient": "the header names another patient than the identity file: sweep again, then look into it",

@@ -46,7 +46,7 @@ _TOKEN_BITS = 59
 
 def value(answer: Answer, tag: str) -> str | None:
     """The first value of an element as text; None where it is absent or empty."""
-    values = answer.get(tag, {}).get("Value") or [None]
+    values = (answer.get(tag) or {}).get("Value") or [None]
     first = values[0]
     return None if first is None or isinstance(first, dict) else str(first).strip() or None
 
@@ -54,20 +54,21 @@ def value(answer: Answer, tag: str) -> str | None:
 def count(answer: Answer, tag: str) -> int | None:
     """The first value of an element as a number of things."""
     found = value(answer, tag)
-    return int(found) if found is not None and found.isdigit() else None
+    return int(found) if found is not None and found.isascii() and found.isdigit() else None
 
 
 def merged(*levels: Answer) -> dict[str, Any]:
     """One answer from those of study, series and instance: the lower level wins where it says anything."""
     said: dict[str, Any] = {}
     for answer in levels:
-        said |= {tag: element for tag, element in answer.items() if element.get("Value") or tag not in said}
+        elements = {tag: element for tag, element in answer.items() if isinstance(element, Mapping)}
+        said |= {tag: element for tag, element in elements.items() if element.get("Value") or tag not in said}
     return said
 
 
 def digest_of(answer: Answer) -> str:
     """32 hex characters over everything that an answer says of its subject."""
-    said = {tag: element.get("Value") for tag, element in answer.items() if tag not in _APART}
+    said = {tag: (element or {}).get("Value") for tag, element in answer.items() if tag not in _APART}
     text = json.dumps({tag: each for tag, each in said.items() if each}, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

@@ -97,14 +97,19 @@ class DicomwebPacs:
             "StudyInstanceUID": study_uid,
         }
         wanted = {name: each for name, each in filters.items() if each}
+        return self._paged("0020000D", partial(_page_of_studies, wanted))
+
+    def _paged(self, uid_tag: str, question: Callable[[int, int, _Client], list[Answer]]) -> Found:
+        """All answers to a question of (number of answers, number before them), each UID once."""
         found: dict[str, Answer] = {}
         is_warned = False
         for number in range(MOST_PAGES):
-            page = self._ask(partial(_page_of_studies, wanted, self.page, number))
+            page = self._ask(partial(question, self.page, number * self.page))
             is_warned |= bool(getattr(self._threads, "warning", None))
-            new = {uid: each for each in page if (uid := value(each, "0020000D")) and uid not in found}
+            new = {uid: each for each in page if (uid := value(each, uid_tag)) and uid not in found}
             found |= new
-            if len(page) < self.page and not (is_warned and new):
+            # More than were asked for: it knows no limit, so this is all.
+            if len(page) != self.page and not (is_warned and new):
                 return Found(list(found.values()), is_cut=False)
             if not new:  # it does not page: the same again, or nothing more although it warned
                 return Found(list(found.values()), is_cut=bool(page) or is_warned)
@@ -112,13 +117,20 @@ class DicomwebPacs:
 
     def series(self, study: Answer) -> list[Answer]:
         study_uid = value(study, "0020000D") or ""
-        found = self._ask(lambda client: client.search_for_series(study_uid, fields=_SERIES_FIELDS))
-        return [merged(study, each) for each in found]
+
+        def question(size: int, before: int, client: _Client) -> list[Answer]:
+            return list(client.search_for_series(study_uid, fields=_SERIES_FIELDS, limit=size, offset=before))
+
+        return [merged(study, each) for each in _whole(self._paged("0020000E", question))]
 
     def instances(self, study_uid: str, series_uid: str, *, in_full: bool) -> list[Answer]:
         if in_full:
             return self._ask(lambda client: client.retrieve_series_metadata(study_uid, series_uid))
-        return self._ask(lambda client: client.search_for_instances(study_uid, series_uid))
+
+        def question(size: int, before: int, client: _Client) -> list[Answer]:
+            return list(client.search_for_instances(study_uid, series_uid, limit=size, offset=before))
+
+        return _whole(self._paged("00080018", question))
 
     def fetch(self, study_uid: str, series_uid: str, keep: Keep) -> None:
         def all_of(client: _Client) -> list[Answer]:
@@ -186,12 +198,17 @@ def session_of(login: Login) -> requests.Session:
     return session
 
 
-def _page_of_studies(wanted: dict[str, Any], size: int, number: int, client: _Client) -> list[Answer]:
+def _page_of_studies(wanted: dict[str, Any], size: int, before: int, client: _Client) -> list[Answer]:
     return list(
-        client.search_for_studies(
-            limit=size, offset=number * size, fields=_STUDY_FIELDS, search_filters=wanted
-        )
+        client.search_for_studies(limit=size, offset=before, fields=_STUDY_FIELDS, search_filters=wanted)
     )
+
+
+def _whole(found: Found) -> list[Answer]:
+    """Raises Broken for an answer within one study that the PACS cuts short."""
+    if found.is_cut:
+        raise Broken("answer_cut")
+    return found.answers
 
 
 def _error_of(response: requests.Response | None) -> Broken | Refused:

@@ -26,11 +26,12 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from tasks.checks import SOP_CLASSES
 from tasks.dicom.values import TAG_OF
-from tasks.sources.answers import Answer, merged, value
+from tasks.sources.answers import Answer, merged, token, value
 from tasks.sources.pacs_client import Broken, Found, Keep, Login, NoAnswer, Refused, Span
 
 SUCCESS, PENDING, WARNING = 0x0000, (0xFF00, 0xFF01), 0xB000
 NOT_AUTHORIZED = 0x0124
+MOST_REPEATED = 10_000  # answers of a C-FIND that were given before: then it turns in circles
 # Native, then what archives compress with, each in a context of its own.
 SYNTAXES = (
     "1.2.840.10008.1.2.1",
@@ -187,13 +188,20 @@ class DimsePacs:
         for keyword, wanted in keys.items():
             setattr(identifier, keyword, wanted or None)
         answers: list[Answer] = []
+        distinct: set[int] = set()
         try:
             responses = line.association.send_c_find(identifier, StudyRootQueryRetrieveInformationModelFind)
             for status, answer in responses:
                 if getattr(status, "Status", None) in PENDING and answer is not None:
                     answers.append(answer.to_json_dict(suppress_invalid_tags=True))
+                    distinct.add(token(answers[-1]))
+                    if len(answers) - len(distinct) > MOST_REPEATED:
+                        raise Broken("no_progress")  # 0xFF00 without end (T48)
                     continue
                 is_cut = self._is_cut(line, status)
+        except Broken:
+            self._drop(line)
+            raise
         except (ValueError, RuntimeError, OSError) as error:
             self._drop(line)
             raise Broken(type(error).__name__) from None

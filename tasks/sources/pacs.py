@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -42,7 +43,10 @@ RECHECK_DAYS = (
 MOST_ANSWERS = 500  # studies in one answer that count as cut: PACS limits of 500 and 1,000 are common
 KEPT_SERIES = 256  # answers held between listing and reading: those on their way, and some more
 _STUDY, _SERIES, _SOP, _DATE = "0020000D", "0020000E", "00080018", "00080020"
-_CLASS, _MODALITY, _N_INSTANCES, _BITS = "00080016", "00080060", "00201209", "00280100"
+_CLASS, _MODALITY, _N_SERIES, _N_INSTANCES = "00080016", "00080060", "00201206", "00201209"
+# What the geometry and the pixels of a CT image are judged by: pixel format, place, orientation, pixel size, rescale.
+_JUDGED_BY = ("00280100", "00200032", "00200037", "00280030", "00281052", "00281053")
+_UID = re.compile(r"[0-9.]{1,64}")
 _PER_FRAME = "52009230"
 _UNDATED = b"undated"
 T = TypeVar("T")
@@ -131,19 +135,33 @@ class PacsSource:
         for study in part.studies:
             yield self._study(study)
 
+    def _bad_study(self, study: Answer) -> DirectoryListing:
+        """A study whose UID is none: it cannot be asked about."""
+        name = b"/bad-uid-" + digest_of(study).encode()
+        return DirectoryListing(_UNDATED + name, (), problem=Problem("pacs_query", "error=bad_uid"))
+
     def _study(self, study: Answer) -> DirectoryListing:
+        if not _UID.fullmatch(value(study, _STUDY) or ""):
+            return self._bad_study(study)
         path = _study_path(study)
         try:
             series = self.courtesy.ask(lambda: self.client.series(study))
+            entries = {each.name: each for each in (self._entry(path, one) for one in series) if each.name}
         except Stopped:
             raise
-        except PacsError as error:
-            return DirectoryListing(path, (), problem=Problem("pacs_query", f"error={error.code}"))
-        entries = sorted(self._entry(path, each) for each in series if value(each, _SERIES))
-        return DirectoryListing(path, tuple(entries))
+        except Exception as error:  # of an odd answer, too: its neighbours go on
+            return DirectoryListing(path, (), problem=Problem("pacs_query", f"error={_code(error)}"))
+        # An answer that was cut must not look like series that have gone.
+        is_short = len(entries) < (count(study, _N_SERIES) or 0)
+        problem = Problem("pacs_query", "error=fewer_series_than_announced") if is_short else None
+        return DirectoryListing(path, tuple(sorted(entries.values())), problem=problem)
 
     def _entry(self, path: bytes, series: Answer) -> Entry:
-        name = (value(series, _SERIES) or "").encode()
+        uid = value(series, _SERIES) or ""
+        if uid and not _UID.fullmatch(uid):
+            problem = Problem("pacs_query", "error=bad_uid")
+            return Entry(b"bad-uid-" + digest_of(series).encode(), 0, 0, problem=problem)
+        name = uid.encode()
         self._told.put(path + b"/" + name, series)
         announced = count(series, _N_INSTANCES)
         is_again = announced is None or self._is_recent(path)
@@ -185,8 +203,8 @@ class PacsSource:
             self._read.put(ref.path, self._instances(ref, study_uid, series_uid))
         except Stopped as stopped:
             return issue(ref, stopped.code, **uids)
-        except PacsError as error:
-            return issue(ref, "pacs_query", f"error={error.code}", **uids)
+        except Exception as error:  # of an odd answer, too: its neighbours go on
+            return issue(ref, "pacs_query", f"error={_code(error)}", **uids)
         return ZipFound(ref)
 
     def _instances(self, ref: FileRef, study_uid: str, series_uid: str) -> dict[bytes, Instance | FileIssue]:
@@ -197,12 +215,18 @@ class PacsSource:
         full = [merged(told, each) for each in answers if value(each, _SOP)]
         if len({value(each, _SOP) for each in full}) < ref.size_bytes:
             raise PacsError("fewer_instances_than_announced")
-        if is_ct and _is_poor(full):
+        if is_ct and _is_poor(full, is_whole_header=self.kind == "dicomweb"):
             return self._from_files(ref, study_uid, series_uid)
         files = [_member(ref, each) for each in full]
-        return {
-            file.member or b"": instance_of_answer(each, file) for each, file in zip(full, files, strict=True)
-        }
+        try:
+            return {
+                file.member or b"": instance_of_answer(each, file)
+                for each, file in zip(full, files, strict=True)
+            }
+        except Exception:  # values that are none: the files may be better
+            if not is_ct:
+                raise
+            return self._from_files(ref, study_uid, series_uid)
 
     def _from_files(self, ref: FileRef, study_uid: str, series_uid: str) -> dict[bytes, Instance | FileIssue]:
         """For a PACS that tells little of an image: fetch the series once, keep the headers only."""
@@ -210,13 +234,17 @@ class PacsSource:
 
         def keep(content: bytes) -> None:
             read = read_instance(io.BytesIO(content), ref)
-            if isinstance(read, ZipFound):
-                return
+            if isinstance(read, ZipFound) or read.series_instance_uid not in (series_uid, "", None):
+                return  # of another series: a late one of an earlier question, or more than was asked for
             sop = (read.sop_instance_uid or f"unnamed-{len(found)}").encode()
             state = token(read.content_digest if isinstance(read, Instance) else read.reason)
             found[sop] = replace(read, file=FileRef(ref.path, sop, len(content), state))
 
-        self.fetch(study_uid, series_uid, keep)
+        def question() -> None:
+            found.clear()  # of a try that broke off
+            self.client.fetch(study_uid, series_uid, keep)
+
+        self.courtesy.ask(question)
         if len(found) < ref.size_bytes:
             raise PacsError("fewer_instances_than_announced")
         return found
@@ -278,9 +306,19 @@ def _member(series: FileRef, answer: Answer) -> FileRef:
     return FileRef(series.path, sop, pixel_bytes(answer), token(digest_of(answer)))
 
 
-def _is_poor(answers: Sequence[Answer]) -> bool:
-    """Whether the headers of CT images cannot be judged by what was told: no class, no pixel format, or no frames."""
+def _code(error: Exception) -> str:
+    """A word for what went wrong that names nobody."""
+    return error.code if isinstance(error, PacsError) else type(error).__name__
+
+
+def _is_poor(answers: Sequence[Answer], *, is_whole_header: bool) -> bool:
+    """Whether CT images cannot be judged by what was told: no class, no frames, no pixel format, place or rescale.
+
+    What a whole header does not hold, the file does not hold either; the keys of a C-FIND may be left out at will.
+    """
     images = [each for each in answers if value(each, _CLASS) in (*SOP_CLASSES, None)]
     if any(value(each, _CLASS) in ENHANCED_CT_CLASSES for each in images):
         return not all(_PER_FRAME in each for each in images)
-    return bool(images) and not any(value(each, _BITS) for each in images)
+    if is_whole_header:
+        return bool(images) and not any(value(each, _JUDGED_BY[0]) for each in images)
+    return not all(value(each, tag) for each in images for tag in _JUDGED_BY)

@@ -74,7 +74,10 @@ class Span:
         if (self.from_minute, self.to_minute) == (0, 24 * 60):
             return None
         last = self.to_minute - 1
-        return f"{self.from_minute // 60:02}{self.from_minute % 60:02}00-{last // 60:02}{last % 60:02}59"
+        # To the end of the last second: times may have fractions (PS3.5 table 6.2-1, TM).
+        return (
+            f"{self.from_minute // 60:02}{self.from_minute % 60:02}00-{last // 60:02}{last % 60:02}59.999999"
+        )
 
 
 Keep = Callable[[bytes], None]  # takes one DICOM file, as the PACS sent it

@@ -76,6 +76,8 @@ NOT_FLAGGED = candidate(logit=-2.0, is_flagged=False)
             Step.PUBLISH,
         ),  # scored otherwise: no longer what was withdrawn
         (RESCORED, [row("superseded", candidate()), row("published", RESCORED)], Step.UNCHANGED),
+        # The operating point has gone back; "not flagged" was sent between, and may stand there.
+        (candidate(), [row("published", candidate()), row("sending", NOT_FLAGGED, hours=1)], Step.SUPERSEDE),
     ],
 )
 def test_one_decision_per_study(now: Candidate, rows: list[PublicationRecord], step: Step) -> None:
