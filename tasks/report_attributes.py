@@ -68,11 +68,14 @@ def cause_of(words: Words, at: int) -> str:
     token = words.tokens[at]
     if token.rule.cause:
         return token.rule.cause
-    roles = {t.role for t in words.tokens}
-    if Role.PATHOLOGICAL in roles and any(
-        t.role is Role.PATHOLOGICAL for t in words.tokens[max(0, at - 3) : at + 5]
-    ):
+    near = range(max(0, at - 3), min(len(words.tokens), at + 5))
+    stated = {words.tokens[place].role for place in near if not _is_denied_cause(words, place, at)}
+    if Role.PATHOLOGICAL in stated:
         return "pathological"
-    if any(t.role is Role.TRAUMATIC for t in words.tokens[max(0, at - 3) : at + 5]):
-        return "traumatic"
-    return ""
+    return "traumatic" if Role.TRAUMATIC in stated else ""
+
+
+def _is_denied_cause(words: Words, place: int, at: int) -> bool:
+    """'Fracture without evidence of malignancy': a denial between finding and cause, or just before the cause."""
+    before = range(max(at + 1 if place > at else 0, place - 3), place)
+    return any(words.tokens[each].role is Role.NEGATION for each in before)

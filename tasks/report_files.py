@@ -29,6 +29,10 @@ _SAMPLE_CHARACTERS = 2_000_000
 _FOREIGN_RUN = re.compile(r"[^\x00-\x7f]+")
 # Chinese stands in words and sentences; accents and degree signs, read as GB18030, stand alone.
 _LONG_RUN_SHARE = 0.5
+_BAD = "\ufffd"  # in the place of bytes that are no sign
+_BAD_SHARE = 0.2
+# Signs that reports in Chinese are full of; and how many signs it takes to miss them.
+_USUAL_SIGNS, _ENOUGH_SIGNS, _PRIVATE_SHARE = "骨肺未见", 100, 0.02
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _ZIP_MARK = b"PK\x03\x04"  # of .xlsx and .ods too
 _DELIMITERS = (",", ";", "\t")
@@ -53,7 +57,15 @@ def encoding_of(path: Path) -> str:
     if _decodes(path, "utf-8"):
         return "utf-8"
     if _decodes(path, "gb18030") and _looks_chinese(path):
+        if _is_other_script(path):
+            raise ReportFileError(
+                f"{path.name} is no GB18030, perhaps Big5: convert it, or name its --encoding"
+            )
         return "gb18030"
+    if damaged := _damaged(path):
+        raise ReportFileError(
+            f"{path.name} is {damaged} but for some bytes (a text cut in two?): mend them, or convert it"
+        )
     if _decodes(path, "cp1252"):
         return "cp1252"
     raise ReportFileError(f"{path.name} is neither UTF-8 nor GB18030: convert it, or name its --encoding")
@@ -71,11 +83,38 @@ def _decodes(path: Path, encoding: str) -> bool:
     return True
 
 
+def _sample(path: Path, encoding: str) -> str:
+    with path.open(encoding=encoding, errors="replace") as stream:
+        return stream.read(_SAMPLE_CHARACTERS)
+
+
 def _looks_chinese(path: Path) -> bool:
-    with path.open(encoding="gb18030") as stream:
-        runs = _FOREIGN_RUN.findall(stream.read(_SAMPLE_CHARACTERS))
+    runs = [run for run in _FOREIGN_RUN.findall(_sample(path, "gb18030")) if run.strip(_BAD)]
     n_side_by_side = sum(len(run) for run in runs if len(run) > 1)
     return n_side_by_side >= _LONG_RUN_SHARE * sum(len(run) for run in runs)
+
+
+def _is_other_script(path: Path) -> bool:
+    """Chinese by its bytes and not by its signs: Big5 and Shift-JIS read as GB18030 give signs that nobody uses."""
+    foreign = "".join(_FOREIGN_RUN.findall(_sample(path, "gb18030")))
+    n_private = sum("\ue000" <= sign <= "\uf8ff" for sign in foreign)
+    is_strange = len(foreign) >= _ENOUGH_SIGNS and not any(sign in foreign for sign in _USUAL_SIGNS)
+    return n_private > _PRIVATE_SHARE * len(foreign) or is_strange
+
+
+def _damaged(path: Path) -> str | None:
+    """The encoding of a file that decodes but for a few bytes; it must not be taken for Windows-1252."""
+    text = _sample(path, "utf-8")
+    n_bad = text.count(_BAD)
+    if sum(len(run) for run in _FOREIGN_RUN.findall(text)) - n_bad > n_bad:
+        return "UTF-8"
+    foreign = "".join(_FOREIGN_RUN.findall(_sample(path, "gb18030")))
+    is_rare = foreign.count(_BAD) < _BAD_SHARE * len(foreign)
+    return (
+        "GB18030"
+        if is_rare and _looks_chinese(path) and any(sign in foreign for sign in _USUAL_SIGNS)
+        else None
+    )
 
 
 def columns_of(path: Path, encoding: str | None = None) -> list[str]:
@@ -93,12 +132,29 @@ def read_rows(path: Path, encoding: str | None = None) -> Iterator[dict[str, Any
             yield from batch.to_pylist()
         return
     with _csv_rows(path, encoding or encoding_of(path)) as reader:
+        last: dict[str, Any] = {}
         for row in reader:
             if None in row:
                 raise ReportFileError(
                     f"{path.name}, line {reader.line_num}: more fields than columns; is a quote missing?"
                 )
-            yield row
+            if last:
+                yield last
+            last = row
+        if _has_swallowed_rows(path, encoding or encoding_of(path), last):
+            raise ReportFileError(
+                f"{path.name}: the last row goes on over several lines; is a closing quote missing?"
+            )
+        if last:
+            yield last
+
+
+def _has_swallowed_rows(path: Path, encoding: str, last: Mapping[str, Any]) -> bool:
+    """A quote that never closes takes all rows behind it into one field."""
+    if not any("\n" in str(value) for value in last.values()):
+        return False
+    with path.open(encoding=encoding, newline="") as stream:
+        return bool(sum(line.count('"') for line in stream) % 2)
 
 
 @contextmanager

@@ -113,4 +113,5 @@ def _numbers_of(text: str, *, is_many: bool) -> list[int]:
 def _between(first: str, last: str) -> list[str]:
     """The levels between two, both left out; nothing when the range runs upwards or is a field of view."""
     start, end = sorted((_PLACE[first], _PLACE[last]))
-    return list(SPINE[start + 1 : end]) if end - start < _LONGEST_RANGE else []
+    between = [level for level in SPINE[start + 1 : end] if level != "L6"]  # nearly nobody has one
+    return between if end - start < _LONGEST_RANGE else []

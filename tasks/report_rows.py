@@ -42,10 +42,20 @@ _STATUS_WORDS = {
         *("作废", "取消", "已撤销", "撤销"),
     ),
 }
-_STATUS = {word: status for status, words in _STATUS_WORDS.items() for word in words}
+# Where a system adds a number or a noun: "Addendum 1", "Preliminary Report". The first that fits.
+_STATUS_PARTS = {
+    "cancelled": ("cancel", "作废", "撤销"),
+    "addendum": ("addend", "补充", "追加"),
+    "corrected": ("correct", "amend", "revis", "更正", "修订", "修正"),
+    "preliminary": ("prelim", "draft", "初步", "草稿", "未审核"),
+}
+# HL7 table 0085 besides: in the laboratory or department, not yet verified; deleted or wrong.
+_HL7 = {"r": "preliminary", "i": "preliminary", "s": "preliminary", "d": "cancelled", "w": "cancelled"}
+_STATUS = _HL7 | {word: status for status, words in _STATUS_WORDS.items() for word in words}
 
 _DATE = re.compile(
-    r"(\d{4})[-/.年]?(\d{1,2})[-/.月]?(\d{1,2})日?(?:[T\s]*(\d{1,2})[:时]?(\d{2})(?:[:分]?(\d{2}))?\S*)?\s*$"
+    r"(\d{4})[-/.年]?(\d{1,2})[-/.月]?(\d{1,2})日?(?:[T\s]*(\d{1,2})[:时]?(\d{2})(?:[:分]?(\d{2}))?(?:[.,]\d+)?\s*([ap])?\.?(?:m\b)?\S*)?\s*$",
+    re.IGNORECASE,
 )
 _GERMAN_DATE = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(?:\s+(\d{1,2}):(\d{2})(?::(\d{2}))?)?\s*$")
 
@@ -76,7 +86,7 @@ class ImportedReport:
 def read_report(row: Mapping[str, Any]) -> ImportedReport:
     """Read a row. A status nobody knows counts as final, a date that cannot be read as none; both are remembered."""
     word = (_text(row.get("status")) or "").casefold()
-    status = _STATUS.get(word)
+    status = _STATUS.get(word) or _status_of_parts(word)
     given = row.get("report_date")
     reported_at = parse_date(given)
     text = row.get("text")
@@ -93,6 +103,12 @@ def read_report(row: Mapping[str, Any]) -> ImportedReport:
     )
 
 
+def _status_of_parts(word: str) -> str | None:
+    return next(
+        (status for status, parts in _STATUS_PARTS.items() if any(part in word for part in parts)), None
+    )
+
+
 def parse_date(value: object) -> dt.datetime | None:
     """A date, with its time if any, as written; UTC stands for "as there". None when year, month, day are in doubt.
 
@@ -103,15 +119,19 @@ def parse_date(value: object) -> dt.datetime | None:
     if isinstance(value, dt.date):
         return dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC)
     text = _text(value) or ""
+    half = ""
     found = _DATE.match(text)
     if found:
         year, month, day, *clock = found.groups()
+        half = (clock.pop() or "").casefold()
     else:
         found = _GERMAN_DATE.match(text)
         if not found:
             return None
         day, month, year, *clock = found.groups()
     hour, minute, second = (int(part or 0) for part in clock)
+    if half and 1 <= hour <= 12:
+        hour = hour % 12 + (12 if half == "p" else 0)
     try:
         return dt.datetime(int(year), int(month), int(day), hour, minute, second, tzinfo=dt.UTC)
     except ValueError:

@@ -9,6 +9,8 @@ from tasks.report_levels import in_order, levels_of
 from tasks.report_words import ATTRIBUTES, FINDINGS, Token, Words
 
 _SHORT_GAP = 6  # characters, such as 本次 or "was"
+# "no effusion, multiple compression fractures": what is counted or graded is there.
+_COUNTED = re.compile(r"\b(?:multiple|several|numerous|mild|moderate|severe|minimal|a|the)\b")
 # "no enhancement at the T12 fracture": the article takes the fracture for granted.
 _DEFINITE = re.compile(r"\s+(?:the|this|that|these|those|known)\b")
 
@@ -80,21 +82,20 @@ def _is_out_of_reach(words: Words, negation: int, at: int) -> bool:
     last = joins[-1]
     after = words.tokens[last + 1 : at]
     has_verb = any(t.role is Role.VERB and t.text.isascii() for t in words.tokens[negation + 1 : last])
-    is_or = (
-        any(words.tokens[p].text in ("or", "nor", "或") for p in joins)
-        or "or " in words.text[words.tokens[last].end : finding.start]
-    )
+    between = words.text[words.tokens[last].end : finding.start]
     says_more = any(t.is_level or t.role in (Role.OLD, Role.UNCHANGED) for t in after)
+    says_more |= bool(levels_of(finding.text)) or bool(_COUNTED.search(between))
     if words.tokens[last].is_comma:
         if not finding.text.isascii():
             return bool(after) or _starts_with_vertebra(finding) or bool(words.gap(last, at))
         follows = words.tokens[at + 1 : at + 3]
         says_more = says_more or any(t.is_level or t.role is Role.UNCHANGED for t in follows)
+        # "no effusion, pneumothorax, or fracture": the list goes on. An "or" before the last comma has ended.
         lists_on = any(t.text in ("or", "nor") for t in words.tokens[at + 1 : at + 3])
-        return (says_more and not is_or and not lists_on) or has_verb
+        return (says_more and "or " not in between and not lists_on) or has_verb
     if words.tokens[last].text in ("and", "&"):
         has_age = any(t.role in (Role.OLD, Role.UNCHANGED) for t in after)
-        return has_verb or (has_age and not is_or)
+        return has_verb or has_age
     return False
 
 
@@ -102,11 +103,27 @@ def _starts_with_vertebra(finding: Token) -> bool:
     return finding.text[:1] in "椎锥脊胸腰"
 
 
+def _doubts_attribute(words: Words, place: int) -> bool:
+    """'Is likely chronic' doubts the age, not the fracture."""
+    follows = words.tokens[place + 1 : place + 3]
+    return (
+        words.tokens[place].role is Role.HEDGE_AFTER
+        and words.tokens[place].text.isascii()
+        and bool(follows)
+        and follows[0].role in ATTRIBUTES
+        and follows[0].role is not Role.MIMIC
+        and words.gap(place, place + 1) in ("", "to be")
+        and not any(token.role is Role.FRACTURE for token in follows[1:])
+    )
+
+
 def _after(words: Words, at: int, high: int) -> Token | None:
     """The token behind the finding that denies or doubts it."""
     for place in range(at + 1, high):
         token = words.tokens[place]
         if token.role in (Role.NEGATION_AFTER, Role.HEDGE_AFTER):
+            if _doubts_attribute(words, place):
+                continue
             return token
         if token.role in (Role.NEGATION, Role.HEDGE) and words.ends_clause(place):
             return token

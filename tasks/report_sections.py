@@ -241,7 +241,7 @@ def _end_of_question(folded: str, heading: Heading, end: int, *, is_closed: bool
     """Where indication or history ends.
 
     When another such heading or "findings" follows, there (or at a blank line before it). Otherwise the description
-    follows without a heading: the question is then its first line or sentence.
+    follows without a heading: the question is then its first line; where all stands in one line, its first sentence.
     """
     skipped = heading.end
     while skipped < end and folded[skipped].isspace():
@@ -251,8 +251,11 @@ def _end_of_question(folded: str, heading: Heading, end: int, *, is_closed: bool
     if blank:
         stops.append(blank.start())
     if not is_closed:
+        line_end = folded.find("\n", skipped, end)
         stop = _QUESTION_END.search(folded, skipped, end)
-        if stop:
+        if line_end >= 0:  # the text has lines: the question has its own
+            stops.append(line_end + 1)
+        elif stop:
             stops.append(stop.end())
     return min(stops)
 

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from tasks.lexicon import Role
+from tasks.report_scopes import negation_before
 from tasks.report_words import ATTRIBUTES, Token, Words
+
+_HEIGHT = re.compile(r"\b(?:height|ht|collapse|flatten\w*)")
+_PAIR = re.compile(r"\b([tl])\s?(\d{1,2})\s?[-/]\s?([tls])?\s?(\d{1,2})")
+_DISC = re.compile(r"\b(?:disc|disk|discs|disks|intervertebral)\b")
+_NEAR = 30  # characters: "loss of height at the level of L4-5"
 
 
 def is_vertebral(words: Words, at: int, low: int, high: int) -> bool | None:
@@ -118,6 +126,33 @@ def _continues_list(words: Words, place: int, high: int) -> bool:
     )
 
 
+def is_of_disc(words: Words, at: int) -> bool:
+    """A height lost between two neighbours is a disc's: 'loss of height at L5-S1', 'discs lose height at L4-5'."""
+    token = words.tokens[at]
+    if not _HEIGHT.search(token.text) or "vertebra" in token.text:
+        return False
+    pair = _PAIR.search(words.text[token.start : token.end + _NEAR])
+    if pair is None:
+        return False
+    upper, lower = f"{pair[1]}{pair[2]}", f"{pair[3] or pair[1]}{pair[4]}"
+    if (upper, lower) == ("l5", "s1"):
+        return True
+    is_next = (upper, lower) == ("t12", "l1") or (
+        upper[0] == lower[0] and int(lower[1:]) == int(upper[1:]) + 1
+    )
+    return is_next and bool(_DISC.search(words.text))
+
+
+def _is_denied_apart(words: Words, at: int, place: int, low: int) -> bool:
+    """'No fracture or spondylolisthesis', 'arthroplasty, no fracture': the denial is of every bone."""
+    negation = negation_before(words, at, low)
+    if negation is None:
+        return False
+    if place > at:
+        return any(t.role is Role.JOIN for t in words.tokens[at + 1 : place])
+    return place < negation and any(t.is_comma for t in words.tokens[place + 1 : negation])
+
+
 def _site_around(words: Words, at: int, low: int, high: int) -> bool | None:
     """The nearest site elsewhere: in the clause to the left, then to the right, then in the sentence."""
     finding = words.tokens[at]
@@ -128,6 +163,8 @@ def _site_around(words: Words, at: int, low: int, high: int) -> bool | None:
             if _is_site(words, token, finding):
                 if token.role is Role.VERTEBRA:
                     return True
+                if finding.role is Role.FRACTURE and _is_denied_apart(words, at, place, low):
+                    break
                 return finding.role is Role.FRACTURE and _is_joined_vertebra(words, place, low)
             if places.step == 1 and token.role in (Role.FRACTURE, Role.DEFORMITY):
                 break  # what comes behind the next finding belongs to that one

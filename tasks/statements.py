@@ -288,7 +288,9 @@ def _evidence(text: str, sentence: Sentence, mention: Mention) -> tuple[str, int
 
 
 def _settle_addenda(statements: list[Statement]) -> list[Statement]:
-    """Mark what an addendum takes back: what it denies at the same levels, or at all levels when it names none."""
+    """Mark what an addendum takes back: what it denies at the same levels, in the same region of the spine, or at
+    all levels when it names neither.
+    """
     settled = list(statements)
     for later in statements:
         if not later.addendum or later.statement == "present" or later.acuity == "new":
@@ -296,10 +298,27 @@ def _settle_addenda(statements: list[Statement]) -> list[Statement]:
         for place, earlier in enumerate(settled):
             if earlier.addendum >= later.addendum or earlier.treatment:
                 continue
-            is_same = not later.levels or set(earlier.levels) <= set(later.levels)
-            if is_same and _RANK[earlier.statement] > _RANK[later.statement]:
+            if _speaks_of(later, earlier) and _RANK[earlier.statement] > _RANK[later.statement]:
                 settled[place] = earlier._replace(is_reversed=True)
     return settled
+
+
+_REGIONS = {
+    "C": ("cervical", "颈"),
+    "T": ("thoracic", "thoraco", "dorsal", "胸椎", "胸腰"),
+    "L": ("lumbar", "腰"),
+}
+
+
+def _speaks_of(later: Statement, earlier: Statement) -> bool:
+    """Whether a statement of an addendum is about the vertebrae of an earlier one."""
+    if later.levels:
+        return set(earlier.levels) <= set(later.levels)
+    evidence = later.evidence.casefold()
+    named = {region for region, words in _REGIONS.items() if any(word in evidence for word in words)}
+    if not named:
+        return True
+    return {level[0] for level in earlier.levels} <= named if earlier.levels else named != {"C"}
 
 
 _RANK = {"absent": 0, "possible": 1, "present": 2}

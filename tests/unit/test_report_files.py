@@ -103,6 +103,54 @@ def test_broken_files_are_refused(tmp_path: Path, content: bytes) -> None:
         list(read_rows(path))
 
 
+@pytest.mark.parametrize(("encoding", "n_lost"), [("gb18030", 1), ("utf-8", 1), ("utf-8", 2)])
+def test_T45_a_text_cut_in_a_sign_is_not_taken_for_another_encoding(
+    tmp_path: Path, encoding: str, n_lost: int
+) -> None:
+    """One byte-cut row among many: read as Windows-1252, a whole hospital would say nothing."""
+    path = tmp_path / "r.csv"
+    rows = "".join(f"A{n},腰{n % 5 + 1}椎体压缩性骨折，双肺未见异常。\n" for n in range(50)).encode(encoding)
+    cut = "A99,胸12椎体压缩".encode(encoding)[:-n_lost]
+    path.write_bytes(b"accession_number,text\n" + rows + cut + b"\n" + rows)
+    with pytest.raises(ReportFileError, match="but for some bytes"):
+        encoding_of(path)
+
+
+@pytest.mark.parametrize("encoding", ["big5", "shift_jis"])
+def test_T45_another_script_is_not_taken_for_GB18030(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "r.csv"
+    text = "腰椎壓迫性骨折，雙肺無異常" if encoding == "big5" else "腰椎の圧迫骨折を認める。肺に異常なし"
+    path.write_bytes(("text\n" + f"{text}\n" * 40).encode(encoding))
+    with pytest.raises(ReportFileError, match="encoding"):
+        encoding_of(path)
+
+
+def test_T45_a_quote_that_never_closes_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text('accession_number,text\n1,"fine\nand long"\n2,"never closed\n3,swallowed\n4,swallowed\n')
+    with pytest.raises(ReportFileError, match="quote"):
+        list(read_rows(path))
+    path.write_text('accession_number,text\n1,"fine\nand long"\n2,"with ""quotes""\nand lines"\n')
+    assert [row["accession_number"] for row in read_rows(path)] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [
+        ("Addendum 1", "addendum"),
+        ("Preliminary Report", "preliminary"),
+        ("Corrected Report", "corrected"),
+        ("初步报告", "preliminary"),
+        ("R", "preliminary"),
+        ("W", "cancelled"),
+        ("F", "final"),
+    ],
+)
+def test_a_status_with_a_number_or_a_noun_is_known(word: str, status: str) -> None:
+    report = read_report({"status": word})
+    assert (report.status, report.has_unknown_status) == (status, False)
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
@@ -113,6 +161,9 @@ def test_broken_files_are_refused(tmp_path: Path, content: bytes) -> None:
         ("2024/1/3 9:05", (2024, 1, 3, 9, 5)),
         ("2024年1月31日 09:30", (2024, 1, 31, 9, 30)),
         ("31.01.2024", (2024, 1, 31)),
+        ("2024-01-31 2:05PM", (2024, 1, 31, 14, 5)),
+        ("2024-01-31 12:05 a.m.", (2024, 1, 31, 0, 5)),
+        ("2024-01-31 14:05 pm", (2024, 1, 31, 14, 5)),
         (dt.date(2024, 1, 31), (2024, 1, 31)),
         ("1/2/2024", None),
         ("2024-02-31", None),

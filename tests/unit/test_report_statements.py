@@ -50,6 +50,7 @@ def test_capitals_change_nothing(text: str, statement: str) -> None:
         ("Compression fracture of the eleventh thoracic vertebra.", "T11"),
         ("D12 compression fracture.", "T12"),
         ("T7 through T9 compression deformities.", "T7 T8 T9"),
+        ("Compression fractures of L4-S1 levels.", "L4 L5 S1"),
         ("L1 compression fracture. Disc bulge at L4-L5.", "L1"),
         ("T12 wedge deformity and L2 compression fracture.", "T12 L2"),
         ("No fracture except for mild wedging of T12.", "T12"),
@@ -218,3 +219,18 @@ def test_a_labeller_says_the_same_after_pickling() -> None:
     lexicon = pickle.loads(pickle.dumps(shipped_lexicon()))
     assert lexicon.digest == shipped_lexicon().digest
     assert Labeller(lexicon).label("No fracture.") == label("No fracture.")
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("Pathologic compression fracture of T12.", "pathological"),
+        ("No retropulsion. Traumatic fracture of L1.", "traumatic"),
+        ("T12 compression fracture without evidence of malignancy.", ""),
+        ("T12 compression fracture, osteoporotic rather than pathologic.", ""),
+        ("腰1椎体压缩性骨折，未见转移征象。", ""),
+        ("Non-traumatic compression fracture of T12.", ""),
+    ],
+)
+def test_a_cause_that_is_denied_is_none(text: str, cause: str) -> None:
+    assert (label(text).statement, label(text).cause) == ("present", cause)
