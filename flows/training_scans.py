@@ -56,7 +56,7 @@ def training_scan(
     pixel_mm, (rows, cols) = images.pixel_mm, images.images_nhw.shape[1:]
     at_row = ((np.arange(rows) + 0.5) * pixel_mm + images.top_row_mm[0]) / slab.pixel_mm - 0.5
     at_col = ((np.arange(cols) + 0.5) * pixel_mm + images.left_col_mm[0]) / slab.pixel_mm - 0.5
-    labels = _nearest(_labels_read(slab, slices, midline_mm), at_row, at_col)
+    labels = nearest(labels_read(slab, slices, midline_mm), at_row, at_col)
     centres = _centres(labels.max(axis=0))
     first = max(0, int(centres.min()) - STRIP_PX) // LABEL_STEP * LABEL_STEP
     strip = slice(first, int(centres.max()) + STRIP_PX)
@@ -92,7 +92,7 @@ def _draw_slices(slab: PhantomSlab, rng: np.random.Generator) -> NDArray[np.intp
     return np.sort(rng.choice(len(weights), size=size, replace=False, p=weights / weights.sum()))
 
 
-def _labels_read(
+def labels_read(
     slab: PhantomSlab, slices: NDArray[np.intp], midline_mm: NDArray[np.float32] | None
 ) -> NDArray[np.uint8]:
     """The labels (slices, rows, cols) where `slices_read` reads the image: of the nearest slice in each row."""
@@ -124,7 +124,7 @@ def _status(body: VertebraTruth) -> float:
     return FRACTURED if body.grade > 0 else SOUND
 
 
-def _nearest(
+def nearest(
     labels: NDArray[np.uint8], at_row: NDArray[np.floating], at_col: NDArray[np.floating]
 ) -> NDArray[np.uint8]:
     """labels (slices, rows, cols) at the nearest pixels; 0 outside."""
