@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,8 @@ from warehouse.store import Store
 from warehouse.tables import WAREHOUSE_TABLES
 
 NEEDED_COLUMNS = ("case_id", "reader", "grade")
+OPTIONAL_COLUMNS = ("level", "endplate_depression", "cause", "not_evaluable", "adjudication")
+MUCH_ALIKE = 0.8  # by difflib: "levle", "not evaluable"
 WHOLE_STUDY = "study"
 CAUSES = ("osteoporotic", "traumatic", "pathological", "treated")
 GRADES = {"0": 0, "1": 1, "2": 2, "3": 3}
@@ -26,6 +29,18 @@ _NO = {"", "0", "no", "n", "false", "否"}
 FIRST_ROW = 2  # of a CSV with its header line
 
 ReadingKey = tuple[str, str, bool, str]  # case, reader, adjudication, level
+
+
+def misspelt_columns(columns: Sequence[str]) -> dict[str, str]:
+    """Column → the one that is meant: it would be ignored, and an empty cause counts as osteoporotic."""
+    known = (*NEEDED_COLUMNS, *OPTIONAL_COLUMNS)
+    found = {}
+    for column in columns:
+        plain = "_".join(column.casefold().replace("_", " ").replace("-", " ").split())
+        meant = difflib.get_close_matches(plain, known, n=1, cutoff=MUCH_ALIKE)
+        if meant and column not in known:
+            found[column] = meant[0]
+    return found
 
 
 @dataclass(frozen=True, slots=True)

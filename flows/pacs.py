@@ -161,9 +161,12 @@ def _span(settings: Settings) -> Span:
         return dt.date.fromisoformat(text) if text else None
 
     try:
-        return Span(day(settings.since), day(settings.until))
+        since, until = day(settings.since), day(settings.until)
     except ValueError as error:
         raise SettingsError(f"--since or --until: {error}") from None
+    if since is not None and until is not None and since > until:
+        raise SettingsError(f"--since, --until: a range from {since} to {until} holds no day")
+    return Span(since, until)
 
 
 def _echo(client: PacsClient) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from rich.console import Console
 from rich.table import Table
 
@@ -105,7 +107,7 @@ def _next_steps(summary: SweepSummary, settings: Settings) -> str:
     option = (
         ""
         if settings.warehouse.as_posix() == "ovf-warehouse/warehouse.duckdb"
-        else f" --warehouse {settings.warehouse}"
+        else f" --warehouse {shlex.quote(str(settings.warehouse))}"
     )
     return (
         f"\nWarehouse: {settings.warehouse}   copy to read: {summary.published}\n"

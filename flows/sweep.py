@@ -28,7 +28,7 @@ from tasks.header import full_digests, read_headers
 from tasks.index import Index
 from tasks.pull import Spool
 from tasks.sources import local_root, open_source
-from tasks.sources.base import Source
+from tasks.sources.base import ArchiveUnreachable, Source
 from tasks.sources.pacs import PacsSource
 from warehouse.landing import LandingBatch
 from warehouse.lease import archive_lease
@@ -87,6 +87,7 @@ def opened_sweep(
         Board(board_path, context.run_id, settings.progress) as board,
     ):
         cluster.say = board.say
+        refuse_emptied(source, index)
         if before_writing is not None:
             before_writing(context, store, cluster)
         store.land_staging()  # what an interrupted run had staged
@@ -97,6 +98,17 @@ def opened_sweep(
         if pulls is not None:
             pulls.source.courtesy.say = board.say
         yield context, Dispatcher(context, index, store, cluster, board, forgotten, pulls)
+
+
+def refuse_emptied(source: Source, index: Index) -> None:
+    """A folder that held files and is empty now is not mounted more often than emptied. Raises ArchiveUnreachable."""
+    root = local_root(source)
+    if source.kind != "folder" or root is None or next(Path(root).iterdir(), None) is not None:
+        return
+    if n_known := index.totals().n_files_found:
+        raise ArchiveUnreachable(
+            f"the archive is an empty folder, and {n_known:,} files were found in it before: is it mounted?"
+        )
 
 
 def _source(archive: str, settings: Settings) -> Source:

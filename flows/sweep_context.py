@@ -103,6 +103,7 @@ def make_context(archive: str, settings: Settings, source: Source, store: Store)
     key = load_or_create_key(store.paths.key)
     store.bind_key(key_id_of(key))
     pseudonyms = Pseudonymizer(key, settings.site)
+    refuse_other_site(store, pseudonyms.archive_key(archive_name(archive)), settings.site)
     verify_model(settings.model)
     listing = describe_model(settings.model)
     profile = profile_named(settings.profile)
@@ -136,6 +137,19 @@ def make_context(archive: str, settings: Settings, source: Source, store: Store)
     )
 
 
+def refuse_other_site(store: Store, archive_key: str, site: str) -> None:
+    """Pseudonyms of patients hold the site: another name would make two of everybody. Raises SettingsError."""
+    with store.read_live() as connection:
+        known = connection.execute(
+            "SELECT site FROM archive WHERE archive_key = ? AND site <> ?", [archive_key, site]
+        ).fetchall()
+    if known:
+        raise SettingsError(
+            f"this archive was swept as site {known[0][0]}, not {site}: say --site {known[0][0]} (or OVF_SITE), since "
+            "pseudonyms of patients hold the site"
+        )
+
+
 def _slab_directory(settings: Settings, store: Store) -> Path:
     return (settings.slabs or store.paths.directory / "slabs").absolute()
 
@@ -146,21 +160,28 @@ def _cohort(settings: Settings, *, is_range_asked: bool) -> Cohort:
     So a night that asks for the last days decides nothing anew of those before.
     """
 
-    def day(text: str | None) -> dt.date | None:
-        return dt.date.fromisoformat(text) if text else None
+    def day(name: str) -> dt.date | None:
+        text = None if is_range_asked else getattr(settings, name)
+        try:
+            return dt.date.fromisoformat(text) if text else None
+        except ValueError as error:
+            raise SettingsError(f"setting {name}: {error}") from None
 
     try:
         return read_cohort(
             min_age_years=settings.min_age,
-            since=None if is_range_asked else day(settings.since),
-            until=None if is_range_asked else day(settings.until),
+            since=day("since"),
+            until=day("until"),
             cohort=settings.cohort,
             opt_out=settings.opt_out,
             body_part=settings.body_part,
             description=settings.description,
             station=settings.station,
         )
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        name = "cohort" if str(settings.cohort) == str(error.filename) else "opt_out"
+        raise SettingsError(f"setting {name}: {error.filename}: {error.strerror}") from error
+    except ValueError as error:
         raise SettingsError(f"cohort, opt-out or date: {error}") from error
 
 

@@ -9,6 +9,7 @@ import csv
 import dataclasses
 import hashlib
 import io
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -314,7 +315,7 @@ def _keep(
         f"Trained {config.model_id} ({short_digest(digest)}) on {n[TRAINING]} + {n[VALIDATION]} scans; "
         f"{n[CALIBRATION]} for calibration and {n[TEST]} for the test were not trained on. "
         f"Threshold {point.threshold:.3f}: {point.rule}.\n"
-        f"Model, card, split and curves: {out}\nNext:  ovf evaluate --model {out} --out evaluation"
+        f"Model, card, split and curves: {out}\nNext:  ovf evaluate --model {shlex.quote(str(out))} --out evaluation"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
@@ -55,7 +56,7 @@ def backup(paths: WarehousePaths, target: Path, *, wait_s: float) -> Backup:
     FileExistsError when `target` is there already, WarehouseDamaged when the warehouse is.
     """
     if target.exists():
-        raise FileExistsError(f"{target.name} is there already: name a new folder")
+        raise FileExistsError(errno.EEXIST, "it is there already: name a new folder", str(target))
     unfinished = target.with_name(f".{target.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     with private_files():

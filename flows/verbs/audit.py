@@ -199,7 +199,7 @@ def readings(
 
     Example: ovf audit readings reading-list.csv
     """
-    from flows.audit_readings import NEEDED_COLUMNS, import_readings
+    from flows.audit_readings import NEEDED_COLUMNS, import_readings, misspelt_columns
     from flows.audit_reads import read_sample
     from flows.audit_summary import readings_text
     from tasks.report_files import ReportFileError, columns_of, read_rows
@@ -207,9 +207,15 @@ def readings(
 
     store = Store.open(warehouse, create=False)
     try:
-        missing = [name for name in NEEDED_COLUMNS if name not in columns_of(source)]
+        columns = columns_of(source)
+        missing = [name for name in NEEDED_COLUMNS if name not in columns]
         if missing:
-            raise typer.BadParameter(f"{source.name} has no column {', '.join(missing)}")
+            raise typer.BadParameter(
+                f"{source.name} has no column {', '.join(missing)}; it has: {', '.join(columns)}"
+            )
+        if misspelt := misspelt_columns(columns):
+            told = ", ".join(f"{found} (write {meant})" for found, meant in misspelt.items())
+            raise typer.BadParameter(f"{source.name}: columns that would not be read: {told}")
         found = import_readings(store, read_rows(source), is_replacing=replace)
     except FileNotFoundError as error:
         raise typer.BadParameter(f"there is no file {source}") from error

@@ -36,6 +36,8 @@ def requeue(
     with store.write() as connection:
         n_studies = decisions.requeue(connection, reason)
     print(f"{n_studies:,} studies will be decided again by the next sweep")
+    if not n_studies:
+        print("Either the reason does not occur (see `ovf status`), or it follows from other decisions.")
 
 
 def check(warehouse: WarehouseOption = DEFAULT) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,7 +66,7 @@ def _hospital(directory: Path, patients: int, seed: int, family: Family, workers
         f"{made.n_patients:,} patients, {made.n_studies:,} studies ({made.n_studies_with_fracture:,} with a fracture), "
         f"{made.n_files:,} files, {megabytes(made.n_bytes)} in {directory}: archive/, reports.csv, truth.csv"
     )
-    print(f"Next:  ovf sweep {directory / 'archive'}")
+    print(f"Next:  ovf sweep {shlex.quote(str(directory / 'archive'))}")
 
 
 def _slabs(directory: Path, patients: int, seed: int, family: Family) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -67,4 +68,4 @@ def twins(
         f"{megabytes(made.n_bytes)} in {out}: {'slabs' if slabs_only else 'archive'}/, truth.csv, truth_vertebrae.csv"
     )
     if not slabs_only:
-        print(f"Next:  ovf sweep {out / 'archive'}")
+        print(f"Next:  ovf sweep {shlex.quote(str(out / 'archive'))}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,12 +85,23 @@ def open_folder(archive: str, skip: Iterable[Path] = ()) -> FolderSource:
         if stat.S_ISREG(mode):
             folder, name = os.path.split(path)
             os.close(os.open(path, _OPEN_FLAGS))
+            if not _may_be_archive(path):
+                raise ArchiveUnreachable(
+                    "the archive is neither a folder nor a zip file: name the folder it lies in"
+                )
             return FolderSource(folder, only=name, kind="zip")
     except OSError as error:
         raise ArchiveUnreachable(
             f"the archive cannot be read ({error_name(error)}): check path and mount"
         ) from None
     raise ArchiveUnreachable("the archive is neither a folder nor a zip file")
+
+
+def _may_be_archive(path: bytes) -> bool:
+    """A zip by its end or its beginning (a damaged one says so later), or a DICOM file."""
+    with open(path, "rb") as stream:
+        start = stream.read(132)
+    return start[:2] == b"PK" or start[128:] == b"DICM" or zipfile.is_zipfile(os.fsdecode(path))
 
 
 def open_beneath(path: bytes, flags: int) -> int:

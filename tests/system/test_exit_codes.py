@@ -73,3 +73,17 @@ def test_no_scheduler_ends_with_10_and_does_not_hang(ovf, hospital: Path) -> Non
 )
 def test_every_verb_has_help_with_an_example(ovf, verb: str) -> None:
     assert "Example: ovf " in " ".join(ovf(*verb.split(), "--help").stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--since", "2021-01-01", "--until", "2020-01-01"], "holds no day"),
+        (["--opt-out", "nowhere.txt"], "setting opt_out"),
+    ],
+)
+def test_a_wrong_cohort_is_named(ovf, tmp_path: Path, words: list[str], told: str) -> None:
+    """Before anything is decided: a typo must not exclude a whole archive."""
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    assert told in ovf("sweep", archive, *words, expect=10).stderr

@@ -188,6 +188,12 @@ def test_an_archive_that_is_not_there_is_unreachable(tmp_path: Path) -> None:
         assert str(tmp_path) not in str(error.value)
 
 
+def test_a_file_that_is_no_archive_is_told(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(ArchiveUnreachable, match="neither a folder nor a zip"):
+        open_source(str(tmp_path / "notes.txt"))
+
+
 def test_T37_an_unreadable_archive_is_unreachable(public_folder: Path) -> None:
     (public_folder / "archive").mkdir(mode=0o700)
     with as_nobody(), pytest.raises(ArchiveUnreachable, match="EACCES"):
