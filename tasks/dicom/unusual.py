@@ -52,12 +52,16 @@ def scan_with_pydicom(
                 specific_tags=numbers,
             )
             end = file.tell()
+            # First: converting a sequence converts what its values depend on, too.
+            values = _raw_values(data_set, is_big_endian)
             read = {
                 key: list(data_set[number].value) for key in sequences if (number := _number(key)) in data_set
             }
+    except BadHeader:
+        raise
     except Exception:  # pydicom raises many kinds on broken headers; all mean the same
         raise BadHeader("unusual") from None
-    found = Elements(_raw_values(data_set, is_big_endian), sequences=read, end=end)
+    found = Elements(values, sequences=read, end=end)
     _find_pixels(read_at, found, size_bytes, is_implicit, is_big_endian)
     consume(read_at(start, min(found.end - start, WINDOW_BYTES)))
     return found
