@@ -45,17 +45,20 @@ from benchmarks.body_scans import (
     drawn,
     find_bodies,
     heights_by_label,
+    normalised,
 )
 from estimates.roc import auc
 from flows.phantom_scans import requests
 from flows.process_pool import cores
+from flows.training_words import counter, progress_words
 from models.augment import augment, sampling_grid
 from models.config import SPINE_VIEW
 from models.dataset import FRACTURE_LOSS, LOW_LOSS, N_LABELS
 from models.dense_truth import soft_step
 from models.infer import Scorer
 from models.loading import load_model
-from models.recipes import WILD_AUGMENTATION
+from models.optimise import StageRun
+from models.recipes import WILD_AUGMENTATION, Stage
 from models.registry import find_model
 from phantom.protocol import SEEN, test_studies
 
@@ -63,7 +66,7 @@ FIRST_SEED = 400_000_000  # no training, threshold, test or other benchmark draw
 CROP = (160, 64)  # of the finder's training, in pixels; and so much around it
 CROP_MARGIN = 24
 FINDER_BATCH, READER_BATCH, SCANS_A_STEP = 32, 64, 32
-FINDER_RATE, READER_RATE, NEIGHBOUR_RATE = 2e-3, 2e-3, 2e-3
+RATE = 2e-3  # of AdamW, the highest
 SOFT = 0.02  # width of the step from sound to fractured, as `deepen` has it
 LOW_WEIGHT, LOW_WEIGHT_AMONG_NEIGHBOURS = 5.0, 3.0
 # Looks as `deepen` has them, a bit calmer; sizes stay as they are, since heights are told in mm.
@@ -84,53 +87,49 @@ def main(arguments: list[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
 
     wanted = requests(FIRST_SEED, asked.patients, SPINE_VIEW, families=SEEN)
-    training = _listed(drawn(draw_training_scan, wanted, cores()), len(wanted), "patients drawn")
+    training = _listed(drawn(draw_training_scan, wanted, cores()), len(wanted))
     finder = taught_finder(training, asked.finder_steps)
-    for number, scan in enumerate(training, 1):
-        scan.bodies = find_bodies(finder, scan)
-        _say("scans searched", number, len(training))
+    _searched(finder, training)
     reader = taught_reader(training, asked.reader_steps)
     read_bodies(reader, training)
     neighbours = taught_neighbours(training, asked.neighbour_steps)
 
     studies = [each for each in test_studies(1) if each.kind in ("positive", "negative")][:: asked.every]
-    test = _listed(drawn(draw_protocol_scan, studies, cores()), len(studies), "studies drawn")
-    for scan in test:
-        scan.bodies = find_bodies(finder, scan)
+    test = _listed(drawn(draw_protocol_scan, studies, cores()), len(studies))
+    _searched(finder, test)
     read_bodies(reader, test)
     print_found(test)
     print_scores(test, neighbours, lstm_logits(asked.model, test))
     return 0
 
 
-def _listed(scans: Iterable[BodyScan], n: int, what: str) -> list[BodyScan]:
-    done = []
+def _listed(scans: Iterable[BodyScan], n: int) -> list[BodyScan]:
+    done: list[BodyScan] = []
+    count = counter("drawn", n, _say)
     for scan in scans:
         done.append(scan)
-        _say(what, len(done), n)
+        count(len(done))
     return done
 
 
-def _say(what: str, done: int, n: int) -> None:
-    if done % max(1, n // 10) == 0:
-        print(f"{what}: {done:,} of {n:,}", file=sys.stderr, flush=True)
+def _searched(finder: BodyFinder, scans: Sequence[BodyScan]) -> None:
+    """Notes with every scan the bodies that are found in it."""
+    count = counter("searched", len(scans), _say)
+    for number, scan in enumerate(scans, 1):
+        scan.bodies = find_bodies(finder, scan)
+        count(number)
 
 
-def _optimised(
-    net: nn.Module, rate: float, steps: int, loss_of: Callable[[np.random.Generator], Tensor], what: str
-) -> None:
-    """One cycle of AdamW; each step draws its randomness from its own number."""
-    optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps + 1, pct_start=0.15)
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _taught(net: nn.Module, name: str, steps: int, loss_of: Callable[[np.random.Generator], Tensor]) -> None:
+    """One cycle over so many steps; each draws its randomness from its own number."""
+    stage = Stage(name, epochs=steps, batch=1, learning_rate=RATE, optimiser="adamw", weight_decay=1e-2)
+    run = StageRun(stage, net, [(list(net.parameters()), 1.0)], n_items=1, on_progress=progress_words(_say))
     net.train()
-    for step in range(steps):
-        loss = loss_of(np.random.default_rng([len(what), step]))
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-        optimiser.step()
-        schedule.step()
-        _say(f"{what}, loss {loss.item():.3f}", step + 1, steps)
+    run.run(lambda step: loss_of(np.random.default_rng([len(name), step])))
     net.eval()
 
 
@@ -141,7 +140,7 @@ def taught_finder(scans: Sequence[BodyScan], steps: int) -> BodyFinder:
     """Learns where bodies are, and how high."""
     torch.manual_seed(1)
     finder = BodyFinder()
-    _optimised(finder, FINDER_RATE, steps, functools.partial(_finder_loss, finder, scans), "finder")
+    _taught(finder, "finder", steps, functools.partial(_finder_loss, finder, scans))
     return finder
 
 
@@ -153,7 +152,7 @@ def _finder_loss(finder: BodyFinder, scans: Sequence[BodyScan], rng: np.random.G
     grid = sampling_grid(shares.shape, CROP, LOOKS, torch.Generator().manual_seed(seed))
     share = F.grid_sample(shares.float()[:, None] / 4, grid, mode="bilinear", align_corners=False)
     pixels, moved = augment(images, labels, CROP, LOOKS, torch.Generator().manual_seed(seed))
-    said, mask = finder((pixels - 0.25) / 0.25)
+    said, mask = finder(normalised(pixels))
     facts = torch.from_numpy(np.stack([heights_by_label(scan) for scan in chosen]))
     body = (moved > 0).float()
     heights, weight = _truth_by_cell(moved, facts)
@@ -228,11 +227,9 @@ def taught_reader(scans: Sequence[BodyScan], steps: int) -> BodyReader:
     bodies = [body for scan in scans for body in scan.bodies if body.is_whole and _is_known(body)]
     losses = np.array([body.truth.loss for body in bodies if body.truth])
     chances = np.where(losses >= LOW_LOSS, LOW_WEIGHT, 1.0)
-    print(
-        f"{len(bodies):,} bodies, {int((losses >= FRACTURE_LOSS).sum()):,} of them fractured", file=sys.stderr
-    )
+    _say(f"{len(bodies):,} bodies, {int((losses >= FRACTURE_LOSS).sum()):,} of them fractured")
     loss = functools.partial(_reader_loss, reader, bodies, chances / chances.sum())
-    _optimised(reader, READER_RATE, steps, loss, "reader")
+    _taught(reader, "reader", steps, loss)
     return reader
 
 
@@ -287,7 +284,7 @@ def _cut_out(patches: Tensor, turn: Tensor, scale: Tensor, back: Tensor, down: T
 
 
 def _normalised(patches: Tensor) -> Tensor:
-    return torch.cat([(patches[:, :3] - 0.25) / 0.25, (patches[:, 3:] - 0.5) * 2], dim=1)
+    return torch.cat([normalised(patches[:, :3]), (patches[:, 3:] - 0.5) * 2], dim=1)
 
 
 def read_bodies(reader: BodyReader, scans: Sequence[BodyScan]) -> None:
@@ -346,7 +343,7 @@ def taught_neighbours(scans: Sequence[BodyScan], steps: int) -> NeighbourReader:
     spread[spread < 1e-4] = 1
     net = NeighbourReader(torch.from_numpy(mean).float(), torch.from_numpy(spread).float())
     loss = functools.partial(_neighbour_loss, net, usable)
-    _optimised(net, NEIGHBOUR_RATE, steps, loss, "neighbours")
+    _taught(net, "neighbours", steps, loss)
     return net
 
 
@@ -390,10 +387,11 @@ def body_logit(net: NeighbourReader, scan: BodyScan) -> float:
 def lstm_logits(model: str, scans: Sequence[BodyScan]) -> NDArray[np.float64]:
     """What a model says of the same images."""
     scorer = Scorer(load_model(find_model(model)))
+    count = counter("scored by the model", len(scans), _say)
     said = []
     for number, scan in enumerate(scans, 1):
         said.append(scorer.score([scan.images])[0].logit)
-        _say("scored by the model", number, len(scans))
+        count(number)
     return np.array(said)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
+from torch import Tensor
 
 from benchmarks.body_nets import (
     BODY,
@@ -24,8 +25,9 @@ from benchmarks.body_nets import (
 from flows.phantom_scans import HALF_WIDTH_MM, PIXEL_MM, DrawRequest, clear_case, largest_loss, view_of
 from flows.process_pool import process_pool
 from flows.training_scans import labels_read, nearest
-from models.config import SPINE_VIEW
+from models.config import SPINE_VIEW, ModelConfig
 from models.dataset import N_LABELS
+from models.training import normalise
 from phantom.protocol import ProtocolStudy, draw_test_scan
 from phantom.slabs import PhantomSlab
 
@@ -161,14 +163,17 @@ def find_bodies(finder: BodyFinder, scan: BodyScan) -> list[FoundBody]:
     return merged
 
 
+def normalised(images: Tensor) -> Tensor:
+    """Grey values of 0…1 as a network reads them."""
+    return normalise(images, ModelConfig("bodies", SPINE_VIEW))
+
+
 def _said(finder: BodyFinder, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     said, masks = [], []
     with torch.inference_mode():
         for start in range(0, len(images), IMAGES_AT_ONCE):
-            pixels = (
-                torch.from_numpy(images[start : start + IMAGES_AT_ONCE]).float()[:, None] / 255 - 0.25
-            ) / 0.25
-            cells, mask = finder(pixels)
+            pixels = torch.from_numpy(images[start : start + IMAGES_AT_ONCE]).float()[:, None] / 255
+            cells, mask = finder(normalised(pixels))
             cells[:, BODY] = cells[:, BODY].sigmoid()
             said.append(cells.numpy())
             masks.append(mask.sigmoid()[:, 0].numpy())

@@ -53,7 +53,7 @@ def open_pacs(archive: str, settings: Settings) -> PacsSource:
     _echo(client)
     modality = settings.pacs_modality.upper()
     scope = Scope(
-        span=_span(settings),
+        span=Span(*settings.days()),
         modality=None if modality == "ANY" else modality,
         recheck_days=settings.pacs_recheck_days,
         most_answers=settings.pacs_most_answers,
@@ -114,7 +114,7 @@ def read_login(settings: Settings) -> Login:
     if settings.pacs_credentials is not None:
         user, password, token = _credentials_of(settings.pacs_credentials)
     files = (settings.pacs_ca, settings.pacs_cert, settings.pacs_key)
-    load_pem(ssl.create_default_context(), ("pacs_ca", "pacs_cert", "pacs_key"), *files)
+    load_pem(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ("pacs_ca", "pacs_cert", "pacs_key"), *files)
     return Login(user, password, token, *files)
 
 
@@ -154,19 +154,6 @@ def _manners(settings: Settings) -> Manners:
         patience_s=settings.pacs_patience_s,
         window=window,
     )
-
-
-def _span(settings: Settings) -> Span:
-    def day(text: str | None) -> dt.date | None:
-        return dt.date.fromisoformat(text) if text else None
-
-    try:
-        since, until = day(settings.since), day(settings.until)
-    except ValueError as error:
-        raise SettingsError(f"--since or --until: {error}") from None
-    if since is not None and until is not None and since > until:
-        raise SettingsError(f"--since, --until: a range from {since} to {until} holds no day")
-    return Span(since, until)
 
 
 def _echo(client: PacsClient) -> None:

@@ -122,13 +122,12 @@ def _store_chunk(
 ) -> set[str]:
     """Land what is new of a chunk; returns the groups whose labels may change."""
     keyed: dict[str, ImportedReport] = {}
-    for report in chunk:
-        counts.n_rows += 1
-        if forgotten.covers(report):
-            counts.n_forgotten += 1
-        else:
-            keyed.setdefault(report.key(names.report_key), report)
-    counts.n_known += len(chunk) - len(keyed) - sum(forgotten.covers(report) for report in chunk)
+    staying = [report for report in chunk if not forgotten.covers(report)]
+    for report in staying:
+        keyed.setdefault(report.key(names.report_key), report)
+    counts.n_rows += len(chunk)
+    counts.n_forgotten += len(chunk) - len(staying)
+    counts.n_known += len(staying) - len(keyed)
     accession_numbers = {report.accession_number for report in keyed.values() if report.accession_number}
     with store.read_live_identified() as connection:
         known = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import os
@@ -120,6 +121,20 @@ class Settings(BaseSettings):
             if path is not None:  # the content counts, not where it lies
                 values[name] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+    def days(self) -> tuple[dt.date | None, dt.date | None]:
+        """`since` and `until`. Raises SettingsError for a day that is none, and for a range that holds none."""
+        since, until = self._day("since"), self._day("until")
+        if since is not None and until is not None and since > until:
+            raise SettingsError(f"settings since, until: a range from {since} to {until} holds no day")
+        return since, until
+
+    def _day(self, name: str) -> dt.date | None:
+        text = getattr(self, name)
+        try:
+            return dt.date.fromisoformat(text) if text else None
+        except ValueError as error:
+            raise SettingsError(f"setting {name}: {error}") from None
 
 
 def _pacs_settings() -> set[str]:

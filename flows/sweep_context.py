@@ -160,18 +160,12 @@ def _cohort(settings: Settings, *, is_range_asked: bool) -> Cohort:
     So a night that asks for the last days decides nothing anew of those before.
     """
 
-    def day(name: str) -> dt.date | None:
-        text = None if is_range_asked else getattr(settings, name)
-        try:
-            return dt.date.fromisoformat(text) if text else None
-        except ValueError as error:
-            raise SettingsError(f"setting {name}: {error}") from None
-
+    since, until = (None, None) if is_range_asked else settings.days()
     try:
         return read_cohort(
             min_age_years=settings.min_age,
-            since=day("since"),
-            until=day("until"),
+            since=since,
+            until=until,
             cohort=settings.cohort,
             opt_out=settings.opt_out,
             body_part=settings.body_part,
@@ -182,7 +176,7 @@ def _cohort(settings: Settings, *, is_range_asked: bool) -> Cohort:
         name = "cohort" if str(settings.cohort) == str(error.filename) else "opt_out"
         raise SettingsError(f"setting {name}: {error.filename}: {error.strerror}") from error
     except ValueError as error:
-        raise SettingsError(f"cohort, opt-out or date: {error}") from error
+        raise SettingsError(f"cohort or opt-out: {error}") from error
 
 
 def _run(settings: Settings, archive_key: str, keys: DecisionKeys) -> RunRecord:

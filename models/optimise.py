@@ -78,13 +78,14 @@ def rate_share(stage: Stage, step: int, n_steps: int, plateau: Plateau) -> float
 
 
 def make_optimiser(stage: Stage, groups: ParameterGroups) -> torch.optim.Optimizer:
-    """Adam or SGD over the groups; each remembers its share of the rate as `rate_share`."""
+    """Adam, AdamW or SGD over the groups; each remembers its share of the rate as `rate_share`."""
     parameters = [{"params": own, "rate_share": share} for own, share in groups]
     if stage.optimiser == "sgd":
         return torch.optim.SGD(
             parameters, lr=stage.learning_rate, momentum=stage.betas[0], weight_decay=stage.weight_decay
         )
-    return torch.optim.Adam(
+    kind = torch.optim.AdamW if stage.optimiser == "adamw" else torch.optim.Adam
+    return kind(
         parameters,
         lr=stage.learning_rate,
         betas=stage.betas,

@@ -16,7 +16,7 @@ class Stage:
     epochs: float  # passes over the training images (or scans, for the aggregation); 0 skips the stage
     batch: int
     learning_rate: float
-    optimiser: Literal["adam", "sgd"] = "adam"
+    optimiser: Literal["adam", "adamw", "sgd"] = "adam"
     # one_cycle: up and down once; plateau: halved when the validation loss stalls; constant.
     schedule: Literal["one_cycle", "plateau", "constant"] = "one_cycle"
     patience_epochs: int = 5  # of `plateau`

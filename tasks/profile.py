@@ -118,11 +118,9 @@ def read_cohort(
 
     Files are UTF-8; blank lines and lines starting with # are skipped.
 
-    Raises OSError when a file cannot be read, and ValueError when a cohort file names nobody or a range holds no day:
-    an empty cohort is a mistake more often than a wish.
+    Raises OSError when a file cannot be read and ValueError when a cohort file names nobody: an empty cohort
+    is a mistake more often than a wish.
     """
-    if since is not None and until is not None and since > until:
-        raise ValueError(f"a range from {since} to {until} holds no day")
     cohort_ids = None if cohort is None else _read_ids(cohort)
     if cohort_ids is not None and not cohort_ids:
         raise ValueError("the cohort file names no patient")

@@ -56,13 +56,14 @@ def encoding_of(path: Path) -> str:
             return name
     if _decodes(path, "utf-8"):
         return "utf-8"
-    if _decodes(path, "gb18030") and _looks_chinese(path):
-        if _is_other_script(path):
+    runs = _foreign_runs(path, "gb18030")
+    if _looks_chinese(runs) and _decodes(path, "gb18030"):
+        if _is_other_script(runs):
             raise ReportFileError(
                 f"{path.name} is no GB18030, perhaps Big5: convert it, or name its --encoding"
             )
         return "gb18030"
-    if damaged := _damaged(path):
+    if damaged := _damaged(_foreign_runs(path, "utf-8"), runs):
         raise ReportFileError(
             f"{path.name} is {damaged} but for some bytes (a text cut in two?): mend them, or convert it"
         )
@@ -83,38 +84,37 @@ def _decodes(path: Path, encoding: str) -> bool:
     return True
 
 
-def _sample(path: Path, encoding: str) -> str:
+def _foreign_runs(path: Path, encoding: str) -> list[str]:
+    """Signs beyond ASCII at the file's beginning, those side by side together; what is none in the encoding is _BAD."""
     with path.open(encoding=encoding, errors="replace") as stream:
-        return stream.read(_SAMPLE_CHARACTERS)
+        return _FOREIGN_RUN.findall(stream.read(_SAMPLE_CHARACTERS))
 
 
-def _looks_chinese(path: Path) -> bool:
-    runs = [run for run in _FOREIGN_RUN.findall(_sample(path, "gb18030")) if run.strip(_BAD)]
-    n_side_by_side = sum(len(run) for run in runs if len(run) > 1)
-    return n_side_by_side >= _LONG_RUN_SHARE * sum(len(run) for run in runs)
+def _looks_chinese(runs: Sequence[str]) -> bool:
+    told = [len(run) for run in runs if run.strip(_BAD)]
+    return sum(n for n in told if n > 1) >= _LONG_RUN_SHARE * sum(told)
 
 
-def _is_other_script(path: Path) -> bool:
+def _is_other_script(runs: Sequence[str]) -> bool:
     """Chinese by its bytes and not by its signs: Big5 and Shift-JIS read as GB18030 give signs that nobody uses."""
-    foreign = "".join(_FOREIGN_RUN.findall(_sample(path, "gb18030")))
+    foreign = "".join(runs)
     n_private = sum("\ue000" <= sign <= "\uf8ff" for sign in foreign)
-    is_strange = len(foreign) >= _ENOUGH_SIGNS and not any(sign in foreign for sign in _USUAL_SIGNS)
+    is_strange = len(foreign) >= _ENOUGH_SIGNS and not _has_usual_signs(foreign)
     return n_private > _PRIVATE_SHARE * len(foreign) or is_strange
 
 
-def _damaged(path: Path) -> str | None:
+def _has_usual_signs(foreign: str) -> bool:
+    return any(sign in foreign for sign in _USUAL_SIGNS)
+
+
+def _damaged(by_utf_8: Sequence[str], by_gb18030: Sequence[str]) -> str | None:
     """The encoding of a file that decodes but for a few bytes; it must not be taken for Windows-1252."""
-    text = _sample(path, "utf-8")
-    n_bad = text.count(_BAD)
-    if sum(len(run) for run in _FOREIGN_RUN.findall(text)) - n_bad > n_bad:
+    foreign = "".join(by_utf_8)
+    if len(foreign) > 2 * foreign.count(_BAD):
         return "UTF-8"
-    foreign = "".join(_FOREIGN_RUN.findall(_sample(path, "gb18030")))
+    foreign = "".join(by_gb18030)
     is_rare = foreign.count(_BAD) < _BAD_SHARE * len(foreign)
-    return (
-        "GB18030"
-        if is_rare and _looks_chinese(path) and any(sign in foreign for sign in _USUAL_SIGNS)
-        else None
-    )
+    return "GB18030" if is_rare and _looks_chinese(by_gb18030) and _has_usual_signs(foreign) else None
 
 
 def columns_of(path: Path, encoding: str | None = None) -> list[str]:
@@ -131,7 +131,8 @@ def read_rows(path: Path, encoding: str | None = None) -> Iterator[dict[str, Any
         for batch in _parquet(path).iter_batches(batch_size=_ROWS_PER_BATCH):
             yield from batch.to_pylist()
         return
-    with _csv_rows(path, encoding or encoding_of(path)) as reader:
+    encoding = encoding or encoding_of(path)
+    with _csv_rows(path, encoding) as reader:
         last: dict[str, Any] = {}
         for row in reader:
             if None in row:
@@ -141,7 +142,7 @@ def read_rows(path: Path, encoding: str | None = None) -> Iterator[dict[str, Any
             if last:
                 yield last
             last = row
-        if _has_swallowed_rows(path, encoding or encoding_of(path), last):
+        if _has_swallowed_rows(path, encoding, last):
             raise ReportFileError(
                 f"{path.name}: the last row goes on over several lines; is a closing quote missing?"
             )

@@ -47,6 +47,7 @@ _CLASS, _MODALITY, _N_SERIES, _N_INSTANCES = "00080016", "00080060", "00201206",
 # What the geometry and the pixels of a CT image are judged by: pixel format, place, orientation, pixel size, rescale.
 _JUDGED_BY = ("00280100", "00200032", "00200037", "00280030", "00281052", "00281053")
 _UID = re.compile(r"[0-9.]{1,64}")
+_BAD_UID = Problem("pacs_query", "error=bad_uid")  # of a study or series that so cannot be asked about
 _PER_FRAME = "52009230"
 _UNDATED = b"undated"
 T = TypeVar("T")
@@ -135,14 +136,9 @@ class PacsSource:
         for study in part.studies:
             yield self._study(study)
 
-    def _bad_study(self, study: Answer) -> DirectoryListing:
-        """A study whose UID is none: it cannot be asked about."""
-        name = b"/bad-uid-" + digest_of(study).encode()
-        return DirectoryListing(_UNDATED + name, (), problem=Problem("pacs_query", "error=bad_uid"))
-
     def _study(self, study: Answer) -> DirectoryListing:
         if not _UID.fullmatch(value(study, _STUDY) or ""):
-            return self._bad_study(study)
+            return DirectoryListing(_UNDATED + b"/" + _bad_name(study), (), problem=_BAD_UID)
         path = _study_path(study)
         try:
             series = self.courtesy.ask(lambda: self.client.series(study))
@@ -159,8 +155,7 @@ class PacsSource:
     def _entry(self, path: bytes, series: Answer) -> Entry:
         uid = value(series, _SERIES) or ""
         if uid and not _UID.fullmatch(uid):
-            problem = Problem("pacs_query", "error=bad_uid")
-            return Entry(b"bad-uid-" + digest_of(series).encode(), 0, 0, problem=problem)
+            return Entry(_bad_name(series), 0, 0, problem=_BAD_UID)
         name = uid.encode()
         self._told.put(path + b"/" + name, series)
         announced = count(series, _N_INSTANCES)
@@ -304,6 +299,11 @@ def _is_in(day: dt.date, span: Span) -> bool:
 def _member(series: FileRef, answer: Answer) -> FileRef:
     sop = (value(answer, _SOP) or "").encode()
     return FileRef(series.path, sop, pixel_bytes(answer), token(digest_of(answer)))
+
+
+def _bad_name(answer: Answer) -> bytes:
+    """A name for what has no UID that could be one."""
+    return b"bad-uid-" + digest_of(answer).encode()
 
 
 def _code(error: Exception) -> str:

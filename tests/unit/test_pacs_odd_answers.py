@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +39,11 @@ FORMAT_ONLY = (SOP, "00080016", "00200013", "00280010", "00280011", "00280100", 
 
 @dataclass
 class Told:
-    """A PACS in memory: the answers that the files of a folder give, changed by `change` at the level of series or
-    image; `extra` is sent with every series.
-    """
+    """A PACS in memory: the answers that the files of a folder give, changed by `change` at any level."""
 
     folder: Path
     tags: tuple[str, ...] | None = None  # of an image; None: all
     change: Callable[[str, list[Answer]], list[Answer]] = lambda level, answers: answers
-    extra: list[bytes] = field(default_factory=list)
     kind: str = "dimse"
     n_fetched: int = 0
 
@@ -99,8 +96,6 @@ class Told:
 
     def fetch(self, study_uid: str, series_uid: str, keep: Keep) -> None:
         self.n_fetched += 1
-        for content in self.extra:
-            keep(content)
         for content, each in self.files:
             if each.SeriesInstanceUID == series_uid:
                 keep(content)
