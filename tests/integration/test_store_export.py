@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -54,6 +55,24 @@ def test_a_csv_has_one_row_per_study(store: Store, tmp_path: Path) -> None:
     assert {found[key]["flagged"] for key in ("study-b", "study-c", "study-d")} == {""}
     assert not any("PID" in value for row in found.values() for value in row.values())
     assert not any(path.stat().st_mode & 0o077 for path in (target, target.parent))
+
+
+def test_an_export_tells_what_was_noticed_on_a_scan(store: Store) -> None:
+    batch = rows.one_scored_study("e")
+    batch.selections = [
+        replace(one, flags=["tilt_resampled", "slices_missing_outside:2@168.0..177.0"])
+        for one in batch.selections
+    ]
+    batch.slabs = [
+        replace(rows.slab(one.series_key), flags=["qc_metal", "tilt_resampled"]) for one in batch.scores
+    ]
+    store.land(batch)
+    store.publish()
+    with store.read() as connection:
+        exported = connection.execute(query("export_scores"), {"model_digest": None}).df()
+    found = dict(zip(exported["study_key"], exported["remarks"], strict=True))
+    assert found["study-e"] == "qc_metal; slices_missing_outside:2@168.0..177.0; tilt_resampled"
+    assert list(exported["remarks"].isna()) == [key != "study-e" for key in exported["study_key"]]
 
 
 def test_an_identified_parquet_says_who_it_is(store: Store, tmp_path: Path) -> None:

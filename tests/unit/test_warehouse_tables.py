@@ -202,7 +202,8 @@ def test_export_has_the_columns_of_the_contract(warehouse: Connection) -> None:
     assert [column[0] for column in described.description] == [
         *("study_key", "patient_key", "site", "study_date", "age_years", "sex", "manufacturer", "model_name"),
         *("n_series", "outcome", "reason", "message", "series_key", "model_id", "model_digest"),
-        *("probability", "flagged", "n_slices", "domain_distance", "report_statement"),
+        *("probability", "flagged", "n_slices", "domain_distance", "remarks"),
+        "report_statement",
     ]
     assert described.fetchall() == []
 

@@ -2,6 +2,7 @@
 -- model_digest (not a model_id, which several weights may share), or null for the newest answer of each series. Under a
 -- named model a study that this model has not scored is pending; one that lies beyond its domain limit is not evaluable,
 -- whatever another model says. What has no score has no probability and no flag: never a negative.
+-- remarks: what was noticed on the series and its slab, such as slices that are missing at an end; they change no outcome.
 -- report_statement is null without a report that counts, and for a report without text: nothing was read.
 
 CREATE OR REPLACE MACRO export_scores(wanted_model) AS TABLE
@@ -77,9 +78,23 @@ SELECT
     answered.is_flagged AS flagged,
     answered.n_slices,
     answered.domain_distance,
+    nullif(
+        array_to_string(
+            list_sort(list_distinct(list_concat(coalesce(chosen.flags, []), coalesce(slab.flags, [])))), '; '
+        ),
+        ''
+    ) AS remarks,
     nullif(reported.statement, 'unread') AS report_statement
 FROM answered
 JOIN study ON study.archive_key = answered.archive_key AND study.study_key = answered.study_key
 LEFT JOIN series
     ON series.series_key = answered.series_key AND series.series_revision = answered.series_revision
+LEFT JOIN current_series AS chosen
+    ON chosen.archive_key = answered.archive_key
+    AND chosen.study_key = answered.study_key
+    AND chosen.series_key = answered.series_key
+LEFT JOIN slab
+    ON slab.series_key = answered.series_key
+    AND slab.series_revision = answered.series_revision
+    AND slab.storage_recipe = answered.storage_recipe
 LEFT JOIN current_statement AS reported ON reported.study_key = answered.study_key;
