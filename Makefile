@@ -57,13 +57,18 @@ nightly-demo: setup  ## a PACS (Debian's Orthanc), a scheduled night, results ba
 # Files of tests are dealt out to this many processes; a sweep in a test brings two workers of its own. In the order of
 # their names, not the fullest first: those with few but long tests would come last, and one process would wait.
 TEST_PROCESSES ?= 2
-PYTEST := $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+# One thread each: two on as many cores as processes wait for one another, and burn the time that they wait.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 .PHONY: check
-check: setup  ## format, lint, types, architecture, fast tests (a few minutes)
+check: setup  ## format, lint, types, architecture (a minute)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/pytest tests/unit/test_architecture.py
+
+.PHONY: quick
+quick: setup  ## fast tests: those of units and properties (a few minutes)
 	$(PYTEST) tests/unit tests/property -m "not slow and not chaos and not long"
 
 .PHONY: test

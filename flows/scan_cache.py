@@ -21,6 +21,7 @@ POOL_CHUNK = 4
 FIRST_SCANS, SCANS_PER_STEP = 2000, 1.0
 # Drawing takes what the training leaves: at a niceness of 5 it cost a third of the steps on two cores.
 DRAWING_NICE = 19
+_OF_SEQUENCE = ("images_nhw", "tile_index", "top_row_mm")
 _FACTS = tuple(name for name in PhantomScan.__dataclass_fields__ if name not in ("sequence", "training"))
 
 
@@ -62,7 +63,7 @@ def write_scan(path: Path, scan: PhantomScan) -> None:
     arrays: dict[str, Any] = {}
     facts: dict[str, Any] = {name: getattr(scan, name) for name in _FACTS}
     if scan.sequence is not None:
-        arrays["sequence_images"] = scan.sequence.images_nhw
+        arrays |= {f"sequence_{name}": getattr(scan.sequence, name) for name in _OF_SEQUENCE}
     if scan.training is not None:
         _pack(scan.training, arrays, facts)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
@@ -86,8 +87,9 @@ def read_scan(path: Path) -> PhantomScan:
         facts = json.loads(kept["facts"].tobytes())
         patient, is_positive = facts["patient"], facts["is_positive"]
         sequence, training = None, None
-        if "sequence_images" in kept:
-            sequence = SequenceScan(patient, is_positive, kept["sequence_images"], facts["largest_loss"])
+        if f"sequence_{_OF_SEQUENCE[0]}" in kept:
+            images, tiles, tops = (kept[f"sequence_{name}"] for name in _OF_SEQUENCE)
+            sequence = SequenceScan(patient, is_positive, images, tiles, tops, facts["largest_loss"])
         if "images" in kept:
             training = TrainingScan(patient, is_positive, kept["images"], kept["centre_cols"])
             if "labels" in kept:
@@ -98,7 +100,7 @@ def read_scan(path: Path) -> PhantomScan:
 
 
 class DrawnScans(Sequence[TrainingScan]):
-    """Scans for the extractor that are drawn in the background while training goes on; asking for one waits for it.
+    """Scans for the extractor that are drawn in the background while training goes on, or when they are asked for.
 
     `kinds` says (made of a real scan, fractured) of all of them, drawn or not. A step may use the first
     `usable(step)` of them only: the same ones whenever it runs, so that a resumed training repeats an undisturbed one.
@@ -134,15 +136,24 @@ class DrawnScans(Sequence[TrainingScan]):
             raise IndexError(index)
         if index not in self._read:
             if index in self._drawn:
-                self._drawn.pop(index).result()
+                self._wait_for(index)
             training = read_scan(_path(self.folder, self.wanted[index])).training
             assert training is not None, "a scan for the extractor has its images"
             self._read[index] = training
         return self._read[index]
 
+    def _wait_for(self, index: int) -> None:
+        """Draws a scan here that is not there yet: on a busy machine the pool, which is nice, may never come to it."""
+        drawn = self._drawn.pop(index)
+        if drawn.done() and not drawn.cancelled():
+            drawn.result()
+        else:
+            drawn.cancel()
+            _draw_into(self.wanted[index], self.folder)
+
     def close(self) -> None:
-        """Draw no more."""
-        self._pool.shutdown(cancel_futures=True)
+        """Draw no more; what is being drawn ends by itself."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 class MixedScans(Sequence[TrainingScan]):

@@ -79,6 +79,7 @@ def test_prefect_yaml_deploys_everything_with_its_schedules(prefect: LocalPrefec
         time.sleep(1)
 
 
+@pytest.mark.long
 def test_a_worker_runs_the_audit_of_the_month(
     prefect: LocalPrefect, undisturbed: Path, tmp_path: Path
 ) -> None:

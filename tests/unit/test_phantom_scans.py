@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flows.phantom_scans import PhantomScan, clear_case, draw_scan, requests
-from flows.scan_cache import read_scan, write_scan
+from flows.scan_cache import DrawnScans, read_scan, write_scan
 from flows.training_scans import training_scan
 from models.config import SPINE_VIEW, TILES_VIEW
 from models.dataset import FRACTURED
@@ -93,3 +93,14 @@ def test_a_patient_without_fracture_has_none_in_the_truth() -> None:
     assert scan.training.truth is not None
     assert not (scan.training.truth.bodies[:, 0] == FRACTURED).any()
     assert scan.training.truth.fractured_spans == ()
+
+
+def test_a_scan_that_nobody_has_drawn_yet_is_drawn_when_it_is_asked_for(tmp_path: Path) -> None:
+    """The pool steps back behind everything else on the machine: a training must not wait for it."""
+    [request] = requests(79, 1, SPINE_VIEW, is_for_extractor=True)
+    scans = DrawnScans([request], tmp_path, workers=1)
+    scans.close()  # before the pool came to it
+    expected = draw_scan(request).training
+    assert expected is not None
+    assert np.array_equal(scans[0].images, expected.images)
+    assert scans[0] is scans[0]
