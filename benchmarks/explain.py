@@ -83,7 +83,7 @@ def true_positives(model: str, n: int, first_seed: int) -> Iterator[Case]:
         if len(fractured) != 1:
             continue
         view = view_of(slab, loaded.config.view)
-        score = scorer.score([view.images_nhw])[0]
+        score = scorer.score([view])[0]
         probability = point.probability(score.logit)
         if probability < point.threshold:
             continue

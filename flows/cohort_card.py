@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from flows.cohort import Cohort
 from flows.labels import Labels
+from flows.model_card import architecture_lines
 from models.config import ModelConfig
 from models.recipes import TrainingRecipe
 from models.registry import OperatingPoint
@@ -79,7 +80,7 @@ def cohort_card(config: ModelConfig, facts: CohortFacts, point: OperatingPoint |
     view = config.view
     lines = [f"# {config.model_id}", "", *_warning(config), "", "## What it is", ""]
     lines += [
-        f"- Architecture: {config.architecture} (ResNet34 → 512 → 32 per image, LSTM 256 over a scan's images)",
+        *architecture_lines(config),
         f"- Reads: view `{view.name}`, {view.tile_rows} × {view.tile_cols} pixels, HU {view.hu_low:.0f} to "
         f"{view.hu_high:.0f}",
         "- Says: one logit per scan (osteoporotic vertebral fracture, Genant grade 1 or more), one per image",

@@ -75,7 +75,7 @@ def read_one(order: SlabOrder) -> CohortImages | None:
         return None
     name = order.patient_key
     training = _training_scan(slab, order, view) if order.is_for_extractor else None
-    return CohortImages(SequenceScan(name, order.is_case, view.images_nhw), training)
+    return CohortImages(SequenceScan.of(name, order.is_case, view), training)
 
 
 def _training_scan(slab: Slab, order: SlabOrder, view: View) -> TrainingScan:

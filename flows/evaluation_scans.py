@@ -105,7 +105,7 @@ def said_now(
                 found[row["study_key"]] = Unsaid(NO_SLAB, is_open=True) if had_slab else _unsaid(row)
             except (SlabFileError, OSError, ValueError):
                 found[row["study_key"]] = Unsaid(SLAB_UNREADABLE)
-        scores = scorer.score([view.images_nhw for _, view in views])
+        scores = scorer.score([view for _, view in views])
         for (study_key, view), score in zip(views, scores, strict=True):
             if not score.is_finite:
                 found[study_key] = Unsaid(NOT_FINITE)

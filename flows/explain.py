@@ -200,7 +200,7 @@ def _explain(slab: Slab, scorer: Scorer, stem: Path, domain: DomainReference | N
     from tasks.view import slices_read
 
     view = view_of(slab, scorer.config.view)
-    [score] = scorer.score([view.images_nhw])
+    [score] = scorer.score([view])
     explained = explain_scan(scorer, view, score.slice_logits)
     distance = domain.distance(score.slice_features) if domain else None
     pictures = []

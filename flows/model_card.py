@@ -11,6 +11,7 @@ from models.recipes import TrainingRecipe
 from models.registry import OperatingPoint
 
 PERCENT = 100
+IS, SAW, DID, LIMITS = "What it is", "What it saw", "How it did on simulated scans of other seeds", "Limits"
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ def _warning(facts: TrainingFacts) -> str:
 def _what_it_is(config: ModelConfig) -> list[str]:
     view = config.view
     return [
-        "## What it is",
+        f"## {IS}",
         "",
-        f"- Architecture: {config.architecture} (ResNet34 → 512 → 32 per image, LSTM 256 over a scan's images)",
+        *architecture_lines(config),
         f"- Reads: view `{view.name}`, {view.tile_rows} × {view.tile_cols} pixels of {view.pixel_mm} mm, "
         f"HU {view.hu_low:.0f} to {view.hu_high:.0f}, mid-sagittal slices of 3 mm"
         + (" that follow the spine to the side" if view.midline else ""),
@@ -76,10 +77,37 @@ def _what_it_is(config: ModelConfig) -> list[str]:
     ]
 
 
+def architecture_lines(config: ModelConfig) -> list[str]:
+    """What the network is made of, for any card."""
+    lines = [
+        f"- Architecture: {config.architecture} (ResNet34 → 512 → 32 per image, LSTM 256 over a scan's images)"
+    ]
+    if config.bodies:
+        lines.append(
+            f"- Vertebrae one by one: the logit of the most suspicious, by the reader `{config.bodies}` (what it was "
+            f"taught on: models/readers/{config.bodies}.json), times {config.body_weight:g}, is added to the LSTM's"
+        )
+    return lines
+
+
+def rejudged_card(card: str, config: ModelConfig, point: OperatingPoint, evaluation: Evaluation) -> str:
+    """A card with what the model is and how it did told anew; what it saw and its limits stay, all else goes."""
+    head, *sections = card.split("\n## ")
+    kept = {_title(section): "## " + section.rstrip() for section in sections}
+    for lines in (_what_it_is(config), _results(evaluation, point)):
+        kept[_title(lines[0])] = "\n".join(lines).rstrip()
+    shown = (IS, SAW, DID, LIMITS)
+    return "\n\n".join([head.rstrip(), *(text for title, text in kept.items() if title in shown)]) + "\n"
+
+
+def _title(section: str) -> str:
+    return section.removeprefix("## ").split("\n", 1)[0]
+
+
 def _what_it_saw(facts: TrainingFacts) -> list[str]:
     recipe = facts.recipe
     return [
-        "## What it saw",
+        f"## {SAW}",
         "",
         "- Simulated scans of this project's `phantom`, half of them with a fracture (grades 1 : 2 : 3 about",
         "  49 : 33 : 18); wedge, biconcave and crush; chest, abdomen-pelvis, both, and spine coverage.",
@@ -104,7 +132,7 @@ def _real_scans(facts: TrainingFacts) -> list[str]:
 
 def _results(evaluation: Evaluation, point: OperatingPoint) -> list[str]:
     return [
-        "## How it did on simulated scans of other seeds",
+        f"## {DID}",
         "",
         f"{evaluation.n_positive} with and {evaluation.n_negative} without a fracture; 95 % limits "
         "(areas: DeLong; rates: Clopper-Pearson).",
@@ -138,7 +166,7 @@ def _row(name: str, found: Interval) -> str:
 
 def _limits() -> list[str]:
     return [
-        "## Limits",
+        f"## {LIMITS}",
         "",
         "- Never tried on real fractures. A sweep with it shows that the pipeline works, not who is ill.",
         "- One simulator. Other scanners, metal, tumours, children: unseen.",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from estimates.roc import Interval, auc, share
 from flows.operating_point import point_by_specificity
 from flows.phantom_scans import PhantomScan
-from models.dataset import LOW_LOSS
+from models.dataset import LOW_LOSS, SequenceScan
 from models.infer import Scorer
 from models.loading import LoadedModel
 from models.pooling import max_probability, mean_probability, sigmoid, vote_share
@@ -78,7 +78,7 @@ def score_phantoms(
     scorer, results = Scorer(loaded), []
     for start in range(0, len(scans), SCANS_PER_CALL):
         part = scans[start : start + SCANS_PER_CALL]
-        for scan, score in zip(part, scorer.score([_images(s) for s in part]), strict=True):
+        for scan, score in zip(part, scorer.score([_sequence(s) for s in part]), strict=True):
             results.append(_result(scan, score.logit, score.slice_logits))
             if features is not None:
                 features.append(score.slice_features)
@@ -87,10 +87,10 @@ def score_phantoms(
     return results
 
 
-def _images(scan: PhantomScan) -> NDArray[np.uint8]:
+def _sequence(scan: PhantomScan) -> SequenceScan:
     if scan.sequence is None:
         raise ValueError("a scan drawn for the extractor cannot be scored")
-    return scan.sequence.images_nhw
+    return scan.sequence
 
 
 def _result(scan: PhantomScan, logit: float, slice_logits: NDArray[np.float32]) -> Result:
@@ -104,7 +104,7 @@ def _result(scan: PhantomScan, logit: float, slice_logits: NDArray[np.float32]) 
         noise_hu=scan.noise_hu,
         trabecular_hu=scan.trabecular_hu,
         largest_loss=scan.largest_loss,
-        mean_intensity=float(_images(scan).mean()),
+        mean_intensity=float(_sequence(scan).images_nhw.mean()),
         lstm=float(sigmoid(np.array([logit]))[0]),
         max=max_probability(slice_logits),
         mean=mean_probability(slice_logits),

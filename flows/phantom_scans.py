@@ -127,7 +127,7 @@ def view_of(slab: PhantomSlab, recipe: ViewRecipe) -> View:
 
 def sequence_scan(slab: PhantomSlab, name: str, view: ViewRecipe) -> SequenceScan:
     """The images that the scorer reads of a slab, and its label."""
-    return SequenceScan(name, slab.has_fracture, view_of(slab, view).images_nhw, largest_loss(slab))
+    return SequenceScan.of(name, slab.has_fracture, view_of(slab, view), largest_loss(slab))
 
 
 def largest_loss(slab: PhantomSlab) -> float:

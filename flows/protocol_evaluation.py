@@ -101,7 +101,7 @@ def judge_on_protocol(
     with process_pool(workers) as pool:
         drawn = iter(pool.map(_draw, studies, [loaded.config.view] * len(studies), chunksize=4))
         while part := list(islice(drawn, SCANS_PER_CALL)):
-            scores = scorer.score([sequence.images_nhw for _, sequence in part])
+            scores = scorer.score([sequence for _, sequence in part])
             results += [
                 _scored(facts, sequence, score, point, domain)
                 for (facts, sequence), score in zip(part, scores, strict=True)

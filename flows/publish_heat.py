@@ -75,7 +75,7 @@ class Pictures:
         from tasks.slab import view_of
 
         view = view_of(slab, self._scorer.config.view)
-        [score] = self._scorer.score([view.images_nhw])  # of the kept slab, which is compressed
+        [score] = self._scorer.score([view])  # of the kept slab, which is compressed
         return explain_scan(self._scorer, view, score.slice_logits).maps[0], view
 
     @cached_property

@@ -344,9 +344,7 @@ def _operating_point(out: Path, images: _Images) -> OperatingPoint:
     scans = images.of.get(CALIBRATION, [])
     if not scans:
         return OperatingPoint(0.5, "one half, as published: uncalibrated", "nothing")
-    logits = np.array(
-        [s.logit for s in Scorer(load_model(out)).score([i.sequence.images_nhw for _, i in scans])]
-    )
+    logits = np.array([s.logit for s in Scorer(load_model(out)).score([i.sequence for _, i in scans])])
     is_case = np.array([scan.is_case for scan, _ in scans])
     _write_calibration(out, [scan for scan, _ in scans], logits)
     chosen_on = f"{len(scans)} scans of the calibration part, {(~is_case).sum()} of them without a fracture"

@@ -74,7 +74,7 @@ def _results_of(scorer: Scorer, source: RealSource, pairs: int, seed: int) -> li
     twin: tuple[Twin, ScanScore] | None = None
     for each in make_varied(source, pairs, seed, is_for_slabs=True):
         slab = each.slab(pixel_mm=PIXEL_MM, half_width_mm=HALF_WIDTH_MM)
-        (score,) = scorer.score([sequence_scan(slab, source.name, scorer.config.view).images_nhw])
+        (score,) = scorer.score([sequence_scan(slab, source.name, scorer.config.view)])
         if each.kind == "twin" or twin is None:
             twin = (each, score)
             continue

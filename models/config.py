@@ -77,6 +77,10 @@ class ModelConfig:
     dense_channels: int = 1  # of the dense head: 1 fracture, or 5: fracture, body, three heights' losses
     dense_hidden: int = 64
     dense_stride: int = 16  # pixels per cell of the dense head: 16 or 8
+    # Which reader of single vertebrae is heard beside the LSTM (bodies.py), empty: none, as published; and how much of
+    # its logit is added to the LSTM's.
+    bodies: str = ""
+    body_weight: float = 0.0
     dropout: float = 0.2  # in the aggregation, while training (Mao 2025)
     # The published per-pixel mean, as one number per model: tiles have no fixed place in the body.
     pixel_mean: float = 0.25
@@ -88,7 +92,10 @@ class ModelConfig:
 
     def to_json(self) -> str:
         """This config as readable JSON with sorted keys (stable: it is part of the model's digest)."""
-        return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True) + "\n"
+        values = dataclasses.asdict(self)
+        if not self.bodies:  # configs of before this was a choice keep their digest
+            del values["bodies"], values["body_weight"]
+        return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> ModelConfig:

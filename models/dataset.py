@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,14 +57,39 @@ class TrainingScan:
     is_real: bool = False  # made of a real scan
 
 
+class TiledImages(Protocol):
+    """What a scorer reads of a scan's view (`tasks.view.View` is one)."""
+
+    @property
+    def images_nhw(self) -> NDArray[np.uint8]:
+        """(n, tile_rows, tile_cols)."""
+
+    @property
+    def tile_index(self) -> NDArray[np.int16]:
+        """(n,) tile down the spine."""
+
+    @property
+    def top_row_mm(self) -> NDArray[np.float32]:
+        """(n,) the image's upper edge from the slab's."""
+
+
 @dataclass(frozen=True)
 class SequenceScan:
     """One scan for the aggregation: the very images that its view gives to the scorer, and its label."""
 
     patient: str
     is_positive: bool
-    images_nhw: NDArray[np.uint8]  # (n, tile_rows, tile_cols)
+    images_nhw: NDArray[np.uint8]  # as in TiledImages
+    tile_index: NDArray[np.int16]
+    top_row_mm: NDArray[np.float32]
     largest_loss: float | None = None  # share of a height that a body has lost at most, where it is known
+
+    @classmethod
+    def of(
+        cls, patient: str, is_positive: bool, view: TiledImages, largest_loss: float | None = None
+    ) -> SequenceScan:
+        """What a scan's view shows, and its label."""
+        return cls(patient, is_positive, view.images_nhw, view.tile_index, view.top_row_mm, largest_loss)
 
 
 @dataclass(frozen=True)

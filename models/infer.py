@@ -17,7 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.bodies import reader_of, shares
 from models.config import ModelConfig
+from models.dataset import TiledImages
 from models.heads import FractureNet
 from models.loading import LoadedModel
 from models.lstm import ScanLstm
@@ -33,9 +35,12 @@ PRECISION_NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 class ScanScore:
     """What the model said about one scan, raw, in fp32."""
 
-    logit: float  # of the scan, by the LSTM
+    logit: float  # of the scan, by the LSTM and by its vertebrae, where the model reads them one by one
     slice_logits: NDArray[np.float32]  # (n,)
     slice_features: NDArray[np.float32]  # (n, 32)
+    body_logit: (
+        float | None
+    )  # of the most suspicious vertebra; None where none is found, and of a model that reads none
     precision: str  # of the convolutions: fp32 | bf16
     device: str  # cpu | cuda
 
@@ -132,34 +137,41 @@ class Scorer:
         dtype = choose_dtype(precision, chosen)
         self.convolutions = Convolutions(loaded.net, loaded.config, chosen, dtype, batch_size)
         self.head = copy.deepcopy(loaded.net.head).float().cpu().eval()
+        self.bodies = reader_of(loaded.config.bodies, chosen) if loaded.config.bodies else None
         self.lstm: ScanLstm = copy.deepcopy(loaded.lstm).float().cpu().eval()
 
-    def score(self, views: Sequence[NDArray[np.uint8]]) -> list[ScanScore]:
-        """views: per scan (n, rows, cols) uint8, as `make_view` gives them, n ≥ 1 → one score each.
+    def score(self, views: Sequence[TiledImages]) -> list[ScanScore]:
+        """views: of one scan each, as `make_view` gives them, n ≥ 1 images → one score each.
 
         ValueError when a scan has no images or of another size than the model's view.
         """
         for view in views:
-            self._check(view)
-        pooled = self.convolutions.pooled(image for view in views for image in view)
-        return [self._scan_score(list(islice(pooled, len(view)))) for view in views]
+            self._check(view.images_nhw)
+        pooled = self.convolutions.pooled(image for view in views for image in view.images_nhw)
+        return [self._scan_score(view, list(islice(pooled, len(view.images_nhw)))) for view in views]
 
-    def _check(self, view: NDArray[np.uint8]) -> None:
+    def _check(self, images_nhw: NDArray[np.uint8]) -> None:
         recipe = self.config.view
-        if view.ndim != 3 or len(view) == 0 or view.shape[1:] != (recipe.tile_rows, recipe.tile_cols):
+        size = (recipe.tile_rows, recipe.tile_cols)
+        if images_nhw.ndim != 3 or len(images_nhw) == 0 or images_nhw.shape[1:] != size:
             raise ValueError(f"a scan is (n ≥ 1, {recipe.tile_rows}, {recipe.tile_cols}) for this model")
-        if view.dtype != np.uint8:
+        if images_nhw.dtype != np.uint8:
             raise ValueError("the images of a scan are uint8")
 
-    def _scan_score(self, pooled: list[Tensor]) -> ScanScore:
+    def _scan_score(self, view: TiledImages, pooled: list[Tensor]) -> ScanScore:
+        told = self.bodies.logit(view) if self.bodies is not None else None
         with torch.inference_mode():
             said = [self.head(one[None]) for one in pooled]  # one by one: no matrix shape to depend on
             features = torch.cat([feature for feature, _ in said])  # (n, 32)
-            logit = self.lstm(features[None])
+            logit = float(self.lstm(features[None])[0])
+            if self.bodies is not None:
+                times, added = shares(told, self.config.body_weight)
+                logit = times * logit + added
             return ScanScore(
-                logit=float(logit[0]),
+                logit=logit,
                 slice_logits=torch.cat([one for _, one in said]).numpy(),
                 slice_features=features.numpy(),
+                body_logit=told,
                 precision=PRECISION_NAMES[self.convolutions.dtype],
                 device=self.convolutions.device.type,
             )

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from models.dataset import TiledImages
+
 if TYPE_CHECKING:
     from models.infer import Scorer
 
@@ -42,24 +44,12 @@ class OcclusionPlan:
 DEFAULT_PLAN = OcclusionPlan()
 
 
-class ImagesOfScan(Protocol):
+class ImagesOfScan(TiledImages, Protocol):
     """What is read of a scan's view (`tasks.view.View` is one)."""
-
-    @property
-    def images_nhw(self) -> NDArray[np.uint8]:
-        """(n, rows, cols)."""
 
     @property
     def slice_index(self) -> NDArray[np.int16]:
         """(n,) slice of the slab."""
-
-    @property
-    def tile_index(self) -> NDArray[np.int16]:
-        """(n,) tile down the spine."""
-
-    @property
-    def top_row_mm(self) -> NDArray[np.float32]:
-        """(n,) the image's upper edge from the slab's."""
 
     @property
     def left_col_mm(self) -> NDArray[np.float32]:

@@ -27,7 +27,7 @@ from models.pooling import sigmoid
 WEIGHTS_FILE, CONFIG_FILE, CARD_FILE = "model.safetensors", "config.json", "card.md"
 MANIFEST_FILE, OPERATING_POINT_FILE = "manifest.json", "operating_point.json"
 SHIPPED = Path(__file__).parent / "weights"
-MIDLINES = Path(__file__).parent / "midlines"
+MIDLINES, BODIES = Path(__file__).parent / "midlines", Path(__file__).parent / "readers"
 # First bytes of what torch.save and pickle write; named, so that the message can say what to do.
 PICKLE_MAGICS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
@@ -220,9 +220,20 @@ def read_config(directory: Path) -> ModelConfig:
         config = ModelConfig.from_json(read_part(directory / CONFIG_FILE).decode("utf-8"))
     except ValueError as error:
         raise ModelError(f"{CONFIG_FILE} of the model is damaged or of another version") from error
-    view, finder = config.view.kind, config.view.midline
-    has_view = view in get_args(ViewKind)
-    if has_view and (not finder or (MIDLINES / f"{finder}.safetensors").is_file()):
-        return config
-    lacking = f"the midline finder {finder!r}" if has_view else f"the kind of view {view!r}"
-    raise ModelError(f"the model needs {lacking}, which this version of ovf does not have: update it")
+    if lacking := _lacking(config):
+        raise ModelError(f"the model needs {lacking}, which this version of ovf does not have: update it")
+    return config
+
+
+def _lacking(config: ModelConfig) -> str:
+    """What this version lacks of what a model is made of; empty: nothing."""
+    if config.view.kind not in get_args(ViewKind):
+        return f"the kind of view {config.view.kind!r}"
+    parts = (
+        (MIDLINES, config.view.midline, "midline finder"),
+        (BODIES, config.bodies, "reader of vertebrae"),
+    )
+    for folder, name, kind in parts:
+        if name and not (folder / f"{name}.safetensors").is_file():
+            return f"the {kind} {name!r}"
+    return ""

@@ -52,8 +52,11 @@ def starting_net(start: str, config: ModelConfig, seed: int) -> Start:
         _fill(net, tensors)
         return Start(net, config, f"public weights {path.name} (sha256 {short_digest(digest)})", False)
     other = load_model(start)
+    is_same_view = config.view == other.config.view  # another may not suit the reader of vertebrae
     shaped = replace(
         other.config,
+        bodies=other.config.bodies if is_same_view else "",
+        body_weight=other.config.body_weight if is_same_view else 0.0,
         model_id=config.model_id,
         view=config.view,
         is_simulated_only=config.is_simulated_only,

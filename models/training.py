@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.augment import augment
+from models.bodies import reader_of, shares
 from models.config import ModelConfig
 from models.dataset import SequenceScan, TrainingScan, draw_crop
 from models.dense_truth import DenseTargets, dense_loss, dense_targets, image_labels, soft_step
@@ -38,6 +39,8 @@ class PooledScan:
     pooled: Tensor  # (n, 512)
     is_positive: bool
     largest_loss: float | None = None  # as in SequenceScan
+    # How often the LSTM's logit counts, and what a model that reads vertebrae one by one adds (`bodies.shares`).
+    shares: tuple[float, float] = (1.0, 0.0)
 
     def label(self, width: float) -> float:
         """0 or 1; where the loss is known, a step of that width from one to the other instead (`soft_step`)."""
@@ -254,14 +257,16 @@ def pool_scans(
     on_scan: Callable[[int], None] | None,
     device: torch.device | None = None,
 ) -> list[PooledScan]:
-    """The pooled 512-vectors of every image of every scan, by the very code that scores (no augmentation)."""
+    """The pooled 512-vectors of every image of every scan, and what its bodies say, by the very code that scores."""
     where = device or torch.device("cpu")
     runner = Convolutions(net.eval(), config, where, choose_dtype("auto", where))
+    bodies = reader_of(config.bodies, where) if config.bodies else None
     vectors = runner.pooled(image for scan in scans for image in scan.images_nhw)
     done = []
     for index, scan in enumerate(scans):
         own = list(islice(vectors, len(scan.images_nhw)))
-        done.append(PooledScan(torch.stack(own).clone(), scan.is_positive, scan.largest_loss))
+        told = shares(bodies.logit(scan), config.body_weight) if bodies is not None else (1.0, 0.0)
+        done.append(PooledScan(torch.stack(own).clone(), scan.is_positive, scan.largest_loss, told))
         if on_scan is not None:
             on_scan(index + 1)
     return done
@@ -276,7 +281,7 @@ class Aggregation(nn.Module):
         self.head.bn.requires_grad_(False)
 
     def forward(self, pooled: Tensor, lengths: Tensor) -> Tensor:
-        """pooled (B, T, 512), lengths (B,) → scan logits (B,)."""
+        """pooled (B, T, 512), lengths (B,) → the LSTM's logits (B,)."""
         flat = pooled.flatten(0, 1)
         features, _ = self.head(flat)
         return self.lstm(features.view(*pooled.shape[:2], -1), lengths)  # type: ignore[no-any-return]
@@ -359,7 +364,8 @@ def _aggregation_loss(model: Aggregation, scans: Sequence[PooledScan], width: fl
     lengths = torch.tensor([len(scan.pooled) for scan in scans])
     padded = nn.utils.rnn.pad_sequence([scan.pooled for scan in scans], batch_first=True)
     labels = torch.tensor([scan.label(width) for scan in scans])
-    return F.binary_cross_entropy_with_logits(model(padded, lengths), labels)
+    times, added = torch.tensor([scan.shares for scan in scans]).T
+    return F.binary_cross_entropy_with_logits(times * model(padded, lengths) + added, labels)
 
 
 def _number(name: str) -> int:

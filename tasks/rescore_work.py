@@ -70,7 +70,7 @@ def rescore_shard(job: RescoreJob) -> RescoreSummary:
     started = time.monotonic()
     found = [(series, view) for series in job.series if (view := _view_of(series, job)) is not None]
     scorer = loaded_scorer(job.model, job.keys.model_digest)
-    scores = scorer.score([view.images_nhw for _, view in found])
+    scores = scorer.score([view for _, view in found])
     duration_s = (time.monotonic() - started) / max(1, len(found))
     rows: list[object] = []
     n_scored = 0

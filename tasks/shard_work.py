@@ -125,13 +125,11 @@ def score_slabs(shard: SlabbedShard | ShardSummary) -> ShardSummary:
         return shard
     started = time.monotonic()
     job = shard.job
-    with_slab = [study for study in shard.studies if study.slab is not None]
-    scores = loaded_scorer(job.model, job.keys.model_digest).score(
-        [study.slab.view.images_nhw for study in with_slab]  # type: ignore[union-attr]
-    )
-    duration_s = (time.monotonic() - started) / max(1, len(with_slab))
+    with_view = [(study, study.slab.view) for study in shard.studies if study.slab and study.slab.view]
+    scores = loaded_scorer(job.model, job.keys.model_digest).score([view for _, view in with_view])
+    duration_s = (time.monotonic() - started) / max(1, len(with_view))
     rows: list[object] = []
-    for study, score in zip(with_slab, scores, strict=True):
+    for (study, _), score in zip(with_view, scores, strict=True):
         rows += _score_rows(study, score, job, duration_s)
     for study in shard.studies:
         rows += _rows_of(study)

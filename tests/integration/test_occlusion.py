@@ -11,6 +11,7 @@ sys.path.append(str(Path(__file__).parents[2]))  # the benchmarks are not instal
 
 from benchmarks.explain import Facts, case_of
 from flows.phantom_scans import DrawRequest, clear_case, view_of
+from models.dataset import SequenceScan
 from models.infer import Scorer
 from models.loading import load_model
 from models.occlusion import OcclusionPlan, explain_scan
@@ -22,7 +23,7 @@ def test_peak_lies_on_the_fractured_vertebra_and_maps_on_their_images() -> None:
     loaded = load_model(MODEL)
     slab = clear_case(DrawRequest(SEED, True, loaded.config.view, False, "slender"))
     view, scorer = view_of(slab, loaded.config.view), Scorer(loaded)
-    logits = scorer.score([view.images_nhw])[0].slice_logits
+    logits = scorer.score([view])[0].slice_logits
     explained = explain_scan(scorer, view, logits, OcclusionPlan(n_images=1, band_step_mm=15.0))
     (body,) = [body for body in slab.vertebrae if body.grade > 0]
     case = case_of(slab, body, explained, Facts(SEED, "slender", 0.99, 1.0))
@@ -46,4 +47,5 @@ def test_peak_lies_on_the_fractured_vertebra_and_maps_on_their_images() -> None:
     image = view.images_nhw[found.image].copy()
     piece = image[int(row) - 10 : int(row) + 10, int(col) - 24 : int(col) + 24]
     piece[:] = round(float(piece.mean()))
-    assert scorer.score([image[None]])[0].slice_logits[0] < logits.max() - 1
+    changed = SequenceScan("", True, image[None], view.tile_index[:1], view.top_row_mm[:1])
+    assert scorer.score([changed])[0].slice_logits[0] < logits.max() - 1

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.config import TILES_VIEW, ModelConfig
+from models.dataset import SequenceScan
 from models.heads import FractureNet
 from models.infer import ScanScore, Scorer, choose_dtype, has_fast_bf16
 from models.loading import LoadedModel
@@ -16,7 +17,12 @@ from models.lstm import ScanLstm
 
 SMALL_VIEW = replace(TILES_VIEW, tile_rows=64, tile_cols=64)
 CONFIG = ModelConfig(model_id="test", view=SMALL_VIEW)
-Images = NDArray[np.uint8]
+
+
+def seen(images: NDArray[np.generic]) -> SequenceScan:
+    """Images of one tile, as the scorer takes them."""
+    n = len(images)
+    return SequenceScan("", False, images, np.zeros(n, np.int16), np.zeros(n, np.float32))  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
@@ -40,9 +46,9 @@ def loaded() -> LoadedModel:
 
 
 @pytest.fixture(scope="module")
-def scans() -> list[Images]:
+def scans() -> list[SequenceScan]:
     rng = np.random.default_rng(0)
-    return [rng.integers(0, 256, (n, 64, 64), dtype=np.uint8) for n in (7, 1, 14, 3)]
+    return [seen(rng.integers(0, 256, (n, 64, 64), dtype=np.uint8)) for n in (7, 1, 14, 3)]
 
 
 def equal(a: ScanScore, b: ScanScore) -> bool:
@@ -53,7 +59,7 @@ def equal(a: ScanScore, b: ScanScore) -> bool:
     )
 
 
-def test_score_has_one_row_per_image(loaded: LoadedModel, scans: list[Images]) -> None:
+def test_score_has_one_row_per_image(loaded: LoadedModel, scans: list[SequenceScan]) -> None:
     scores = Scorer(loaded, device="cpu", batch_size=8).score(scans)
     assert [len(score.slice_logits) for score in scores] == [7, 1, 14, 3]
     assert scores[0].slice_features.shape == (7, 32)
@@ -62,7 +68,7 @@ def test_score_has_one_row_per_image(loaded: LoadedModel, scans: list[Images]) -
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_scores_are_bit_equal_alone_together_and_in_any_order(
-    loaded: LoadedModel, scans: list[Images], precision: str
+    loaded: LoadedModel, scans: list[SequenceScan], precision: str
 ) -> None:
     scorer = Scorer(loaded, device="cpu", precision=precision, batch_size=8)  # type: ignore[arg-type]
     together = scorer.score(scans)
@@ -73,7 +79,7 @@ def test_scores_are_bit_equal_alone_together_and_in_any_order(
         assert equal(first, third)
 
 
-def test_scores_are_bit_equal_whatever_the_threads(loaded: LoadedModel, scans: list[Images]) -> None:
+def test_scores_are_bit_equal_whatever_the_threads(loaded: LoadedModel, scans: list[SequenceScan]) -> None:
     """Workers with one core and workers with many give one answer."""
     before = torch.get_num_threads()
     try:
@@ -91,7 +97,7 @@ def test_scores_are_bit_equal_whatever_the_threads(loaded: LoadedModel, scans: l
 )
 @pytest.mark.parametrize(("precision", "apart"), [("fp32", 0.01), ("bf16", 0.1)])
 def test_a_gpu_says_what_the_cpu_says_whatever_the_company(
-    loaded: LoadedModel, scans: list[Images], precision: str, apart: float
+    loaded: LoadedModel, scans: list[SequenceScan], precision: str, apart: float
 ) -> None:
     on_cpu = Scorer(loaded, device="cpu", precision="fp32", batch_size=8).score(scans)
     on_gpu = Scorer(loaded, device="cuda", precision=precision, batch_size=8)  # type: ignore[arg-type]
@@ -102,9 +108,11 @@ def test_a_gpu_says_what_the_cpu_says_whatever_the_company(
         assert equal(on_gpu.score([scan])[0], gpu)
 
 
-def test_scorer_computes_what_the_network_was_trained_as(loaded: LoadedModel, scans: list[Images]) -> None:
+def test_scorer_computes_what_the_network_was_trained_as(
+    loaded: LoadedModel, scans: list[SequenceScan]
+) -> None:
     score = Scorer(loaded, device="cpu", precision="fp32").score(scans[:1])[0]
-    pixels = torch.from_numpy(scans[0])[:, None].float() / 255
+    pixels = torch.from_numpy(scans[0].images_nhw)[:, None].float() / 255
     with torch.no_grad():
         out = loaded.net((pixels - CONFIG.pixel_mean) / CONFIG.pixel_std)
         logit = float(loaded.lstm(out.features[None])[0])
@@ -112,7 +120,7 @@ def test_scorer_computes_what_the_network_was_trained_as(loaded: LoadedModel, sc
     assert score.logit == pytest.approx(logit, abs=2e-3)
 
 
-def test_scorer_leaves_the_loaded_model_as_it_was(loaded: LoadedModel, scans: list[Images]) -> None:
+def test_scorer_leaves_the_loaded_model_as_it_was(loaded: LoadedModel, scans: list[SequenceScan]) -> None:
     Scorer(loaded, device="cpu")
     assert loaded.net.resnet.conv1.in_channels == 3
     assert isinstance(loaded.net.resnet.bn1, torch.nn.BatchNorm2d)
@@ -121,12 +129,12 @@ def test_scorer_leaves_the_loaded_model_as_it_was(loaded: LoadedModel, scans: li
 @pytest.mark.parametrize("shape", [(0, 64, 64), (3, 64, 32), (64, 64)])
 def test_images_that_are_none_are_refused(loaded: LoadedModel, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="a scan is"):
-        Scorer(loaded, device="cpu").score([np.zeros(shape, np.uint8)])
+        Scorer(loaded, device="cpu").score([seen(np.zeros(shape, np.uint8))])
 
 
 def test_floats_are_refused(loaded: LoadedModel) -> None:
     with pytest.raises(ValueError, match="uint8"):
-        Scorer(loaded, device="cpu").score([np.zeros((1, 64, 64), np.float32)])  # type: ignore[list-item]
+        Scorer(loaded, device="cpu").score([seen(np.zeros((1, 64, 64), np.float32))])
 
 
 def test_no_scans_give_no_scores(loaded: LoadedModel) -> None:

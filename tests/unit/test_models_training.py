@@ -38,6 +38,7 @@ from models.training import (
     ExtractorLoss,
     PooledScan,
     TrainerSettings,
+    _aggregation_loss,
     pool_scans,
     pretrain,
     settle_batch_norm,
@@ -420,11 +421,23 @@ def test_labels_near_the_limit_are_soft_where_losses_are_known() -> None:
     assert (PooledScan(vector, False).label(0.02), PooledScan(vector, True).label(0.02)) == (0.0, 1.0)
 
 
+def test_what_the_bodies_say_stands_beside_the_lstm_in_its_loss() -> None:
+    torch.manual_seed(0)
+    model = Aggregation(FractureNet(CONFIG).head, ScanLstm(CONFIG)).eval()
+    silent = [PooledScan(torch.randn(3, 512), True), PooledScan(torch.randn(2, 512), False)]
+    right = [replace(silent[0], shares=(1.0, 3.0)), replace(silent[1], shares=(1.0, -3.0))]
+    wrong = [replace(silent[0], shares=(1.0, -3.0)), replace(silent[1], shares=(1.0, 3.0))]
+    losses = [_aggregation_loss(model, scans, 0.0).item() for scans in (right, silent, wrong)]
+    assert losses == sorted(losses)
+    logits = model(torch.randn(2, 3, 512), torch.tensor([3, 2]))
+    assert logits.shape == (2,)
+
+
 def test_pooled_vectors_do_not_depend_on_training_mode() -> None:
     torch.manual_seed(0)
     net = FractureNet(CONFIG).train()
     images = np.random.default_rng(0).integers(0, 256, (3, 64, 64), dtype=np.uint8)
-    scan = SequenceScan("a", True, images)
+    scan = SequenceScan("a", True, images, np.zeros(3, np.int16), np.zeros(3, np.float32))
     (first,) = pool_scans(net, [scan], CONFIG, None)
     (second,) = pool_scans(net, [scan], CONFIG, None)
     assert first.pooled.shape == (3, 512)

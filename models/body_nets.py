@@ -1,4 +1,4 @@
-"""Three small networks that measure vertebrae one by one: a finder, a reader of a body, a reader of neighbours."""
+"""Three small networks that read vertebrae one by one (`bodies.py`): a finder, a reader of one, of its neighbours."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ LEFT, INTACT, FRACTURE = slice(0, 3), slice(3, 6), 6
 N_READ = 7
 PATCH_ROWS, PATCH_COLS = 72, 48  # of 1.25 mm: 90 × 60 mm, so that half of either neighbour is seen
 NEIGHBOURS = 4  # to either side
+N_FACTS = 19  # of a body: what both networks said, its place, and 1
 
 
 class _Residual(nn.Module):
@@ -92,12 +93,18 @@ class BodyReader(nn.Module):
 class NeighbourReader(nn.Module):
     """What is known of a body and of four to either side → logit of "fractured", and the share of a height lost."""
 
-    def __init__(self, mean: Tensor, spread: Tensor, hidden: int = 96) -> None:
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(self, hidden: int = 96) -> None:
         super().__init__()
-        self.register_buffer("mean", mean)
-        self.register_buffer("spread", spread)
+        n = 2 * NEIGHBOURS + 1
+        self.register_buffer(
+            "mean", torch.zeros(n, N_FACTS)
+        )  # of each fact, over the bodies that were taught
+        self.register_buffer("spread", torch.ones(n, N_FACTS))
         self.read = nn.Sequential(
-            *(nn.Linear(mean.numel(), hidden), nn.ReLU(), nn.Dropout(0.1)),
+            *(nn.Linear(n * N_FACTS, hidden), nn.ReLU(), nn.Dropout(0.1)),
             *(nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(0.1), nn.Linear(hidden, 2)),
         )
 

@@ -1,0 +1,398 @@
+"""Teaches the three networks that read vertebrae one by one (`bodies.py`), on scans whose bodies are marked."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from dataclasses import replace as replace_in
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.augment import augment, sampling_grid
+from models.bodies import (
+    MARGIN,
+    FoundBody,
+    facts_of,
+    find_bodies,
+    normalised,
+    patches_read,
+    read_bodies,
+    windows_of,
+)
+from models.body_nets import (
+    BODY,
+    CELL_PX,
+    FRACTURE,
+    HEIGHT_MM,
+    HEIGHTS,
+    INTACT,
+    LEFT,
+    OFFSETS,
+    PATCH_COLS,
+    PATCH_ROWS,
+    SPREADS,
+    BodyFinder,
+    BodyReader,
+    NeighbourReader,
+)
+from models.dataset import FRACTURE_LOSS, LOW_LOSS, N_LABELS
+from models.dense_truth import soft_step
+from models.optimise import Checkpoint, OnProgress, StageRun
+from models.recipes import WILD_AUGMENTATION, Stage
+
+N = TypeVar("N", bound=nn.Module)
+FINE = 2  # places a pixel, either way, that tell the share of body in it
+CROP = (160, 64)  # of the finder's training, in pixels; and so much around it
+CROP_MARGIN = 24
+FINDER_BATCH, READER_BATCH, SCANS_A_STEP = 32, 64, 32
+ON_SPINE, ASIDE_PX = 0.8, 10  # share of the crops that are cut around the spine, and how far aside
+RATE = 2e-3  # of AdamW, the highest
+SOFT = 0.02  # width of the step from sound to fractured, as `deepen` has it
+LOW_WEIGHT, LOW_WEIGHT_AMONG_NEIGHBOURS = 5.0, 3.0
+# Looks as `deepen` has them, a bit calmer; sizes stay as they are, since heights are told in mm.
+LOOKS = replace_in(WILD_AUGMENTATION.scaled(0.35), scale=0.0, stretch=0.0)
+NAMED_SHARE = 0.3  # of a found body's cells that bear a label, for the body to be that one
+FORGETFUL, FORGOTTEN = (
+    0.3,
+    0.08,
+)  # scans whose bodies are left out, and how many of them: the finder may miss one
+FACT_NOISE = 0.004
+
+
+@dataclass(frozen=True)
+class BodyTruth:
+    """What is true of one body."""
+
+    heights_mm: tuple[float, float, float]  # anterior, middle, posterior
+    intact_mm: tuple[float, float, float]
+    loss: float | None  # the largest share lost of a height; None where nobody knows
+    is_visible: bool
+
+
+@dataclass
+class BodyScan:
+    """The layers of a scan's tiles, which body lies where in them, and what was found."""
+
+    family: str
+    is_positive: bool
+    largest_loss: float
+    layers: NDArray[np.uint8]  # (tiles, 3, rows, cols)
+    tops_mm: NDArray[np.float32]  # (tiles,)
+    labels: NDArray[np.uint8]  # (tiles, 3, rows / 4, cols / 4)
+    share: NDArray[np.uint8]  # (tiles, 3, rows, cols) of body, 0-4
+    truths: dict[int, BodyTruth]  # by label
+    is_all_marked: bool = True  # False: bodies above and below the marked ones are not marked
+    bodies: list[FoundBody] = field(default_factory=list)
+
+    def write(self, path: Path) -> None:
+        """Keep a scan whose bodies were not looked for; a file that is there is whole."""
+        facts = {name: getattr(self, name) for name in _FACTS}
+        facts["truths"] = {label: asdict(truth) for label, truth in self.truths.items()}
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        with temporary.open("wb") as file:
+            arrays = {name: getattr(self, name) for name in _ARRAYS}
+            np.savez_compressed(file, facts=np.frombuffer(json.dumps(facts).encode(), np.uint8), **arrays)
+        temporary.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> BodyScan:
+        """The scan that `write` kept."""
+        with np.load(path, allow_pickle=False) as kept:
+            facts = json.loads(kept["facts"].tobytes())
+            truths = {int(label): _truth(**told) for label, told in facts.pop("truths").items()}
+            return cls(**facts, truths=truths, **{name: kept[name] for name in _ARRAYS})
+
+    def truth_of(self, body: FoundBody) -> BodyTruth | None:
+        """The marked body that a found one is; None for one that is none."""
+        named = self.labels[body.tile][:, body.cells[:, 0], body.cells[:, 1]].ravel()
+        if (named > 0).mean() <= NAMED_SHARE:
+            return None
+        return self.truths.get(int(np.bincount(named[named > 0]).argmax()))
+
+    def taught(self) -> list[tuple[FoundBody, BodyTruth]]:
+        """The found bodies that are shown whole and whose truth is known."""
+        pairs = [(body, self.truth_of(body)) for body in self.bodies if body.is_whole]
+        return [
+            (body, truth)
+            for body, truth in pairs
+            if truth is not None and truth.is_visible and truth.loss is not None
+        ]
+
+
+_FACTS = ("family", "is_positive", "largest_loss", "is_all_marked")
+_ARRAYS = ("layers", "tops_mm", "labels", "share")
+
+
+def _truth(
+    heights_mm: Sequence[float], intact_mm: Sequence[float], **others: float | bool | None
+) -> BodyTruth:
+    return BodyTruth(tuple(heights_mm), tuple(intact_mm), **others)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """What the three trainings share."""
+
+    seed: int
+    checkpoint: Checkpoint | None = None
+    on_progress: OnProgress | None = None
+
+    def new(self, kind: type[N]) -> N:
+        """A network with random weights."""
+        torch.manual_seed(self.seed)
+        return kind()
+
+
+def _taught(
+    net: nn.Module,
+    name: str,
+    steps: int,
+    loss_of: Callable[[np.random.Generator], Tensor],
+    teaching: Teaching,
+) -> None:
+    """One cycle over so many steps, each with randomness of its own; the weights end as they will be kept."""
+    stage = Stage(name, epochs=steps, batch=1, learning_rate=RATE, optimiser="adamw", weight_decay=1e-2)
+    run = StageRun(
+        stage,
+        net,
+        [(list(net.parameters()), 1.0)],
+        n_items=1,
+        checkpoint=teaching.checkpoint,
+        on_progress=teaching.on_progress,
+    )
+    net.train()
+    run.run(lambda step: loss_of(np.random.default_rng([teaching.seed, len(name), step])))
+    net.eval()
+    with torch.no_grad():
+        for value in net.state_dict().values():
+            if value.is_floating_point():
+                value.copy_(value.half().float())
+
+
+def find_all(finder: BodyFinder, scans: Sequence[BodyScan]) -> None:
+    """Notes with every scan the bodies that are found in it."""
+    for scan in scans:
+        scan.bodies = find_bodies(finder, scan.layers, scan.tops_mm)
+
+
+def read_all(reader: BodyReader, scans: Sequence[BodyScan]) -> None:
+    """Notes with every found body what the reader says of it."""
+    for scan in scans:
+        read_bodies(reader, scan.bodies)
+
+
+# ---- the finder
+
+
+def teach_finder(scans: Sequence[BodyScan], steps: int, teaching: Teaching) -> BodyFinder:
+    """Learns where bodies are, and how high."""
+    finder = teaching.new(BodyFinder)
+    _taught(finder, "finder", steps, functools.partial(_finder_loss, finder, scans), teaching)
+    return finder
+
+
+def _finder_loss(finder: BodyFinder, scans: Sequence[BodyScan], rng: np.random.Generator) -> Tensor:
+    chosen = [scans[int(number)] for number in rng.choice(len(scans), FINDER_BATCH)]
+    crops = [_crop(scan, rng) for scan in chosen]
+    images, labels, shares = (torch.from_numpy(np.stack(part)) for part in zip(*crops, strict=True))
+    seed = int(rng.integers(2**62))
+    grid = sampling_grid(shares.shape, CROP, LOOKS, torch.Generator().manual_seed(seed))
+    share = F.grid_sample(shares.float()[:, None] / FINE**2, grid, mode="bilinear", align_corners=False)
+    pixels, moved = augment(images, labels, CROP, LOOKS, torch.Generator().manual_seed(seed))
+    said, mask = finder(normalised(pixels))
+    body = (moved > 0).float()
+    known = _marked_rows(body, torch.tensor([scan.is_all_marked for scan in chosen]))
+    heights, weight = _truth_by_cell(
+        moved, torch.from_numpy(np.stack([_heights_by_label(s) for s in chosen]))
+    )
+    off = (said[:, HEIGHTS] - heights).abs()
+    spread = said[:, SPREADS].clamp(-5, 2)
+    n = weight.sum().clamp(min=1)
+    told = ((off * torch.exp(-spread) + spread) * weight).sum() / n / 3
+    way = F.smooth_l1_loss(said[:, OFFSETS], _ways(moved), reduction="none")
+    known_fine = known.repeat_interleave(2, 1).repeat_interleave(2, 2)[:, None]
+    return torch.as_tensor(
+        3 * F.binary_cross_entropy_with_logits(mask, F.avg_pool2d(share, 2), known_fine)
+        + 0.5 * F.binary_cross_entropy_with_logits(said[:, BODY], body, known)
+        + 0.15 * told
+        + (off * weight).sum() / n / 3
+        + 0.3 * (way * weight).sum() / n / 2
+    )
+
+
+def _marked_rows(body: Tensor, is_all_marked: Tensor) -> Tensor:
+    """1 (N, h, w) where it is known what is a body: in a real scan from its first to its last marked row only."""
+    rows = body.amax(dim=2)
+    between = torch.minimum(rows.cummax(dim=1).values, rows.flip(1).cummax(dim=1).values.flip(1))
+    return torch.maximum(between, is_all_marked.float()[:, None])[..., None].expand_as(body)
+
+
+def _crop(
+    scan: BodyScan, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Image, labels (of every second pixel) and shares around the spine, or now and then beside it."""
+    tile, layer = int(rng.integers(len(scan.layers))), int(rng.integers(scan.layers.shape[1]))
+    rows, cols = (size + 2 * CROP_MARGIN for size in CROP)
+    image, labels, share = (part[tile, layer] for part in (scan.layers, scan.labels, scan.share))
+    top = int(rng.integers(0, (image.shape[0] - rows) // CELL_PX + 1)) * CELL_PX
+    with_body = np.flatnonzero(labels.any(axis=0))
+    is_on_spine = len(with_body) > 0 and rng.random() < ON_SPINE
+    beside = int(rng.integers(CROP[1] // 2, image.shape[1] - CROP[1] // 2))
+    middle = int(np.median(with_body)) * CELL_PX if is_on_spine else beside
+    left = (middle - cols // 2 + int(rng.integers(-ASIDE_PX, ASIDE_PX + 1))) // CELL_PX * CELL_PX
+    left = min(max(left, -CROP_MARGIN), image.shape[1] - cols + CROP_MARGIN) + CROP_MARGIN
+    sides = ((0, 0), (CROP_MARGIN, CROP_MARGIN))
+    fine = np.pad(labels.repeat(CELL_PX, 0).repeat(CELL_PX, 1), sides)[top : top + rows, left : left + cols]
+    wide = [np.pad(part, sides)[top : top + rows, left : left + cols] for part in (image, share)]
+    return wide[0], fine[::2, ::2], wide[1]
+
+
+def _heights_by_label(scan: BodyScan) -> NDArray[np.float32]:
+    """(18, 4): three heights in units of HEIGHT_MM, and 1 where the body is shown whole."""
+    facts = np.zeros((N_LABELS, 4), np.float32)
+    for label, truth in scan.truths.items():
+        facts[label] = (*(mm / HEIGHT_MM for mm in truth.heights_mm), truth.is_visible)
+    return facts
+
+
+def _truth_by_cell(labels: Tensor, facts: Tensor) -> tuple[Tensor, Tensor]:
+    """Heights (N, 3, h, w) of each cell's body, and 1 (N, 1, h, w) where it is whole in the crop and in the scan."""
+    is_cut = torch.zeros(facts.shape[:2], dtype=torch.bool)
+    for edge in (labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1]):
+        is_cut.scatter_(1, edge, True)
+    is_known = (facts[:, :, 3] > 0) & ~is_cut
+    flat = labels.flatten(1)
+    heights = facts[:, :, :3].gather(1, flat[:, :, None].expand(-1, -1, 3)).transpose(1, 2)
+    weight = is_known.gather(1, flat).reshape(labels.shape) & (labels > 0)
+    return heights.reshape(len(labels), 3, *labels.shape[1:]), weight.float()[:, None]
+
+
+def _ways(labels: Tensor) -> Tensor:
+    """(N, 2, h, w): rows and columns from each cell to the middle of its body."""
+    one_hot = F.one_hot(labels, N_LABELS).float()
+    n_cells = one_hot.sum((1, 2)).clamp(min=1)
+    ways = []
+    for axis in (1, 2):
+        shape = [1, 1, 1, 1]
+        shape[axis] = labels.shape[axis]
+        place = torch.arange(labels.shape[axis]).float().reshape(shape)
+        middle = (one_hot * place).sum((1, 2)) / n_cells
+        ways.append(middle.gather(1, labels.flatten(1)).reshape(labels.shape) - place[..., 0])
+    return torch.stack(ways, dim=1)
+
+
+# ---- the reader
+
+
+def teach_reader(scans: Sequence[BodyScan], steps: int, teaching: Teaching) -> BodyReader:
+    """Learns the heights of a body that was cut out, and whether it is fractured."""
+    reader = teaching.new(BodyReader)
+    taught = [pair for scan in scans for pair in scan.taught()]
+    chances = np.array([LOW_WEIGHT if (truth.loss or 0) >= LOW_LOSS else 1.0 for _, truth in taught])
+    loss = functools.partial(_reader_loss, reader, taught, chances / chances.sum())
+    _taught(reader, "reader", steps, loss, teaching)
+    return reader
+
+
+def _reader_loss(
+    reader: BodyReader,
+    taught: Sequence[tuple[FoundBody, BodyTruth]],
+    chances: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> Tensor:
+    bodies, truths = zip(
+        *(taught[int(number)] for number in rng.choice(len(taught), READER_BATCH, p=chances)), strict=True
+    )
+    left = torch.tensor([truth.heights_mm for truth in truths]) / HEIGHT_MM
+    intact = torch.tensor([truth.intact_mm for truth in truths]) / HEIGHT_MM
+    patches = torch.from_numpy(np.stack([body.patch for body in bodies]))
+    pixels, scale = _changed(patches, torch.Generator().manual_seed(int(rng.integers(2**62))))
+    said = reader(pixels)
+    lost = 1 - said[:, LEFT] / said[:, INTACT].clamp(min=0.3)
+    is_fractured = soft_step(torch.tensor([truth.loss for truth in truths]), SOFT)
+    return torch.as_tensor(
+        2 * (said[:, LEFT] - left / scale).abs().mean()
+        + (said[:, INTACT] - intact / scale).abs().mean()
+        + 3 * F.smooth_l1_loss(lost, 1 - left / intact, beta=0.02)
+        + 0.3 * F.binary_cross_entropy_with_logits(said[:, FRACTURE], is_fractured)
+    )
+
+
+def _changed(patches: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Patches turned by 5°, moved by 3 pixels, 4 % larger or smaller, in other greys; and by how much they shrank."""
+
+    def uniform(most: float) -> Tensor:
+        return ((torch.rand(len(patches), generator=generator) * 2 - 1) * most)[:, None]
+
+    turn, scale = uniform(0.08), 1 + uniform(0.04)
+    cut = _cut_out(patches, turn, scale, uniform(3.0), uniform(3.0))
+    greys = cut[:, :3].clamp(1e-3, 1) ** torch.exp(uniform(0.25))[..., None, None]
+    greys = greys * (1 + uniform(0.25))[..., None, None] + uniform(0.08)[..., None, None]
+    dull = F.avg_pool2d(F.pad(greys, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    greys = torch.where((uniform(1.0) < -0.4)[..., None, None], dull, greys)
+    noise = torch.randn(greys.shape, generator=generator) * (uniform(1.0) ** 2 * 0.06)[..., None, None]
+    return patches_read(torch.cat([greys + noise, cut[:, 3:]], dim=1)), scale
+
+
+def _cut_out(patches: Tensor, turn: Tensor, scale: Tensor, back: Tensor, down: Tensor) -> Tensor:
+    rows = (torch.arange(PATCH_ROWS) - (PATCH_ROWS - 1) / 2)[None, :, None]
+    cols = (torch.arange(PATCH_COLS) - (PATCH_COLS - 1) / 2)[None, None, :]
+    cos, sin = (turn.cos() * scale)[..., None], (turn.sin() * scale)[..., None]
+    x = (cos * cols - sin * rows + back[..., None]) * 2 / (PATCH_COLS + 2 * MARGIN)
+    y = (sin * cols + cos * rows + down[..., None]) * 2 / (PATCH_ROWS + 2 * MARGIN)
+    grid = torch.stack([x, y], dim=3)
+    return F.grid_sample(patches.float() / 255, grid, mode="bilinear", align_corners=False)
+
+
+# ---- the neighbours
+
+
+def teach_neighbours(scans: Sequence[BodyScan], steps: int, teaching: Teaching) -> NeighbourReader:
+    """Learns which body of a spine is fractured."""
+    usable = [scan for scan in scans if scan.bodies]
+    windows = np.concatenate([windows_of(facts_of(scan.bodies)) for scan in usable])
+    known = windows[..., -1:] > 0
+    n = known.sum(axis=0).clip(min=1)
+    mean = (windows * known).sum(axis=0) / n
+    spread = np.sqrt(((windows - mean) ** 2 * known).sum(axis=0) / n)
+    mean[:, -1], spread[:, -1] = 0, 1
+    spread[spread < 1e-2] = 1
+    net = teaching.new(NeighbourReader)
+    net.mean.copy_(torch.from_numpy(mean))
+    net.spread.copy_(torch.from_numpy(spread))
+    _taught(net, "neighbours", steps, functools.partial(_neighbour_loss, net, usable), teaching)
+    return net
+
+
+def _neighbour_loss(net: NeighbourReader, scans: Sequence[BodyScan], rng: np.random.Generator) -> Tensor:
+    windows, losses = [], []
+    for number in rng.choice(len(scans), SCANS_A_STEP):
+        scan = scans[int(number)]
+        seen = scan.bodies
+        if len(seen) > 3 and rng.random() < FORGETFUL:
+            seen = [body for body in seen if rng.random() > FORGOTTEN] or seen
+        known = {id(body): truth.loss for body, truth in scan.taught()}
+        for body, window in zip(seen, windows_of(facts_of(seen)), strict=True):
+            if (loss := known.get(id(body))) is not None:
+                windows.append(window)
+                losses.append(loss)
+    if not windows:
+        return torch.zeros((), requires_grad=True)
+    given, lost = torch.from_numpy(np.stack(windows)), torch.tensor(losses)
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    noise = FACT_NOISE * torch.randn(given.shape, generator=generator)
+    noise[..., -1] = 0
+    said = net(given + noise)
+    weight = torch.where(lost >= LOW_LOSS, LOW_WEIGHT_AMONG_NEIGHBOURS, 1.0)
+    each = F.binary_cross_entropy_with_logits(said[:, 0], soft_step(lost, SOFT), reduction="none")
+    off = F.smooth_l1_loss(said[:, 1], lost / FRACTURE_LOSS, reduction="none", beta=0.1)
+    return ((each + 2 * off) * weight).mean()
