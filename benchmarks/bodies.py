@@ -19,7 +19,7 @@ from estimates.roc import auc
 from flows.body_scans import marked
 from flows.phantom_scans import HALF_WIDTH_MM, PIXEL_MM, sequence_scan
 from flows.process_pool import cores, process_pool
-from flows.training_words import counter
+from flows.training_words import counter, to_stderr
 from models.bodies import BodyNets, body_nets, load_bodies, logits_of, shares, worst_logit
 from models.body_nets import FRACTURE, HEIGHT_MM, LEFT
 from models.body_training import BodyScan, find_all, read_all
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     scorer = Scorer(replace(loaded, config=replace(loaded.config, bodies="")))
 
     studies = [each for each in test_studies(1) if each.kind in ("positive", "negative")][:: asked.every]
-    count = counter("scored", len(studies), _say)
+    count = counter("scored", len(studies), to_stderr)
     scans, by_lstm = [], []
     with process_pool(cores()) as pool:
         for scan, sequence in pool.map(_draw, studies, [scorer.config.view] * len(studies), chunksize=4):
@@ -65,10 +65,6 @@ def main(arguments: list[str] | None = None) -> int:
 def _draw(study: ProtocolStudy, view: ViewRecipe) -> tuple[BodyScan, SequenceScan]:
     slab = draw_test_scan(study, pixel_mm=PIXEL_MM, half_width_mm=HALF_WIDTH_MM)
     return marked(slab, study.family), sequence_scan(slab, study.family, view)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def print_found(scans: Sequence[BodyScan], nets: BodyNets) -> None:

@@ -23,7 +23,7 @@ from flows.phantom_scans import PhantomScan, requests
 from flows.process_pool import cores
 from flows.scan_cache import draw_scans_once
 from flows.train import OPERATING_POINT_SEEDS, SEED_SPAN
-from flows.training_words import counter
+from flows.training_words import counter, to_stderr
 from models.bodies import PIXEL_MM
 from models.config import ModelConfig
 from models.domain import read_domain, write_domain
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     loaded = load_model(given.out)
     features: list[NDArray[np.float32]] = []
     held_out = score_phantoms(
-        loaded, _drawn(given, config, 0, given.scans), counter("scored", given.scans, _say), features
+        loaded, _drawn(given, config, 0, given.scans), counter("scored", given.scans, to_stderr), features
     )
     chosen_on = f"{len(held_out)} simulated scans that no training touched"
     point = choose_operating_point(held_out, chosen_on, given.target_specificity)
@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
         distances = np.array([own.distance(of_scan) for of_scan in features])
         write_domain(given.out, own.with_limit(distances, chosen_on))
     results = score_phantoms(
-        loaded, _drawn(given, config, given.scans, given.test), counter("tested", given.test, _say)
+        loaded, _drawn(given, config, given.scans, given.test), counter("tested", given.test, to_stderr)
     )
     evaluation = evaluate(results, point.threshold)
     save_model(given.out, start.net, start.lstm, config, rejudged_card(card, config, point, evaluation))
@@ -90,11 +90,7 @@ def joined(config: ModelConfig, bodies: str, weight: float) -> ModelConfig:
 def _drawn(given: argparse.Namespace, config: ModelConfig, first: int, n: int) -> Sequence[PhantomScan]:
     first_seed = given.seed * SEED_SPAN + OPERATING_POINT_SEEDS + first
     wanted = requests(first_seed, n, config.view, families=SEEN)
-    return list(draw_scans_once(wanted, given.out / "scans", given.workers, counter("drawn", n, _say)))
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    return list(draw_scans_once(wanted, given.out / "scans", given.workers, counter("drawn", n, to_stderr)))
 
 
 if __name__ == "__main__":

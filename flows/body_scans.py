@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from flows.phantom_scans import HALF_WIDTH_MM, PIXEL_MM, DrawRequest, clear_case, largest_loss, view_of
 from flows.process_pool import process_pool
 from flows.real_scans import RealSource, make_varied
+from flows.scan_cache import read_parts, write_parts
 from flows.training_scans import labels_read, nearest
 from models.bodies import thirds, tile_layers, tile_tops
 from models.body_nets import CELL_PX
@@ -19,6 +21,7 @@ from models.body_training import FINE, BodyScan, BodyTruth
 from models.config import SPINE_VIEW
 from phantom.slabs import PhantomSlab
 from phantom.vertebrae.spine import LABEL_OF
+from tasks.view import View
 
 
 def twins_once(source: RealSource, pairs: int, seed: int, folder: Path) -> list[BodyScan]:
@@ -31,8 +34,8 @@ def twins_once(source: RealSource, pairs: int, seed: int, folder: Path) -> list[
     if not all(path.exists() for path in paths):
         for path, twin in zip(paths, make_varied(source, pairs, seed, is_for_slabs=True), strict=True):
             slab = twin.slab(pixel_mm=PIXEL_MM, half_width_mm=HALF_WIDTH_MM)
-            marked(slab, source.name, known={LABEL_OF.get(twin.level, 0)}).write(path)
-    return [BodyScan.read(path) for path in paths]
+            write_body_scan(path, marked(slab, source.name, known={LABEL_OF.get(twin.level, 0)}))
+    return [read_body_scan(path) for path in paths]
 
 
 def drawn_once(wanted: Sequence[DrawRequest], folder: Path, workers: int) -> Iterator[BodyScan]:
@@ -45,8 +48,31 @@ def drawn_once(wanted: Sequence[DrawRequest], folder: Path, workers: int) -> Ite
 def _from_folder(folder: Path, request: DrawRequest) -> BodyScan:
     path = folder / f"{request.family}-{request.seed}-{int(request.has_fracture)}.npz"
     if not path.exists():
-        marked(clear_case(request), request.family).write(path)
-    return BodyScan.read(path)
+        write_body_scan(path, marked(clear_case(request), request.family))
+    return read_body_scan(path)
+
+
+_FACTS = ("family", "is_positive", "largest_loss", "is_all_marked")
+_ARRAYS = ("layers", "tops_mm", "labels", "share")
+
+
+def write_body_scan(path: Path, scan: BodyScan) -> None:
+    """Keep a scan whose bodies were not looked for yet."""
+    facts = {name: getattr(scan, name) for name in _FACTS}
+    facts["truths"] = {label: asdict(truth) for label, truth in scan.truths.items()}
+    write_parts(path, facts, {name: getattr(scan, name) for name in _ARRAYS}, is_small=True)
+
+
+def read_body_scan(path: Path) -> BodyScan:
+    """The scan that `write_body_scan` kept."""
+    facts, arrays = read_parts(path)
+    truths = {
+        int(label): BodyTruth(
+            tuple(told["heights_mm"]), tuple(told["intact_mm"]), told["loss"], told["is_visible"]
+        )
+        for label, told in facts.pop("truths").items()
+    }
+    return BodyScan(**facts, **arrays, truths=truths)
 
 
 def marked(slab: PhantomSlab, family: str, known: Collection[int] | None = None) -> BodyScan:
@@ -62,16 +88,8 @@ def marked(slab: PhantomSlab, family: str, known: Collection[int] | None = None)
         own = np.flatnonzero(view.tile_index == tile)
         middles = np.array([own[third][len(own[third]) // 2] for third in thirds(len(own))])
         read = labels_read(slab, view.slice_index[middles].astype(int), view.midline_mm)
-
-        def at(step_px: float, read: NDArray[np.uint8] = read, first: int = int(own[0])) -> NDArray[np.uint8]:
-            where = []
-            for n, start_mm in ((rows, view.top_row_mm[first]), (cols, view.left_col_mm[first])):
-                middles_px = (np.arange(round(n / step_px)) + 0.5) * step_px
-                where.append((middles_px * view.pixel_mm + float(start_mm)) / slab.pixel_mm - 0.5)
-            return nearest(read, *where)
-
-        labels.append(at(CELL_PX))
-        fine = at(1 / FINE) > 0
+        labels.append(_in_tile(read, slab.pixel_mm, view, middles[0], CELL_PX))
+        fine = _in_tile(read, slab.pixel_mm, view, middles[0], 1 / FINE) > 0
         share.append(fine.reshape(-1, rows, FINE, cols, FINE).sum((2, 4)).astype(np.uint8))
     truths = {
         body.label: BodyTruth(
@@ -93,3 +111,16 @@ def marked(slab: PhantomSlab, family: str, known: Collection[int] | None = None)
         truths=truths,
         is_all_marked=known is None,
     )
+
+
+def _in_tile(
+    labels: NDArray[np.uint8], pixel_mm: float, view: View, image: int, step_px: float
+) -> NDArray[np.uint8]:
+    """Labels (slices, rows, cols) of a slab at the middles of cells of `step_px` of an image's pixels."""
+    at = []
+    for n, start_mm in zip(
+        view.images_nhw.shape[1:], (view.top_row_mm[image], view.left_col_mm[image]), strict=True
+    ):
+        middles_px = (np.arange(round(n / step_px)) + 0.5) * step_px
+        at.append((middles_px * view.pixel_mm + float(start_mm)) / pixel_mm - 0.5)
+    return nearest(labels, *at)

@@ -66,10 +66,23 @@ def write_scan(path: Path, scan: PhantomScan) -> None:
         arrays |= {f"sequence_{name}": getattr(scan.sequence, name) for name in _OF_SEQUENCE}
     if scan.training is not None:
         _pack(scan.training, arrays, facts)
+    write_parts(path, facts, arrays)
+
+
+def write_parts(path: Path, facts: dict[str, Any], arrays: dict[str, Any], *, is_small: bool = False) -> None:
+    """Keep arrays and what JSON can say of them in one file, whole or not at all; `is_small` takes time for space."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    save = np.savez_compressed if is_small else np.savez
     with temporary.open("wb") as file:
-        np.savez(file, facts=np.frombuffer(json.dumps(facts).encode(), np.uint8), **arrays)
+        save(file, facts=np.frombuffer(json.dumps(facts).encode(), np.uint8), **arrays)
     os.replace(temporary, path)
+
+
+def read_parts(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Facts and arrays that `write_parts` kept."""
+    with np.load(path, allow_pickle=False) as kept:
+        facts: dict[str, Any] = json.loads(kept["facts"].tobytes())
+        return facts, {name: kept[name] for name in kept.files if name != "facts"}
 
 
 def _pack(training: TrainingScan, arrays: dict[str, Any], facts: dict[str, Any]) -> None:
@@ -83,19 +96,18 @@ def _pack(training: TrainingScan, arrays: dict[str, Any], facts: dict[str, Any])
 
 def read_scan(path: Path) -> PhantomScan:
     """The scan that `write_scan` kept."""
-    with np.load(path, allow_pickle=False) as kept:
-        facts = json.loads(kept["facts"].tobytes())
-        patient, is_positive = facts["patient"], facts["is_positive"]
-        sequence, training = None, None
-        if f"sequence_{_OF_SEQUENCE[0]}" in kept:
-            images, tiles, tops = (kept[f"sequence_{name}"] for name in _OF_SEQUENCE)
-            sequence = SequenceScan(patient, is_positive, images, tiles, tops, facts["largest_loss"])
-        if "images" in kept:
-            training = TrainingScan(patient, is_positive, kept["images"], kept["centre_cols"])
-            if "labels" in kept:
-                spans = [tuple(map(tuple, facts[name])) for name in ("fractured_spans", "low_spans")]
-                truth = DenseTruth(kept["labels"], kept["bodies"], spans[0], spans[1])
-                training = replace(training, truth=truth, is_real=facts["is_real"])
+    facts, kept = read_parts(path)
+    patient, is_positive = facts["patient"], facts["is_positive"]
+    sequence, training = None, None
+    if f"sequence_{_OF_SEQUENCE[0]}" in kept:
+        images, tiles, tops = (kept[f"sequence_{name}"] for name in _OF_SEQUENCE)
+        sequence = SequenceScan(patient, is_positive, images, tiles, tops, facts["largest_loss"])
+    if "images" in kept:
+        training = TrainingScan(patient, is_positive, kept["images"], kept["centre_cols"])
+        if "labels" in kept:
+            spans = [tuple(map(tuple, facts[name])) for name in ("fractured_spans", "low_spans")]
+            truth = DenseTruth(kept["labels"], kept["bodies"], spans[0], spans[1])
+            training = replace(training, truth=truth, is_real=facts["is_real"])
     return PhantomScan(**{name: facts[name] for name in _FACTS}, sequence=sequence, training=training)
 
 

@@ -24,7 +24,7 @@ from flows.phantom_scans import DrawRequest, requests
 from flows.process_pool import cores, process_pool
 from flows.real_scans import IMAGE_SHARE, RealSource, read_sources
 from flows.training_folder import claim_folder, digest_of
-from flows.training_words import counter, progress_words
+from flows.training_words import counter, progress_words, to_stderr
 from flows.version import code_version
 from models.bodies import BodyNets, FoundBody
 from models.body_training import (
@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     sources = read_sources(given.real_series, given.real_marks) if given.real_series else []
     claim_folder(given.out, digest_of(_told(given, sources), [source.digest for source in sources]))
-    teaching = Teaching(given.seed, Checkpoint(given.out / "checkpoints"), progress_words(_say))
+    teaching = Teaching(given.seed, Checkpoint(given.out / "checkpoints"), progress_words(to_stderr))
     twins = _twins(given, sources)
     wanted = requests(FIRST_SEED, given.patients, SPINE_VIEW, families=SEEN)
     first = _drawn(wanted[: given.finder_patients], given)
@@ -90,7 +90,7 @@ def _twins(given: argparse.Namespace, sources: Sequence[RealSource]) -> list[Bod
     scans: list[BodyScan] = []
     for source in sources:
         pairs = _pairs(given, source)
-        _say(f"making {pairs} twins and their shams of {source.name}, {len(source.marks)} vertebrae")
+        to_stderr(f"making {pairs} twins and their shams of {source.name}, {len(source.marks)} vertebrae")
         scans += twins_once(source, pairs, TWIN_SEED * given.seed, given.out / "scans")
     return scans
 
@@ -125,7 +125,7 @@ def _told(given: argparse.Namespace, sources: Sequence[RealSource]) -> dict[str,
 
 def _drawn(wanted: list[DrawRequest], given: argparse.Namespace) -> list[BodyScan]:
     scans: list[BodyScan] = []
-    count = counter("drawn", len(wanted), _say)
+    count = counter("drawn", len(wanted), to_stderr)
     for scan in drawn_once(wanted, given.out / "scans", given.workers):
         scans.append(scan)
         count(len(scans))
@@ -135,7 +135,7 @@ def _drawn(wanted: list[DrawRequest], given: argparse.Namespace) -> list[BodySca
 def _shared_out(work: Work, net: nn.Module, scans: list[BodyScan], workers: int) -> None:
     """Has every scan searched, or its bodies read, in so many processes; notes with each what was found."""
     parts = [scans[first : first + SCANS_A_PART] for first in range(0, len(scans), SCANS_A_PART)]
-    count, n_done = counter(work.__name__, len(scans), _say), 0
+    count, n_done = counter(work.__name__, len(scans), to_stderr), 0
     with process_pool(workers) as pool:
         for part, found in zip(parts, pool.map(_work_on, repeat(work), repeat(net), parts), strict=True):
             for scan, bodies in zip(part, found, strict=True):
@@ -148,10 +148,6 @@ def _work_on(work: Work, net: nn.Module, scans: list[BodyScan]) -> list[list[Fou
     torch.set_num_threads(1)
     work(net, scans)
     return [scan.bodies for scan in scans]
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 
@@ -9,6 +10,11 @@ from models.optimise import Progress
 
 Say = Callable[[str], None]
 SAY_EVERY_S = 30.0
+
+
+def to_stderr(text: str) -> None:
+    """Says it at once, beside what a command prints as its result."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def progress_words(say: Say) -> Callable[[Progress], None]:

@@ -323,9 +323,9 @@ def facts_of(bodies: Sequence[FoundBody]) -> NDArray[np.float32]:
     rows_mm = np.array([body.row_mm for body in bodies])
     gaps = np.concatenate([[0.0], np.diff(rows_mm) / 35, [0.0]])
     for number, body in enumerate(bodies):
-        shares = body.read[LEFT][:2] / np.maximum(body.read[INTACT][:2], LEAST_INTACT)
+        kept = body.read[LEFT][:2] / np.maximum(body.read[INTACT][:2], LEAST_INTACT)
         place = (body.tilt * 2, body.sureness, len(body.cells) / 40, float(not body.is_whole))
-        facts[number, :-1] = (*body.read, *body.heights, *shares, *place, *gaps[number : number + 2])
+        facts[number, :-1] = (*body.read, *body.heights, *kept, *place, *gaps[number : number + 2])
     return facts
 
 

@@ -99,9 +99,8 @@ class NeighbourReader(nn.Module):
     def __init__(self, hidden: int = 96) -> None:
         super().__init__()
         n = 2 * NEIGHBOURS + 1
-        self.register_buffer(
-            "mean", torch.zeros(n, N_FACTS)
-        )  # of each fact, over the bodies that were taught
+        # Of each fact, over the bodies that were taught.
+        self.register_buffer("mean", torch.zeros(n, N_FACTS))
         self.register_buffer("spread", torch.ones(n, N_FACTS))
         self.read = nn.Sequential(
             *(nn.Linear(n * N_FACTS, hidden), nn.ReLU(), nn.Dropout(0.1)),

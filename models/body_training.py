@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import functools
-import json
-import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from dataclasses import replace as replace_in
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -44,27 +40,24 @@ from models.body_nets import (
     BodyReader,
     NeighbourReader,
 )
-from models.dataset import FRACTURE_LOSS, LOW_LOSS, N_LABELS
+from models.dataset import CROP_MARGIN_PX, FRACTURE_LOSS, LABEL_STEP, LOW_LOSS, N_LABELS, cut
 from models.dense_truth import soft_step
 from models.optimise import Checkpoint, OnProgress, StageRun
 from models.recipes import WILD_AUGMENTATION, Stage
 
 N = TypeVar("N", bound=nn.Module)
 FINE = 2  # places a pixel, either way, that tell the share of body in it
-CROP = (160, 64)  # of the finder's training, in pixels; and so much around it
-CROP_MARGIN = 24
+CROP = (160, 64)  # of the finder's training, in pixels
 FINDER_BATCH, READER_BATCH, SCANS_A_STEP = 32, 64, 32
 ON_SPINE, ASIDE_PX = 0.8, 10  # share of the crops that are cut around the spine, and how far aside
 RATE = 2e-3  # of AdamW, the highest
 SOFT = 0.02  # width of the step from sound to fractured, as `deepen` has it
 LOW_WEIGHT, LOW_WEIGHT_AMONG_NEIGHBOURS = 5.0, 3.0
 # Looks as `deepen` has them, a bit calmer; sizes stay as they are, since heights are told in mm.
-LOOKS = replace_in(WILD_AUGMENTATION.scaled(0.35), scale=0.0, stretch=0.0)
+LOOKS = replace(WILD_AUGMENTATION.scaled(0.35), scale=0.0, stretch=0.0)
 NAMED_SHARE = 0.3  # of a found body's cells that bear a label, for the body to be that one
-FORGETFUL, FORGOTTEN = (
-    0.3,
-    0.08,
-)  # scans whose bodies are left out, and how many of them: the finder may miss one
+# Share of the scans of which bodies are left out, and how many of them: the finder may miss one.
+FORGETFUL, FORGOTTEN = 0.3, 0.08
 FACT_NOISE = 0.004
 
 
@@ -93,24 +86,6 @@ class BodyScan:
     is_all_marked: bool = True  # False: bodies above and below the marked ones are not marked
     bodies: list[FoundBody] = field(default_factory=list)
 
-    def write(self, path: Path) -> None:
-        """Keep a scan whose bodies were not looked for; a file that is there is whole."""
-        facts = {name: getattr(self, name) for name in _FACTS}
-        facts["truths"] = {label: asdict(truth) for label, truth in self.truths.items()}
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        with temporary.open("wb") as file:
-            arrays = {name: getattr(self, name) for name in _ARRAYS}
-            np.savez_compressed(file, facts=np.frombuffer(json.dumps(facts).encode(), np.uint8), **arrays)
-        temporary.replace(path)
-
-    @classmethod
-    def read(cls, path: Path) -> BodyScan:
-        """The scan that `write` kept."""
-        with np.load(path, allow_pickle=False) as kept:
-            facts = json.loads(kept["facts"].tobytes())
-            truths = {int(label): _truth(**told) for label, told in facts.pop("truths").items()}
-            return cls(**facts, truths=truths, **{name: kept[name] for name in _ARRAYS})
-
     def truth_of(self, body: FoundBody) -> BodyTruth | None:
         """The marked body that a found one is; None for one that is none."""
         named = self.labels[body.tile][:, body.cells[:, 0], body.cells[:, 1]].ravel()
@@ -126,16 +101,6 @@ class BodyScan:
             for body, truth in pairs
             if truth is not None and truth.is_visible and truth.loss is not None
         ]
-
-
-_FACTS = ("family", "is_positive", "largest_loss", "is_all_marked")
-_ARRAYS = ("layers", "tops_mm", "labels", "share")
-
-
-def _truth(
-    heights_mm: Sequence[float], intact_mm: Sequence[float], **others: float | bool | None
-) -> BodyTruth:
-    return BodyTruth(tuple(heights_mm), tuple(intact_mm), **others)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -241,19 +206,17 @@ def _crop(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
     """Image, labels (of every second pixel) and shares around the spine, or now and then beside it."""
     tile, layer = int(rng.integers(len(scan.layers))), int(rng.integers(scan.layers.shape[1]))
-    rows, cols = (size + 2 * CROP_MARGIN for size in CROP)
+    shape = (CROP[0] + 2 * CROP_MARGIN_PX, CROP[1] + 2 * CROP_MARGIN_PX)
     image, labels, share = (part[tile, layer] for part in (scan.layers, scan.labels, scan.share))
-    top = int(rng.integers(0, (image.shape[0] - rows) // CELL_PX + 1)) * CELL_PX
+    top = int(rng.integers(0, (image.shape[0] - shape[0]) // CELL_PX + 1)) * CELL_PX
     with_body = np.flatnonzero(labels.any(axis=0))
     is_on_spine = len(with_body) > 0 and rng.random() < ON_SPINE
     beside = int(rng.integers(CROP[1] // 2, image.shape[1] - CROP[1] // 2))
     middle = int(np.median(with_body)) * CELL_PX if is_on_spine else beside
-    left = (middle - cols // 2 + int(rng.integers(-ASIDE_PX, ASIDE_PX + 1))) // CELL_PX * CELL_PX
-    left = min(max(left, -CROP_MARGIN), image.shape[1] - cols + CROP_MARGIN) + CROP_MARGIN
-    sides = ((0, 0), (CROP_MARGIN, CROP_MARGIN))
-    fine = np.pad(labels.repeat(CELL_PX, 0).repeat(CELL_PX, 1), sides)[top : top + rows, left : left + cols]
-    wide = [np.pad(part, sides)[top : top + rows, left : left + cols] for part in (image, share)]
-    return wide[0], fine[::2, ::2], wide[1]
+    left = (middle - shape[1] // 2 + int(rng.integers(-ASIDE_PX, ASIDE_PX + 1))) // CELL_PX * CELL_PX
+    left = min(max(left, -CROP_MARGIN_PX), image.shape[1] - shape[1] + CROP_MARGIN_PX)
+    fine = cut(labels.repeat(CELL_PX, 0).repeat(CELL_PX, 1), (top, left), shape)
+    return cut(image, (top, left), shape), fine[::LABEL_STEP, ::LABEL_STEP], cut(share, (top, left), shape)
 
 
 def _heights_by_label(scan: BodyScan) -> NDArray[np.float32]:

@@ -11,9 +11,8 @@ import pytest
 import torch
 
 from flows.add_bodies import joined
-from flows.body_scans import marked
-from flows.phantom_scans import clear_case as draw
-from flows.phantom_scans import requests, sequence_scan
+from flows.body_scans import marked, read_body_scan, write_body_scan
+from flows.phantom_scans import clear_case, requests, sequence_scan
 from models import bodies, registry
 from models.bodies import (
     READERS,
@@ -50,7 +49,7 @@ NAME = "bodies-1"
 @functools.cache
 def slab_of(seed: int, has_fracture: bool) -> PhantomSlab:
     [request] = requests(seed, 1, SPINE_VIEW, positive_share=float(has_fracture))
-    return draw(request)
+    return clear_case(request)
 
 
 @functools.cache
@@ -100,8 +99,8 @@ def test_marks_lie_where_the_bodies_are() -> None:
 
 def test_a_scan_comes_back_from_its_file(tmp_path: Path) -> None:
     scan = scan_of(SEEDS[0], True)
-    scan.write(tmp_path / "a.npz")
-    back = BodyScan.read(tmp_path / "a.npz")
+    write_body_scan(tmp_path / "a.npz", scan)
+    back = read_body_scan(tmp_path / "a.npz")
     assert back.truths == scan.truths
     assert (back.family, back.is_positive, back.largest_loss) == ("base", True, scan.largest_loss)
     assert all(np.array_equal(getattr(back, n), getattr(scan, n)) for n in ("layers", "labels", "share"))

@@ -10,16 +10,6 @@ WITH wanted AS (
     SELECT * FROM flagged
     WHERE (wanted_model IS NULL AND is_newest) OR model_digest = wanted_model
 ),
-one_archive AS (
-    SELECT *
-    FROM study_outcome
-    QUALIFY row_number() OVER (
-        PARTITION BY study_key
-        ORDER BY
-            list_position(['scored', 'pending', 'failed', 'quarantined', 'excluded'], outcome),
-            archive_key
-    ) = 1
-),
 answered AS (
     SELECT
         decided.*,
@@ -34,7 +24,7 @@ answered AS (
             AS is_of_another,
         coalesce(wanted.is_evaluable, false) AS is_scored,
         wanted.is_evaluable IS NOT DISTINCT FROM false AS is_beyond
-    FROM one_archive AS decided
+    FROM best_outcome AS decided
     LEFT JOIN wanted
         ON wanted.series_key = decided.series_key
         AND wanted.series_revision = decided.series_revision
@@ -78,23 +68,10 @@ SELECT
     answered.is_flagged AS flagged,
     answered.n_slices,
     answered.domain_distance,
-    nullif(
-        array_to_string(
-            list_sort(list_distinct(list_concat(coalesce(chosen.flags, []), coalesce(slab.flags, [])))), '; '
-        ),
-        ''
-    ) AS remarks,
+    nullif(array_to_string(answered.flags, '; '), '') AS remarks,
     nullif(reported.statement, 'unread') AS report_statement
 FROM answered
 JOIN study ON study.archive_key = answered.archive_key AND study.study_key = answered.study_key
 LEFT JOIN series
     ON series.series_key = answered.series_key AND series.series_revision = answered.series_revision
-LEFT JOIN current_series AS chosen
-    ON chosen.archive_key = answered.archive_key
-    AND chosen.study_key = answered.study_key
-    AND chosen.series_key = answered.series_key
-LEFT JOIN slab
-    ON slab.series_key = answered.series_key
-    AND slab.series_revision = answered.series_revision
-    AND slab.storage_recipe = answered.storage_recipe
 LEFT JOIN current_statement AS reported ON reported.study_key = answered.study_key;
