@@ -13,12 +13,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from flows.model_card import rejudged_card, results_csv
-from flows.model_files import EVALUATION_FILE, EVALUATION_SCANS_FILE, REAL_MARKS_FILE, TRAINING_FILE
-from flows.phantom_evaluation import choose_operating_point, evaluate, score_phantoms
+from flows.model_card import rejudged_card
+from flows.model_files import REAL_MARKS_FILE, TRAINING_FILE
+from flows.phantom_judgement import judge, keep_judgement
 from flows.phantom_scans import PhantomScan, requests
 from flows.process_pool import cores
 from flows.scan_cache import draw_scans_once
@@ -26,9 +23,9 @@ from flows.train import OPERATING_POINT_SEEDS, SEED_SPAN
 from flows.training_words import counter, to_stderr
 from models.bodies import PIXEL_MM
 from models.config import ModelConfig
-from models.domain import read_domain, write_domain
+from models.domain import read_domain
 from models.loading import load_model, save_model
-from models.registry import ModelError, read_model_card, read_operating_point, write_operating_point
+from models.registry import ModelError, read_model_card, read_operating_point
 from phantom.protocol import SEEN
 
 
@@ -56,25 +53,18 @@ def main(arguments: list[str] | None = None) -> int:
             shutil.copyfile(start.directory / name, given.out / name)
 
     loaded = load_model(given.out)
-    features: list[NDArray[np.float32]] = []
-    held_out = score_phantoms(
-        loaded, _drawn(given, config, 0, given.scans), counter("scored", given.scans, to_stderr), features
+    judged = judge(
+        loaded,
+        held_out=lambda: _drawn(given, config, 0, given.scans),
+        test=lambda: _drawn(given, config, given.scans, given.test),
+        target_specificity=given.target_specificity,
+        domain=None if domain is None else replace(domain, model_digest=loaded.digest),
+        say=to_stderr,
     )
-    chosen_on = f"{len(held_out)} simulated scans that no training touched"
-    point = choose_operating_point(held_out, chosen_on, given.target_specificity)
-    point = replace(point, case_share=case_share)
-    write_operating_point(given.out, point)
-    if domain is not None:
-        own = replace(domain, model_digest=loaded.digest)
-        distances = np.array([own.distance(of_scan) for of_scan in features])
-        write_domain(given.out, own.with_limit(distances, chosen_on))
-    results = score_phantoms(
-        loaded, _drawn(given, config, given.scans, given.test), counter("tested", given.test, to_stderr)
-    )
-    evaluation = evaluate(results, point.threshold)
-    save_model(given.out, start.net, start.lstm, config, rejudged_card(card, config, point, evaluation))
-    (given.out / EVALUATION_FILE).write_text(evaluation.to_json())
-    (given.out / EVALUATION_SCANS_FILE).write_text(results_csv(results))
+    point = replace(judged.point, case_share=case_share)
+    card = rejudged_card(card, config, point, judged.evaluation)
+    save_model(given.out, start.net, start.lstm, config, card)
+    keep_judgement(given.out, replace(judged, point=point))
     print(f"{given.out}: {loaded.digest}, threshold {point.threshold:.4f} ({point.rule})")
     return 0
 

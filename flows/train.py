@@ -11,14 +11,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from flows.errors import SettingsError
-from flows.model_card import TrainingFacts, results_csv, write_card
-from flows.model_files import EVALUATION_FILE, EVALUATION_SCANS_FILE, TRAINING_FILE
-from flows.phantom_evaluation import Evaluation, Result, choose_operating_point, evaluate, score_phantoms
+from flows.model_card import TrainingFacts, write_card
+from flows.model_files import TRAINING_FILE
+from flows.phantom_evaluation import Evaluation
+from flows.phantom_judgement import judge, keep_judgement
 from flows.phantom_scans import TEST_SEEDS, TRAINING_SEEDS, DrawRequest, PhantomScan, requests
 from flows.real_scans import IMAGE_SHARE, RealSource, draw_twins, read_sources
 from flows.scan_cache import DrawnScans, MixedScans, draw_scans_once
@@ -28,14 +27,14 @@ from flows.training_words import counter, progress_words
 from flows.version import code_version
 from models.config import ModelConfig, ViewRecipe
 from models.dataset import SequenceScan, TrainingScan, split_by_patient
-from models.domain import DomainReference, fit_domain, write_domain
+from models.domain import DomainReference, fit_domain
 from models.heads import ALL_DENSE_CHANNELS, FractureNet
 from models.infer import choose_device
 from models.loading import LoadedModel, load_model, save_model
 from models.lstm import ScanLstm
 from models.optimise import Checkpoint, n_steps
 from models.recipes import RECIPES, TrainingRecipe
-from models.registry import OperatingPoint, describe_model, write_operating_point
+from models.registry import OperatingPoint, describe_model
 from models.split_file import has_split
 from models.starting import RANDOM, new_net, origin_of, starting_net
 from models.training import (
@@ -131,16 +130,20 @@ def train_on_phantoms(
     facts = replace(facts, start=origin, families=families, n_real=len(sources), credit=real.credit)
     save_model(out, net, lstm, config, f"# {model_id}\n\nNot evaluated yet.\n")
     loaded = load_model(out)
-    point, domain, evaluation, results = _judge(loaded, draw, plan, chosen, _domain(loaded, pooled))
-    point = replace(point, case_share=sum(scan.is_positive for scan in pooled) / len(pooled))
-    card = write_card(config, facts, point, evaluation)
-    save_model(out, net, lstm, config, card)
-    write_operating_point(out, point)
-    write_domain(out, domain)
+    judged = judge(
+        loaded,
+        held_out=lambda: draw.operating_point(plan.operating_point),
+        test=lambda: draw.test(plan.test),
+        target_specificity=chosen.target_specificity,
+        domain=_domain(loaded, pooled),
+        say=say,
+    )
+    case_share = sum(scan.is_positive for scan in pooled) / len(pooled)
+    judged = replace(judged, point=replace(judged.point, case_share=case_share))
+    save_model(out, net, lstm, config, write_card(config, facts, judged.point, judged.evaluation))
+    keep_judgement(out, judged)
     (out / TRAINING_FILE).write_text(json.dumps(_training(facts, draw, plan), indent=2) + "\n")
-    (out / EVALUATION_FILE).write_text(evaluation.to_json())
-    (out / EVALUATION_SCANS_FILE).write_text(results_csv(results))
-    return _summary(out, point, evaluation)
+    return _summary(out, judged.point, judged.evaluation)
 
 
 def _config(recipe: TrainingRecipe, model_id: str, view: ViewRecipe) -> ModelConfig:
@@ -282,24 +285,6 @@ def _train_lstm(
     sizes = (plan.extractor, len(splits["training"]), len(splits["validation"]))
     facts = TrainingFacts(recipe, settings.seed, *sizes, code_version())
     return lstm, facts, [pooled[i] for i in splits["training"]]
-
-
-def _judge(
-    loaded: LoadedModel, draw: _Drawing, plan: Plan, recipe: TrainingRecipe, domain: DomainReference
-) -> tuple[OperatingPoint, DomainReference, Evaluation, list[Result]]:
-    """Threshold and domain limit from scans of their own, then the test, once."""
-    features: list[NDArray[np.float32]] = []
-    held_out = score_phantoms(
-        loaded,
-        draw.operating_point(plan.operating_point),
-        counter("scored", plan.operating_point, draw.say),
-        features,
-    )
-    chosen_on = f"{len(held_out)} simulated scans that no training touched"
-    point = choose_operating_point(held_out, chosen_on, recipe.target_specificity)
-    domain = domain.with_limit(np.array([domain.distance(own) for own in features]), chosen_on)
-    results = score_phantoms(loaded, draw.test(plan.test), counter("scored", plan.test, draw.say))
-    return point, domain, evaluate(results, point.threshold), results
 
 
 def _domain(loaded: LoadedModel, pooled: Sequence[PooledScan]) -> DomainReference:
