@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from flows.phantom_scans import HALF_WIDTH_MM, PIXEL_MM, DrawRequest, clear_case, largest_loss, view_of
 from flows.process_pool import process_pool
-from flows.real_scans import RealSource, make_varied
+from flows.real_scans import RealSource, make_missing
 from flows.scan_cache import read_parts, write_parts
 from flows.training_scans import labels_read, nearest
 from models.bodies import thirds, tile_layers, tile_tops
 from models.body_nets import CELL_PX
 from models.body_training import FINE, BodyScan, BodyTruth
 from models.config import SPINE_VIEW
+from phantom.from_real import Twin
 from phantom.slabs import PhantomSlab
 from phantom.vertebrae.spine import LABEL_OF
 from tasks.view import View
@@ -29,12 +30,14 @@ def twins_once(source: RealSource, pairs: int, seed: int, folder: Path) -> list[
 
     The loss of the body that was lowered is known, those of the others are not.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{source.name}-{seed}-{index}.npz" for index in range(2 * pairs)]
-    if not all(path.exists() for path in paths):
-        for path, twin in zip(paths, make_varied(source, pairs, seed, is_for_slabs=True), strict=True):
-            slab = twin.slab(pixel_mm=PIXEL_MM, half_width_mm=HALF_WIDTH_MM)
-            write_body_scan(path, marked(slab, source.name, known={LABEL_OF.get(twin.level, 0)}))
+
+    def keep(index: int, twin: Twin) -> None:
+        slab = twin.slab(pixel_mm=PIXEL_MM, half_width_mm=HALF_WIDTH_MM)
+        own = {LABEL_OF.get(twin.level, 0)}
+        write_body_scan(paths[index], marked(slab, source.name, known=own))
+
+    make_missing(paths, source, seed, keep)
     return [read_body_scan(path) for path in paths]
 
 

@@ -84,16 +84,32 @@ def draw_twins(
     on_scan: Callable[[int], None] | None = None,
 ) -> list[PhantomScan]:
     """`n` twins and `n` shams of one real scan; those that lie in `folder` are read, the others made and left there."""
-    folder.mkdir(parents=True, exist_ok=True)
     kind = "extractor" if is_for_extractor else "sequence"
     paths = [folder / f"{view.name}-{kind}-{source.name}-{seed}-{index}.npz" for index in range(2 * n)]
-    if not all(path.exists() for path in paths):
-        for index, twin in enumerate(make_varied(source, n, seed, is_for_slabs=True)):
-            if not paths[index].exists():
-                write_scan(paths[index], _scan_of(twin, source, index, view, is_for_extractor))
-            if on_scan is not None:
-                on_scan(index + 1)
+
+    def keep(index: int, twin: Twin) -> None:
+        write_scan(paths[index], _scan_of(twin, source, index, view, is_for_extractor))
+
+    make_missing(paths, source, seed, keep, on_scan)
     return [read_scan(path) for path in paths]
+
+
+def make_missing(
+    paths: Sequence[Path],
+    source: RealSource,
+    seed: int,
+    keep: Callable[[int, Twin], None],
+    on_scan: Callable[[int], None] | None = None,
+) -> None:
+    """Make twin, sham, twin, sham … of a real scan, a file each; `keep` writes those that are not there."""
+    if all(path.exists() for path in paths):
+        return
+    paths[0].parent.mkdir(parents=True, exist_ok=True)
+    for index, twin in enumerate(make_varied(source, len(paths) // 2, seed, is_for_slabs=True)):
+        if not paths[index].exists():
+            keep(index, twin)
+        if on_scan is not None:
+            on_scan(index + 1)
 
 
 def make_varied(source: RealSource, n: int, seed: int, *, is_for_slabs: bool) -> Iterator[Twin]:
