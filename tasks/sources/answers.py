@@ -10,13 +10,16 @@ import hashlib
 import json
 import warnings
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tasks.dicom.elements import BadHeader, Elements
 from tasks.dicom.frames import PER_FRAME, SHARED, read_frames
 from tasks.dicom.pixels import ENHANCED_CT_CLASSES
 from tasks.dicom.values import BINARY, TAG_OF, instance_of
 from tasks.instance import FileRef, FramePlane, Instance
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 Answer: TypeAlias = Mapping[str, Any]  # "0020000D" → {"vr": "UI", "Value": [...]}
 
@@ -63,6 +66,24 @@ def merged(*levels: Answer) -> dict[str, Any]:
     for answer in levels:
         elements = {tag: element for tag, element in answer.items() if isinstance(element, Mapping)}
         said |= {tag: element for tag, element in elements.items() if element.get("Value") or tag not in said}
+    return said
+
+
+def answer_of(dataset: Dataset) -> dict[str, Any]:
+    """What C-FIND found, in the form of the rest; elements that cannot be read are left out.
+
+    One by one: `Dataset.to_json_dict(suppress_invalid_tags=True)` makes pydicom strict for the whole process while
+    it works, and for good when two threads do so at once, so that files would be read otherwise beside a query. It
+    also drops what is readable and only longer than the standard has it, as coordinates often are.
+    """
+    said = {}
+    with warnings.catch_warnings():  # they would name the values that they are about
+        warnings.simplefilter("ignore")
+        for tag in dataset.keys():  # noqa: SIM118 (iterating a data set reads its elements)
+            try:
+                said[f"{tag:08X}"] = dataset[tag].to_json_dict(None, 0)
+            except Exception:  # whatever pydicom makes of another's mistakes
+                continue
     return said
 
 

@@ -26,7 +26,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from tasks.checks import SOP_CLASSES
 from tasks.dicom.values import TAG_OF
-from tasks.sources.answers import Answer, merged, token, value
+from tasks.sources.answers import Answer, answer_of, merged, token, value
 from tasks.sources.pacs_client import Broken, Found, Keep, Login, NoAnswer, Refused, Span
 
 SUCCESS, PENDING, WARNING = 0x0000, (0xFF00, 0xFF01), 0xB000
@@ -193,7 +193,7 @@ class DimsePacs:
             responses = line.association.send_c_find(identifier, StudyRootQueryRetrieveInformationModelFind)
             for status, answer in responses:
                 if getattr(status, "Status", None) in PENDING and answer is not None:
-                    answers.append(answer.to_json_dict(suppress_invalid_tags=True))
+                    answers.append(answer_of(answer))
                     distinct.add(token(answers[-1]))
                     if len(answers) - len(distinct) > MOST_REPEATED:
                         raise Broken("no_progress")  # 0xFF00 without end (T48)

@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from factory import make_ct_series, uid
 from pydicom import Dataset, dcmread
+from pydicom.config import RAISE, disable_value_validation, settings
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import BaseTag
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelFind,
@@ -25,7 +28,7 @@ from tasks.crawl import crawl
 from tasks.index import Index
 from tasks.pull import Spool
 from tasks.sources import dimse
-from tasks.sources.answers import Answer, count, merged
+from tasks.sources.answers import Answer, answer_of, count, merged
 from tasks.sources.courtesy import Courtesy, Manners
 from tasks.sources.pacs import PacsSource, Scope
 from tasks.sources.pacs_client import Broken, Found, Keep, Login, Span
@@ -232,6 +235,32 @@ def test_a_study_does_not_wait_for_room_that_it_holds_itself(tmp_path: Path) -> 
 
 def test_the_last_second_of_a_range_is_asked_for_with_its_fractions() -> None:
     assert Span(TODAY, TODAY, 600, 720).times == "100000-115959.999999"
+
+
+def test_what_is_only_longer_than_the_standard_has_it_is_read_and_pydicom_stays_as_lenient_as_it_was() -> (
+    None
+):
+    """Strictness would be the whole process's, its header reading in other threads included."""
+    long_place = "-161.20000000000001819"
+    told = Dataset()
+    with disable_value_validation():
+        told.StudyInstanceUID = "a" * 70
+        told[0x00201041] = RawDataElement(
+            BaseTag(0x00201041), "DS", len(long_place), long_place.encode(), 0, False, True
+        )
+        told[0x00200013] = RawDataElement(BaseTag(0x00200013), "IS", 2, b"x ", 0, False, True)
+    seen: list[int] = []
+
+    class Watching(Dataset):
+        def __getitem__(self, key: Any) -> Any:
+            seen.append(settings.reading_validation_mode)
+            return super().__getitem__(key)
+
+    answer = answer_of(Watching(told))
+    assert sorted(answer) == ["0020000D", "00201041"]
+    assert float(answer["00201041"]["Value"][0]) == float(long_place)
+    assert RAISE not in seen
+    assert seen
 
 
 def test_counts_are_plain_numbers() -> None:
