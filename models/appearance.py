@@ -82,14 +82,21 @@ def fade_cortex(images: Tensor, bodies: Tensor, share: float, generator: torch.G
     n = len(images)
     inner = 1 - _widened(1 - bodies, CORTEX_IN_PX)
     shell = _widened(bodies, CORTEX_OUT_PX) - inner
-    seen = F.avg_pool2d(inner, 2 * MARROW_PX + 1, 1, MARROW_PX)
-    marrow = F.avg_pool2d(images * inner, 2 * MARROW_PX + 1, 1, MARROW_PX) / seen.clamp(min=1e-6)
+    seen = _mean_around(inner, MARROW_PX)
+    marrow = _mean_around(images * inner, MARROW_PX) / seen.clamp(min=1e-6)
     excess = torch.where(seen > 0, (images - marrow).clamp(min=0), torch.zeros_like(images))
     return images - _chosen(n, share, generator) * _draw(n, generator) * shell * excess
 
 
+def _mean_around(images: Tensor, px: int) -> Tensor:
+    """Over a square of 2 px + 1, zeros outside; along the rows, then across: an eighth of the work for 8."""
+    size = 2 * px + 1
+    return F.avg_pool2d(F.avg_pool2d(images, (size, 1), 1, (px, 0)), (1, size), 1, (0, px))
+
+
 def _widened(mask: Tensor, px: int) -> Tensor:
-    return F.max_pool2d(mask, 2 * px + 1, 1, px)
+    size = 2 * px + 1
+    return F.max_pool2d(F.max_pool2d(mask, (size, 1), 1, (px, 0)), (1, size), 1, (0, px))
 
 
 def _mix(images: Tensor, share: float, generator: torch.Generator) -> Tensor:

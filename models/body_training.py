@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -13,8 +13,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.augment import augment, sampling_grid
+from models.appearance import change_intensity, fade_cortex, uniform
+from models.augment import LABEL_PX, augment, sampling_grid
 from models.bodies import (
+    LAYERS,
     MARGIN,
     FoundBody,
     facts_of,
@@ -53,8 +55,13 @@ ON_SPINE, ASIDE_PX = 0.8, 10  # share of the crops that are cut around the spine
 RATE = 2e-3  # of AdamW, the highest
 SOFT = 0.02  # width of the step from sound to fractured, as `deepen` has it
 LOW_WEIGHT, LOW_WEIGHT_AMONG_NEIGHBOURS = 5.0, 3.0
+# Bodies of real scans are few, so they are shown more often; what counts as sound without being known is taught less.
+REAL_WEIGHT, OTHERS_WEIGHT = 2.0, 0.5
 # Looks as `deepen` has them, a bit calmer; sizes stay as they are, since heights are told in mm.
 LOOKS = replace(WILD_AUGMENTATION.scaled(0.35), scale=0.0, stretch=0.0)
+PATCH_LOOKS = WILD_AUGMENTATION.scaled(0.4)  # of the reader, whose places are its own:
+PATCH_TURN, PATCH_SCALE, PATCH_SHIFT_PX = 0.08, 0.04, 3.0
+MASK_OFF, MASK_LOST = 0.2, 0.1
 NAMED_SHARE = 0.3  # of a found body's cells that bear a label, for the body to be that one
 # Share of the scans of which bodies are left out, and how many of them: the finder may miss one.
 FORGETFUL, FORGOTTEN = 0.3, 0.08
@@ -101,6 +108,17 @@ class BodyScan:
             for body, truth in pairs
             if truth is not None and truth.is_visible and truth.loss is not None
         ]
+
+    def others(self) -> list[FoundBody]:
+        """What was found besides, shown whole: bodies whose losses nobody knows, and what is no body.
+
+        A real scan as it is counts as sound (phantom/from_real.py), so all of these are taught as such.
+        """
+        pairs = [(body, self.truth_of(body)) for body in self.bodies if body.is_whole]
+        return [body for body, truth in pairs if truth is None or truth.loss is None]
+
+
+_Shown = tuple[FoundBody, BodyTruth | None]
 
 
 @dataclass(frozen=True)
@@ -259,59 +277,78 @@ def _ways(labels: Tensor) -> Tensor:
 def teach_reader(scans: Sequence[BodyScan], steps: int, teaching: Teaching) -> BodyReader:
     """Learns the heights of a body that was cut out, and whether it is fractured."""
     reader = teaching.new(BodyReader)
-    taught = [pair for scan in scans for pair in scan.taught()]
-    chances = np.array([LOW_WEIGHT if (truth.loss or 0) >= LOW_LOSS else 1.0 for _, truth in taught])
-    loss = functools.partial(_reader_loss, reader, taught, chances / chances.sum())
-    _taught(reader, "reader", steps, loss, teaching)
+    shown: list[_Shown] = []
+    chances = []
+    for scan in scans:
+        often = 1.0 if scan.is_all_marked else REAL_WEIGHT
+        known, others = scan.taught(), scan.others()
+        shown += [*known, *((body, None) for body in others)]
+        chances += [often * (LOW_WEIGHT if (truth.loss or 0) >= LOW_LOSS else 1.0) for _, truth in known]
+        chances += [OTHERS_WEIGHT] * len(others)
+    chance = np.array(chances) / np.sum(chances)
+    _taught(reader, "reader", steps, functools.partial(_reader_loss, reader, shown, chance), teaching)
     return reader
 
 
 def _reader_loss(
-    reader: BodyReader,
-    taught: Sequence[tuple[FoundBody, BodyTruth]],
-    chances: NDArray[np.float64],
-    rng: np.random.Generator,
+    reader: BodyReader, shown: Sequence[_Shown], chances: NDArray[np.float64], rng: np.random.Generator
 ) -> Tensor:
     bodies, truths = zip(
-        *(taught[int(number)] for number in rng.choice(len(taught), READER_BATCH, p=chances)), strict=True
+        *(shown[int(number)] for number in rng.choice(len(shown), READER_BATCH, p=chances)), strict=True
     )
-    left = torch.tensor([truth.heights_mm for truth in truths]) / HEIGHT_MM
-    intact = torch.tensor([truth.intact_mm for truth in truths]) / HEIGHT_MM
+    is_measured = torch.tensor([truth is not None for truth in truths])
+    left, intact = (
+        torch.tensor([_heights(truth, which) for truth in truths]) for which in ("left", "intact")
+    )
     patches = torch.from_numpy(np.stack([body.patch for body in bodies]))
-    pixels, scale = _changed(patches, torch.Generator().manual_seed(int(rng.integers(2**62))))
+    pixels, scale = varied_patches(patches, torch.Generator().manual_seed(int(rng.integers(2**62))))
     said = reader(pixels)
     lost = 1 - said[:, LEFT] / said[:, INTACT].clamp(min=0.3)
-    is_fractured = soft_step(torch.tensor([truth.loss for truth in truths]), SOFT)
+    is_fractured = soft_step(torch.tensor([(truth.loss or 0.0) if truth else 0.0 for truth in truths]), SOFT)
+    off = 2 * (said[:, LEFT] - left / scale).abs() + (said[:, INTACT] - intact / scale).abs()
     return torch.as_tensor(
-        2 * (said[:, LEFT] - left / scale).abs().mean()
-        + (said[:, INTACT] - intact / scale).abs().mean()
+        off[is_measured].mean()
         + 3 * F.smooth_l1_loss(lost, 1 - left / intact, beta=0.02)
         + 0.3 * F.binary_cross_entropy_with_logits(said[:, FRACTURE], is_fractured)
     )
 
 
-def _changed(patches: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Patches turned by 5°, moved by 3 pixels, 4 % larger or smaller, in other greys; and by how much they shrank."""
+def _heights(truth: BodyTruth | None, which: Literal["left", "intact"]) -> tuple[float, ...]:
+    """Three of them in units of HEIGHT_MM; of a body that nobody measured any, all the same."""
+    if truth is None:
+        return (1.0, 1.0, 1.0)
+    return tuple(mm / HEIGHT_MM for mm in (truth.heights_mm if which == "left" else truth.intact_mm))
 
-    def uniform(most: float) -> Tensor:
-        return ((torch.rand(len(patches), generator=generator) * 2 - 1) * most)[:, None]
 
-    turn, scale = uniform(0.08), 1 + uniform(0.04)
-    cut = _cut_out(patches, turn, scale, uniform(3.0), uniform(3.0))
-    greys = cut[:, :3].clamp(1e-3, 1) ** torch.exp(uniform(0.25))[..., None, None]
-    greys = greys * (1 + uniform(0.25))[..., None, None] + uniform(0.08)[..., None, None]
-    dull = F.avg_pool2d(F.pad(greys, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    greys = torch.where((uniform(1.0) < -0.4)[..., None, None], dull, greys)
-    noise = torch.randn(greys.shape, generator=generator) * (uniform(1.0) ** 2 * 0.06)[..., None, None]
-    return patches_read(torch.cat([greys + noise, cut[:, 3:]], dim=1)), scale
+def varied_patches(patches: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Patches (n, 4, rows, cols) of 0…255 as the reader takes them, changed at random; and by how much they shrank.
+
+    Turned by up to 5°, moved by up to 3 pixels, 4 % larger or smaller, all three layers of another look.
+    """
+    n = len(patches)
+    scale = 1 + uniform(n, PATCH_SCALE, generator)
+    turn, back, down = (uniform(n, most, generator) for most in (PATCH_TURN, PATCH_SHIFT_PX, PATCH_SHIFT_PX))
+    moved = _cut_out(patches, turn, scale, back, down)
+    layers, mask = moved[:, :LAYERS].flatten(1, 2)[:, None], moved[:, LAYERS:]
+    bodies = (mask > 0.5).float().repeat(1, 1, LAYERS, 1)
+    layers = fade_cortex(layers, bodies, PATCH_LOOKS.cortex, generator)
+    labels = bodies[:, 0, ::LABEL_PX, ::LABEL_PX].long()
+    layers = change_intensity(layers, labels, PATCH_LOOKS, generator)
+    # A finder is less sure of where a body ends in scans that it was not taught on, or does not know at all.
+    mask = (mask + uniform(n, MASK_OFF, generator)[:, None, None, None]).clamp(0, 1)
+    mask = mask * (torch.rand(n, generator=generator) >= MASK_LOST)[:, None, None, None]
+    layers = layers.reshape(n, LAYERS, PATCH_ROWS, PATCH_COLS)
+    return patches_read(torch.cat([layers, mask], dim=1)), scale[:, None]
 
 
 def _cut_out(patches: Tensor, turn: Tensor, scale: Tensor, back: Tensor, down: Tensor) -> Tensor:
+    """(n, 4, 72, 48) in 0…1 out of patches with their margins; all else (n,), in radians and pixels."""
     rows = (torch.arange(PATCH_ROWS) - (PATCH_ROWS - 1) / 2)[None, :, None]
     cols = (torch.arange(PATCH_COLS) - (PATCH_COLS - 1) / 2)[None, None, :]
-    cos, sin = (turn.cos() * scale)[..., None], (turn.sin() * scale)[..., None]
-    x = (cos * cols - sin * rows + back[..., None]) * 2 / (PATCH_COLS + 2 * MARGIN)
-    y = (sin * cols + cos * rows + down[..., None]) * 2 / (PATCH_ROWS + 2 * MARGIN)
+    turn, scale, back, down = (each[:, None, None] for each in (turn, scale, back, down))
+    cos, sin = turn.cos() * scale, turn.sin() * scale
+    x = (cos * cols - sin * rows + back) * 2 / (PATCH_COLS + 2 * MARGIN)
+    y = (sin * cols + cos * rows + down) * 2 / (PATCH_ROWS + 2 * MARGIN)
     grid = torch.stack([x, y], dim=3)
     return F.grid_sample(patches.float() / 255, grid, mode="bilinear", align_corners=False)
 
@@ -337,25 +374,26 @@ def teach_neighbours(scans: Sequence[BodyScan], steps: int, teaching: Teaching) 
 
 
 def _neighbour_loss(net: NeighbourReader, scans: Sequence[BodyScan], rng: np.random.Generator) -> Tensor:
-    windows, losses = [], []
+    windows, taught = [], []
     for number in rng.choice(len(scans), SCANS_A_STEP):
         scan = scans[int(number)]
         seen = scan.bodies
         if len(seen) > 3 and rng.random() < FORGETFUL:
             seen = [body for body in seen if rng.random() > FORGOTTEN] or seen
-        known = {id(body): truth.loss for body, truth in scan.taught()}
+        known = {id(body): (truth.loss or 0.0, 1.0) for body, truth in scan.taught()}
+        known |= {id(body): (0.0, OTHERS_WEIGHT) for body in scan.others()}
         for body, window in zip(seen, windows_of(facts_of(seen)), strict=True):
-            if (loss := known.get(id(body))) is not None:
+            if (said := known.get(id(body))) is not None:
                 windows.append(window)
-                losses.append(loss)
+                taught.append(said)
     if not windows:
         return torch.zeros((), requires_grad=True)
-    given, lost = torch.from_numpy(np.stack(windows)), torch.tensor(losses)
+    given, (lost, weight) = torch.from_numpy(np.stack(windows)), torch.tensor(taught).T
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     noise = FACT_NOISE * torch.randn(given.shape, generator=generator)
     noise[..., -1] = 0
     said = net(given + noise)
-    weight = torch.where(lost >= LOW_LOSS, LOW_WEIGHT_AMONG_NEIGHBOURS, 1.0)
+    weight = weight * torch.where(lost >= LOW_LOSS, LOW_WEIGHT_AMONG_NEIGHBOURS, 1.0)
     each = F.binary_cross_entropy_with_logits(said[:, 0], soft_step(lost, SOFT), reduction="none")
     off = F.smooth_l1_loss(said[:, 1], lost / FRACTURE_LOSS, reduction="none", beta=0.1)
-    return ((each + 2 * off) * weight).mean()
+    return torch.as_tensor(((each + 2 * off) * weight).mean())
