@@ -11,7 +11,8 @@ from pathlib import Path
 
 from flows.errors import SettingsError
 from flows.model_rows import model_row, shipped_point
-from flows.pacs import archive_name, is_pacs
+from flows.pacs import archive_name
+from flows.refusals import cohort_of
 from flows.settings import Settings
 from flows.staging import stage_rows
 from flows.version import code_version
@@ -20,7 +21,7 @@ from models.domain import DomainReference, read_domain
 from models.registry import describe_model, portable_name, verify_model
 from tasks.identity import Pseudonymizer, key_id_of, load_or_create_key
 from tasks.instance import StudyInstances
-from tasks.profile import Cohort, Profile, profile_digest, profile_named, read_cohort
+from tasks.profile import Cohort, Profile, profile_digest, profile_named
 from tasks.recipe import SlabRecipe, recipe_of_width
 from tasks.select import READER_VERSION, StudySelection, select_study
 from tasks.series import group_series
@@ -107,7 +108,7 @@ def make_context(archive: str, settings: Settings, source: Source, store: Store)
     verify_model(settings.model)
     listing = describe_model(settings.model)
     profile = profile_named(settings.profile)
-    cohort = _cohort(settings, is_range_asked=is_pacs(archive))
+    cohort = cohort_of(archive, settings)
     slab_recipe = recipe_of_width(2 * settings.slab_half_width_mm)
     keys = DecisionKeys(
         profile_digest=profile_digest(profile, cohort, pseudonyms),
@@ -152,31 +153,6 @@ def refuse_other_site(store: Store, archive_key: str, site: str) -> None:
 
 def _slab_directory(settings: Settings, store: Store) -> Path:
     return (settings.slabs or store.paths.directory / "slabs").absolute()
-
-
-def _cohort(settings: Settings, *, is_range_asked: bool) -> Cohort:
-    """Whose scans are swept. A PACS is asked for a range of days: its other studies are left as they were.
-
-    So a night that asks for the last days decides nothing anew of those before.
-    """
-
-    since, until = (None, None) if is_range_asked else settings.days()
-    try:
-        return read_cohort(
-            min_age_years=settings.min_age,
-            since=since,
-            until=until,
-            cohort=settings.cohort,
-            opt_out=settings.opt_out,
-            body_part=settings.body_part,
-            description=settings.description,
-            station=settings.station,
-        )
-    except OSError as error:
-        name = "cohort" if str(settings.cohort) == str(error.filename) else "opt_out"
-        raise SettingsError(f"setting {name}: {error.filename}: {error.strerror}") from error
-    except ValueError as error:
-        raise SettingsError(f"cohort or opt-out: {error}") from error
 
 
 def _run(settings: Settings, archive_key: str, keys: DecisionKeys) -> RunRecord:

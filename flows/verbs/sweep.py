@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from flows.errors import Exit
-from flows.pacs import is_pacs, pacs_client
 from flows.prefect_server import prefect_api
+from flows.refusals import refuse_at_once
 from flows.settings import read_settings
 
 PACS = "A PACS (docs/pacs.md)"
@@ -151,10 +151,7 @@ def sweep(
     options = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
     options = {name: value for name, value in options.items() if value is not None}
     settings = read_settings(**options)
-    if is_pacs(archive):
-        pacs_client(
-            archive, settings
-        )  # an address with a password is refused before it becomes a parameter of Prefect
+    refuse_at_once(archive, settings)
     with prefect_api(settings.warehouse.parent / "prefect"):
         from flows.summary import print_summary  # prefect reads its environment when it is imported
         from flows.sweep import archive_sweep

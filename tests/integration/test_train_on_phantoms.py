@@ -29,7 +29,7 @@ TINY = replace(
     features=Stage("features", epochs=0.1, batch=4, learning_rate=1e-3),
     lstm=Stage("lstm", epochs=2, batch=8, learning_rate=1e-3),
     final=Stage("final", epochs=1, batch=8, learning_rate=1e-6, schedule="constant"),
-    patients=(10, 12, 8, 8),
+    patients=(4, 6, 4, 4),
 )
 
 
@@ -69,7 +69,7 @@ def test_a_training_runs_through_and_a_second_call_resumes(out: Path) -> None:
     assert "simulated scans only" in summary
     assert "Not for clinical use" in read_model_card(out)
     assert 0 < read_operating_point(out).threshold < 1
-    assert (out / "evaluation_scans.csv").read_text().count("\n") == 9
+    assert (out / "evaluation_scans.csv").read_text().count("\n") == 5
     patients = json.loads((out / "training.json").read_text())["simulated_patients"]
     seeds = [range(part["first_seed"], part["first_seed"] + part["n"]) for part in patients.values()]
     assert len(set().union(*seeds)) == sum(map(len, seeds))  # nobody is in two parts
@@ -105,7 +105,7 @@ def test_published_begins_from_public_weights_and_follows_a_validation_loss(
     tiny = replace(
         PUBLISHED,
         name="tiny-published",
-        patients=(10, 12, 8, 8),
+        patients=(8, 12, 4, 4),
         features=replace(PUBLISHED.features, epochs=2, batch=4),
         lstm=replace(PUBLISHED.lstm, epochs=2, batch=8),
         final=replace(PUBLISHED.final, epochs=1, batch=8),

@@ -2,29 +2,51 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ovf_command import Command, save_untrained
+from ovf_command import PRINTED, Command, save_untrained
 
 from flows.prefect_server import prefect_api
 from phantom.hospital import make_hospital
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that all processes of this run of tests share: the first that asks makes it, the others wait."""
+    is_one_of_many = "PYTEST_XDIST_WORKER" in os.environ
+    root = factory.getbasetemp().parent if is_one_of_many else factory.getbasetemp()
+    folder, done = root / name, root / f"{name}.done"
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def untrained_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model that the command scores with here."""
-    return save_untrained(tmp_path_factory.mktemp("model"), "untrained", seed=0)
+    return made_once(tmp_path_factory, "model", lambda folder: save_untrained(folder, "untrained", seed=0))
 
 
 @pytest.fixture(scope="session")
 def hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A simulated hospital of three patients."""
-    folder = tmp_path_factory.mktemp("hospital") / "demo"
-    make_hospital(folder, patients=3, seed=3, columns=128)
-    return folder
+    """A simulated hospital of three patients; to be read, never written to."""
+    return (
+        made_once(
+            tmp_path_factory,
+            "hospital",
+            lambda folder: make_hospital(folder / "demo", patients=3, seed=3, columns=128),
+        )
+        / "demo"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -44,11 +66,17 @@ def undisturbed(
     untrained_model: Path,
     hospital: Path,
 ) -> Path:
-    """The warehouse of one undisturbed sweep of the hospital; to be compared with, never written to."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    command = Command({**environment, "OVF_MODEL": str(untrained_model)}, folder)
-    command("sweep", hospital / "archive", "--warehouse", folder / "w.duckdb", "--workers", 2)
-    return folder / "w.duckdb"
+    """The warehouse of one undisturbed sweep of the hospital; to be compared with and copied, never written to.
+
+    What the sweep printed lies beside it.
+    """
+
+    def sweep(folder: Path) -> None:
+        command = Command({**environment, "OVF_MODEL": str(untrained_model)}, folder)
+        done = command("sweep", hospital / "archive", "--warehouse", folder / "w.duckdb", "--workers", 2)
+        (folder / PRINTED).write_text(done.stdout)
+
+    return made_once(tmp_path_factory, "undisturbed", sweep) / "w.duckdb"
 
 
 @pytest.fixture

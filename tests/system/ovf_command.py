@@ -25,6 +25,7 @@ from models.registry import OperatingPoint, write_operating_point
 
 TIMEOUT_S = 280
 GONE_WITHIN_S = 30
+PRINTED = "printed.txt"  # what the undisturbed sweep said, beside its warehouse
 # A sixteenth of the shipped view's pixels: scoring is not what these tests wait for.
 COARSE_VIEW = ViewRecipe("coarse", "tiles", pixel_mm=5.0, tile_rows=56, tile_cols=32, tile_stride=46)
 

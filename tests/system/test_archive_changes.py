@@ -9,40 +9,18 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from ovf_command import Command, save_untrained
+from ovf_command import save_untrained
 from support import conserved_levels, warehouse_under_the_key_of
 
-from phantom.hospital import make_hospital
 from warehouse.compare import differences
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def archive(tmp_path: Path, small_hospital: Path) -> Path:
-    """A copy of the smallest hospital's archive, to be changed."""
-    return Path(shutil.copytree(small_hospital / "archive", tmp_path / "archive"))
-
-
-@pytest.fixture(scope="module")
-def small_hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("small") / "demo"
-    make_hospital(folder, patients=2, seed=11, columns=128)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def small_warehouse(
-    tmp_path_factory: pytest.TempPathFactory,
-    environment: dict[str, str],
-    untrained_model: Path,
-    small_hospital: Path,
-) -> Path:
-    """The smallest hospital, swept once; tests work on copies."""
-    folder = tmp_path_factory.mktemp("small-warehouse")
-    command = Command({**environment, "OVF_MODEL": str(untrained_model)}, folder)
-    command("sweep", small_hospital / "archive", "--warehouse", folder / "w.duckdb")
-    return folder / "w.duckdb"
+def archive(tmp_path: Path, hospital: Path) -> Path:
+    """A copy of the hospital's archive, to be changed."""
+    return Path(shutil.copytree(hospital / "archive", tmp_path / "archive"))
 
 
 def _copy(warehouse: Path, folder: Path) -> Path:
@@ -78,9 +56,9 @@ def test_late_slice_makes_a_new_revision_and_keeps_the_history(ovf, archive: Pat
 
 @pytest.mark.long
 def test_other_model_scores_beside_the_first_and_export_asks_which(
-    ovf, small_hospital: Path, small_warehouse: Path, tmp_path: Path
+    ovf, hospital: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
-    archive, warehouse = small_hospital / "archive", _copy(small_warehouse, tmp_path)
+    archive, warehouse = hospital / "archive", _copy(undisturbed, tmp_path)
     second = save_untrained(tmp_path / "second-model", "second", seed=1)
     ovf("sweep", archive, "--warehouse", warehouse, "--model", second)
     per_model = dict(_query(warehouse, "SELECT model_id, count(*) FROM current_score GROUP BY model_id"))
@@ -90,29 +68,25 @@ def test_other_model_scores_beside_the_first_and_export_asks_which(
     ovf.inside("export", "scores", "--warehouse", warehouse, "--out", "s.csv", "--model", "second")
 
 
-def test_requeued_decisions_are_made_again(
-    ovf, small_hospital: Path, small_warehouse: Path, tmp_path: Path
-) -> None:
-    archive, warehouse = small_hospital / "archive", _copy(small_warehouse, tmp_path)
+def test_requeued_decisions_are_made_again(ovf, hospital: Path, undisturbed: Path, tmp_path: Path) -> None:
+    archive, warehouse = hospital / "archive", _copy(undisturbed, tmp_path)
     decided = _query(warehouse, "SELECT count(*) FROM selection WHERE reason = 'localizer'")
     assert decided[0][0] > 0
-    done = ovf("requeue", "--reason", "localizer", "--warehouse", warehouse)
+    done = ovf.inside("requeue", "--reason", "localizer", "--warehouse", warehouse)
     assert "decided again" in done.stdout
     assert _query(warehouse, "SELECT count(*) FROM selection WHERE reason = 'localizer'") == [(0,)]
     conserved_levels(ovf("sweep", archive, "--warehouse", warehouse).stdout)
     assert _query(warehouse, "SELECT count(*) FROM selection WHERE reason = 'localizer'") == decided
-    ovf("requeue", "--reason", "no-such-reason", "--warehouse", warehouse, expect=10)
+    ovf.inside("requeue", "--reason", "no-such-reason", "--warehouse", warehouse, expect=10)
 
 
 @pytest.mark.long
-def test_forgotten_patient_stays_forgotten(
-    ovf, small_hospital: Path, small_warehouse: Path, tmp_path: Path
-) -> None:
-    archive, warehouse = small_hospital / "archive", _copy(small_warehouse, tmp_path)
+def test_forgotten_patient_stays_forgotten(ovf, hospital: Path, undisturbed: Path, tmp_path: Path) -> None:
+    archive, warehouse = hospital / "archive", _copy(undisturbed, tmp_path)
     patient = _query(
         warehouse.with_name("identity.duckdb"), "SELECT patient_id, patient_key FROM patient_identity"
     )[0]
-    ovf("forget", "--patient-id", patient[0], "--yes", "--warehouse", warehouse)
+    ovf.inside("forget", "--patient-id", patient[0], "--yes", "--warehouse", warehouse)
     conserved_levels(ovf("sweep", archive, "--warehouse", warehouse).stdout)
     ovf.inside("check", "--warehouse", warehouse)
     assert _query(warehouse, f"SELECT count(*) FROM study WHERE patient_key = '{patient[1]}'") == [(0,)]
@@ -120,9 +94,9 @@ def test_forgotten_patient_stays_forgotten(
         assert str(patient[0]).encode() not in path.read_bytes(), path.name
 
 
-def test_backup_restores(ovf, small_warehouse: Path, tmp_path: Path) -> None:
-    warehouse, copy = _copy(small_warehouse, tmp_path / "w"), tmp_path / "copy"
-    ovf("backup", copy, "--warehouse", warehouse)
+def test_backup_restores(ovf, undisturbed: Path, tmp_path: Path) -> None:
+    warehouse, copy = _copy(undisturbed, tmp_path / "w"), tmp_path / "copy"
+    ovf.inside("backup", copy, "--warehouse", warehouse)
     restored = next(copy.glob("w*.duckdb"))
     assert differences(warehouse, restored) == []
     ovf.inside("check", "--warehouse", restored)
@@ -131,11 +105,11 @@ def test_backup_restores(ovf, small_warehouse: Path, tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a tiny file system for the slabs")
 def test_T39_full_disk_fails_cleanly_and_is_made_good(
-    ovf, small_hospital: Path, small_warehouse: Path, tmp_path: Path
+    ovf, hospital: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     archive, disturbed = (
-        small_hospital / "archive",
-        warehouse_under_the_key_of(small_warehouse, tmp_path / "w"),
+        hospital / "archive",
+        warehouse_under_the_key_of(undisturbed, tmp_path / "w"),
     )
     slabs = disturbed.parent / "slabs"
     slabs.mkdir()
@@ -151,4 +125,4 @@ def test_T39_full_disk_fails_cleanly_and_is_made_good(
     finally:
         subprocess.run(["umount", slabs], check=True)
     conserved_levels(ovf("sweep", archive, "--warehouse", disturbed).stdout)
-    assert differences(small_warehouse, disturbed) == []
+    assert differences(undisturbed, disturbed) == []

@@ -10,21 +10,21 @@ pytestmark = pytest.mark.slow
 
 
 def test_missing_archive_ends_with_11(ovf, tmp_path: Path) -> None:
-    done = ovf("sweep", tmp_path / "no-such-archive", expect=11)
+    done = ovf.inside("sweep", tmp_path / "no-such-archive", expect=11)
     assert done.stderr.startswith("ovf: ")
 
 
 def test_T52_unknown_setting_ends_with_10(ovf, tmp_path: Path) -> None:
-    done = ovf("sweep", tmp_path, "--profile", "strickt", expect=10)
+    done = ovf.inside("sweep", tmp_path, "--profile", "strickt", expect=10)
     assert "profile" in done.stderr
 
 
 def test_unknown_option_ends_with_2(ovf, tmp_path: Path) -> None:
-    ovf("sweep", tmp_path, "--wrokers", "2", expect=2)
+    ovf.inside("sweep", tmp_path, "--wrokers", "2", expect=2)
 
 
 def test_unknown_model_ends_with_13(ovf, tmp_path: Path) -> None:
-    done = ovf("sweep", tmp_path, "--model", "ovf-of-tomorrow", expect=13)
+    done = ovf.inside("sweep", tmp_path, "--model", "ovf-of-tomorrow", expect=13)
     assert "model" in done.stderr
 
 
@@ -38,7 +38,7 @@ def test_T51_altered_weights_end_with_13(ovf, untrained_model: Path, tmp_path: P
     (altered / "model.safetensors").write_bytes(bytes(weights))
     archive = tmp_path / "archive"
     archive.mkdir()
-    done = ovf("sweep", archive, "--model", altered, expect=13)
+    done = ovf.inside("sweep", archive, "--model", altered, expect=13)
     assert "altered" in done.stderr
 
 
@@ -46,7 +46,7 @@ def test_T51_altered_weights_end_with_13(ovf, untrained_model: Path, tmp_path: P
     "verb", [["status"], ["check"], ["export", "scores", "--out", "s.csv"], ["backup", "copy"]]
 )
 def test_verbs_without_a_warehouse_say_so(ovf, verb: list[str]) -> None:
-    done = ovf(*verb, expect=10)
+    done = ovf.inside(*verb, expect=10)
     assert "ovf sweep" in done.stderr
 
 
@@ -72,7 +72,7 @@ def test_no_scheduler_ends_with_10_and_does_not_hang(ovf, hospital: Path) -> Non
     ],
 )
 def test_every_verb_has_help_with_an_example(ovf, verb: str) -> None:
-    assert "Example: ovf " in " ".join(ovf(*verb.split(), "--help").stdout.split())
+    assert "Example: ovf " in " ".join(ovf.inside(*verb.split(), "--help").stdout.split())
 
 
 @pytest.mark.parametrize(
@@ -86,4 +86,4 @@ def test_a_wrong_cohort_is_named(ovf, tmp_path: Path, words: list[str], told: st
     """Before anything is decided: a typo must not exclude a whole archive."""
     archive = tmp_path / "archive"
     archive.mkdir()
-    assert told in ovf("sweep", archive, *words, expect=10).stderr
+    assert told in ovf.inside("sweep", archive, *words, expect=10).stderr
