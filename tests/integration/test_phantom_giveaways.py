@@ -96,7 +96,7 @@ SCORES: dict[str, Callable[[Case], float]] = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("score", SCORES)
 def test_no_single_number_of_a_scan_gives_the_answer_away(cases: list[Case], score: str) -> None:
     labels = [case.slab.has_fracture for case in cases]
