@@ -111,7 +111,7 @@ def _whole(
         numbers += _nothing_read()
     return AuditNumbers(
         basis,
-        _waterfall(connection, model, basis.audit_id),
+        _waterfall(connection, model, sample),
         tuple(strata),
         _cells(sample) if sample else (),
         tuple(numbers),
@@ -203,10 +203,15 @@ def _strata(connection: Connection, model: AuditModel, rule: str, from_age: int)
     return [StratumRow(category=row.pop("value"), **row) for row in rows]
 
 
-def _waterfall(connection: Connection, model: AuditModel, audit_id: str | None) -> tuple[WaterfallStep, ...]:
-    rows = _asked_rows(
-        connection, "audit_waterfall", {"model_digest": model.model_digest, "audit_id": audit_id}
-    )
+def _waterfall(
+    connection: Connection, model: AuditModel, sample: ReadSample | None
+) -> tuple[WaterfallStep, ...]:
+    asked = {
+        "model_digest": model.model_digest,
+        "audit_id": sample.audit.audit_id if sample else None,
+        "judged": [unit.case_id for unit, _ in sample.judged] if sample else [],
+    }
+    rows = _asked_rows(connection, "audit_waterfall", asked)
     return tuple(WaterfallStep(row["step"], row["outcome"], row["reason"], row["n_studies"]) for row in rows)
 
 

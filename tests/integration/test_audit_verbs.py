@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -386,6 +387,31 @@ def test_the_waterfall_reaches_the_readings(audited: Audited) -> None:
     assert 0 < reached["audited"] < reached["with_report"] < reached["scored"] < reached["eligible"]
     lost = [int(row["n_studies"]) for row in rows if row["step"] == "audited" and row["reason"]]
     assert reached["audited"] + sum(lost) == reached["with_report"]
+
+
+def test_a_case_that_readers_differ_about_is_drawn_and_read_but_not_audited(
+    audited: Audited, tmp_path: Path
+) -> None:
+    here = copied(audited, tmp_path / "w")
+    filled = rows_of(here.folder / "filled.csv")
+    grades = {case: {row["grade"] for row in filled if row["case_id"] == case} for case in here.studies()}
+    agreed = next(row for row in filled if grades[row["case_id"]] == {row["grade"]})
+    other = tmp_path / "other.csv"
+    with other.open("w", newline="") as stream:
+        rows = csv.DictWriter(stream, agreed)
+        rows.writeheader()
+        rows.writerow({**agreed, "reader": "ZZ", "grade": "0" if agreed["grade"] != "0" else "3"})
+    assert here.ovf("audit", "readings", str(other)) == 0
+    assert here.ovf("audit", "--out", str(tmp_path / "out"), "--show-small-cells") == 0
+
+    def ends(folder: Path) -> Counter[str]:
+        rows = [row for row in rows_of(folder / "waterfall.csv") if row["step"] == "audited"]
+        return Counter({row["reason"]: int(row["n_studies"]) for row in rows})
+
+    before, after = ends(here.folder / "out"), ends(tmp_path / "out")
+    assert after[""] == before[""] - 1  # the row of those who reach it
+    assert after["no_verdict"] == before["no_verdict"] + 1
+    assert after["not_read"] == before["not_read"]
 
 
 def test_the_worklist_brings_missed_ones_first(audited: Audited) -> None:

@@ -233,7 +233,7 @@ many = settings(max_examples=15, deadline=None, suppress_health_check=list(Healt
 def test_the_waterfall_loses_nobody(warehouse: Connection, seed: int) -> None:
     batch = random_batch(Random(seed))
     fill(warehouse, batch)
-    found = ask(warehouse, "audit_waterfall", audit_id=None)
+    found = ask(warehouse, "audit_waterfall", audit_id=None, judged=[])
     reached = found[found.reason.isna()].set_index("step").n_studies
     lost = found[found.reason.notna()].groupby("step").n_studies.sum()
     assert reached["found"] == len(batch.studies)
