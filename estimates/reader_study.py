@@ -110,6 +110,7 @@ class ReaderStudy:
     n_scans: int
     n_open: int | None  # scans that nobody has looked at yet, in no row of the model; None: hidden
     open_reasons: frozenset[str]  # which of the reasons are theirs
+    has_hidden_reasons: bool = False  # there are more, of too few scans to be shown
 
 
 def read_study(scans: Sequence[ReadScan], dimensions: Sequence[str]) -> ReaderStudy:

@@ -28,10 +28,12 @@ def suppressed_study(study: ReaderStudy) -> ReaderStudy:
     whole = next(row.counts for row in study.readers if row.reader == LSTM)
     has_errors = not any(0 < getattr(whole, name) < SMALLEST_SHOWN for name in ERRORS)
     is_few = 0 < (study.n_open or 0) < SMALLEST_SHOWN
+    reasons = _reasons(study)
     return replace(
         study,
         groups=_groups(study.groups, has_errors),
-        n_not_scored=_reasons(study),
+        n_not_scored=reasons,
+        has_hidden_reasons=len(reasons) < len(study.n_not_scored),
         n_open=None if is_few else study.n_open,
     )
 

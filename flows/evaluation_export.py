@@ -61,19 +61,27 @@ def tables_of(evaluation: Evaluation) -> dict[str, Rows]:
         "numbers": [row | beside for row in [*_readers(evaluation), *_groups(evaluation)]],
         "counts": [_count(row, evaluation.study.n_open) | beside for row in evaluation.study.readers],
         "pairs": [_pair(pair) | beside for pair in evaluation.study.pairs],
-        "not_scored": [
-            {
-                "reason": reason,
-                "n_cases": cases,
-                "n_controls": controls,
-                "is_open": int(reason in evaluation.study.open_reasons),
-            }
-            for reason, (cases, controls) in evaluation.study.n_not_scored.items()
-        ],
+        "not_scored": _not_scored(evaluation),
         "curves": list(_curves(evaluation)),
         "domain": [_domain(row, evaluation.domain_limit) for row in evaluation.domain],
         "errors": _errors(evaluation),
     }
+
+
+def _not_scored(evaluation: Evaluation) -> Rows:
+    study = evaluation.study
+    rows: Rows = [
+        {
+            "reason": reason,
+            "n_cases": cases,
+            "n_controls": controls,
+            "is_open": int(reason in study.open_reasons),
+        }
+        for reason, (cases, controls) in study.n_not_scored.items()
+    ]
+    if study.has_hidden_reasons:
+        rows.append({"reason": "other", "n_cases": "", "n_controls": "", "is_open": ""})
+    return rows
 
 
 def _beside(evaluation: Evaluation) -> dict[str, Any]:

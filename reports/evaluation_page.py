@@ -47,13 +47,14 @@ def render_evaluation_page(evaluation: Evaluation, thumbnails: Mapping[str, byte
     `thumbnails`: study key → PNG of the slab slice that spoke loudest. ValueError when one is no PNG.
     """
     basis = evaluation.basis
+    has_unscored = bool(evaluation.study.n_not_scored) or evaluation.study.has_hidden_reasons
     return page_template("evaluation.html").render(
         basis=basis,
         warnings=_warnings(evaluation),
         headlines=headline_rows(evaluation),
         readers=reader_table(evaluation),
         pairs=pair_table(evaluation) if evaluation.study.pairs else None,
-        not_scored=not_scored_table(evaluation) if evaluation.study.n_not_scored else None,
+        not_scored=not_scored_table(evaluation) if has_unscored else None,
         left_out=left_out_table(basis.left_out, is_shown_small=basis.is_shown_small)
         if basis.left_out
         else None,

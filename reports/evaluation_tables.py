@@ -11,7 +11,7 @@ from estimates.reader_study_suppression import LEAST_FOR_HIGH
 from estimates.result import Estimate
 from estimates.suppress import SMALLEST_SHOWN, TOP_AGE
 from reports.audit_groups import SEXES, Table
-from reports.audit_words import HIDDEN_NOTE, plain
+from reports.audit_words import HIDDEN, HIDDEN_NOTE, plain
 from reports.evaluation_words import DASH, estimate_text, open_words, reader_name, whole
 
 # How many patients have the denominator differs by reader and measure: numbers.csv says it.
@@ -92,11 +92,13 @@ def not_scored_table(evaluation: Evaluation) -> Table:
         (plain(reason), str(cases), str(controls))
         for reason, (cases, controls) in evaluation.study.n_not_scored.items()
     )
+    if evaluation.study.has_hidden_reasons:
+        rows += (("other reasons", HIDDEN, HIDDEN),)
     note = (
         "They are in no row of the model above but “not evaluable counted as wrong”, if they should have been scored "
         "and were looked at."
     )
-    notes = (note,) if evaluation.basis.is_shown_small else (note, HIDDEN_NOTE)
+    notes = (note, HIDDEN_NOTE) if evaluation.study.has_hidden_reasons else (note,)
     return Table("Labelled, but not scored", ("reason", "with a fracture", "without"), rows, notes)
 
 

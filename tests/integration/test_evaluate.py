@@ -253,6 +253,10 @@ def test_what_may_leave_the_house_shows_nobodys_distance(hospital: SmallHospital
     assert "largest" not in hidden[0]
     page = render_evaluation_page(shown)
     assert "hidden*" in page[page.index("distance from what the model has seen") :]
+    # That some were not scored is told, though not how many.
+    assert 0 < sum(whole.study.n_not_scored["not_evaluable:domain"]) < 10
+    assert {row["reason"]: row["n_cases"] for row in tables_of(shown)["not_scored"]} == {"other": ""}
+    assert "other reasons" in page
 
 
 @pytest.fixture

@@ -91,7 +91,8 @@ def test_what_is_open_gives_no_reason_away() -> None:
     ]
     study = read_study([*published_scans(), *lost], ())
     assert study.open_reasons == {"pending", "slab_not_kept"}
-    assert suppressed_study(study).n_not_scored == {"decode": (0, 7)}
+    shown = suppressed_study(study)
+    assert (shown.n_not_scored, shown.has_hidden_reasons) == ({"decode": (0, 7)}, True)
 
 
 def grouped(n: int, seed: int = 1) -> list[ReadScan]:
