@@ -61,6 +61,12 @@ def seen(seed: int, has_fracture: bool) -> SequenceScan:
     return sequence_scan(slab_of(seed, has_fracture), "a", SPINE_VIEW)
 
 
+def first_tile(scan: SequenceScan) -> SequenceScan:
+    own = scan.tile_index == scan.tile_index[0]
+    parts = {name: getattr(scan, name)[own] for name in ("images_nhw", "tile_index", "top_row_mm")}
+    return replace(scan, **parts)
+
+
 def found_in(scan: BodyScan) -> BodyScan:
     nets = load_bodies(NAME)
     own = replace(scan, bodies=find_bodies(nets.finder, scan.layers, scan.tops_mm))
@@ -131,13 +137,13 @@ def test_a_fractured_spine_says_more_than_a_sound_one() -> None:
 
 
 def test_company_tiles_and_threads_change_nothing() -> None:
-    reader, scan = VertebraReader(load_bodies(NAME), torch.device("cpu")), seen(SEEDS[0], True)
+    reader, scan = VertebraReader(load_bodies(NAME), torch.device("cpu")), first_tile(seen(SEEDS[0], True))
     before, said = torch.get_num_threads(), []
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
             said.append(reader.logit(scan))
-            reader.logit(seen(SEEDS[1], False))
+            reader.logit(first_tile(seen(SEEDS[1], False)))
             said.append(reader.logit(scan))
     finally:
         torch.set_num_threads(before)
@@ -190,7 +196,7 @@ def test_a_training_repeats_itself() -> None:
     """From one seed the same weights, rounded as they are kept."""
     scans = [found_in(scan_of(seed, seed % 2 == 0)) for seed in SEEDS]
     for teach in (teach_finder, teach_reader, teach_neighbours):
-        first, second = (teach(scans, 2, Teaching(seed=3)).state_dict() for _ in range(2))
+        first, second = (teach(scans, 1, Teaching(seed=3)).state_dict() for _ in range(2))
         assert all(torch.equal(first[name], second[name]) for name in first)
         assert all(torch.equal(v.half().float(), v) for v in first.values() if v.is_floating_point())
 
