@@ -86,6 +86,7 @@ def _site_right(words: Words, at: int, high: int) -> bool | None:
                 not sites
                 and not is_first
                 and words.tokens[place - 1].role not in (Role.PREPOSITION, *ATTRIBUTES, Role.JOIN)
+                and not _is_seen_part(words, place - 1)
             ):
                 break
             if is_first and (words.gap(at, place) or not finding.text.isascii()):
@@ -106,7 +107,7 @@ def _site_right(words: Words, at: int, high: int) -> bool | None:
             if token.is_comma and not _continues_list(words, place, high):
                 break
             is_joined = True
-        elif token.role not in (Role.PREPOSITION, *ATTRIBUTES):
+        elif token.role not in (Role.PREPOSITION, *ATTRIBUTES) and not _is_seen_part(words, place):
             break
     if not sites:
         return None
@@ -114,6 +115,12 @@ def _site_right(words: Words, at: int, high: int) -> bool | None:
     if any(s.role is Role.PROCESS for s in sites):
         return has_body
     return any(s.role is Role.VERTEBRA for s in sites)
+
+
+def _is_seen_part(words: Words, place: int) -> bool:
+    """'of the visualized ribs': a verb by itself, but no predicate here."""
+    token, before = words.tokens[place], words.tokens[place - 1]
+    return token.role is Role.VERB and token.text.endswith("ed") and before.role is Role.PREPOSITION
 
 
 def _continues_list(words: Words, place: int, high: int) -> bool:
