@@ -16,6 +16,7 @@ from PIL import Image
 
 from flows.audit_frame import audit_model, installed_model
 from flows.errors import SettingsError
+from flows.explain_vertebrae import frame, told_vertebrae
 from flows.publish_heat import on_slab
 from flows.scored_models import no_scores, scored_models, without_scores
 from tasks.midline import places_read
@@ -203,6 +204,8 @@ def _explain(slab: Slab, scorer: Scorer, stem: Path, domain: DomainReference | N
     [score] = scorer.score([view])
     explained = explain_scan(scorer, view, score.slice_logits)
     distance = domain.distance(score.slice_features) if domain else None
+    vertebrae = told_vertebrae(scorer, view)
+    heard = next((body for body in vertebrae if body["is_heard"]), None)
     pictures = []
     for heat in explained.maps:
         [read] = slices_read(
@@ -210,6 +213,8 @@ def _explain(slab: Slab, scorer: Scorer, stem: Path, domain: DomainReference | N
         )
         plain = grey_rgb(read)
         hot = heated_rgb(plain, on_slab(heat, slab.slab_xzy_hu.shape[1:], slab.record.pixel_mm))
+        if heard is not None:
+            frame(hot, heard, slab.record.pixel_mm)
         path = stem.with_name(f"{stem.name}-slice{heat.slice_index:02d}-tile{heat.tile_index}.png")
         Image.fromarray(np.concatenate([plain, hot], axis=1)).save(path)
         pictures.append({"file": path.name, "slice": heat.slice_index, "logit": round(heat.logit, 4)})
@@ -220,6 +225,7 @@ def _explain(slab: Slab, scorer: Scorer, stem: Path, domain: DomainReference | N
         "domain_distance": None if distance is None else round(distance, 4),
         "is_beyond_domain": domain is not None and distance is not None and domain.is_beyond(distance),
         "peak": _peak(explained, slab, view.midline_mm),
+        **({"body_logit": score.body_logit, "vertebrae": vertebrae} if scorer.bodies is not None else {}),
         "pictures": pictures,
         "caveat": CAVEAT,
     }

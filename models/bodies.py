@@ -130,10 +130,18 @@ class VertebraReader:
 
     def logit(self, scan: TiledImages) -> float | None:
         """How fractured the most suspicious body of a scan is; None where none is found. Pixels of `PIXEL_MM`."""
+        return worst_logit(self.nets.neighbours, self._read(scan))
+
+    def vertebrae(self, scan: TiledImages) -> list[tuple[FoundBody, float]]:
+        """The bodies of a scan from head to foot, each with how fractured it is."""
+        bodies = self._read(scan)
+        return list(zip(bodies, logits_of(self.nets.neighbours, bodies), strict=True))
+
+    def _read(self, scan: TiledImages) -> list[FoundBody]:
         layers = tile_layers(scan.images_nhw, scan.tile_index)
         bodies = find_bodies(self.nets.finder, layers, tile_tops(scan.tile_index, scan.top_row_mm))
         read_bodies(self.nets.reader, bodies)
-        return worst_logit(self.nets.neighbours, bodies)
+        return bodies
 
 
 def reader_of(name: str, device: torch.device) -> VertebraReader:

@@ -12,7 +12,8 @@ import torch
 
 from flows.add_bodies import joined
 from flows.body_scans import marked, read_body_scan, write_body_scan
-from flows.phantom_scans import clear_case, requests, sequence_scan
+from flows.explain_vertebrae import frame, told_vertebrae
+from flows.phantom_scans import clear_case, requests, sequence_scan, view_of
 from models import bodies, registry
 from models.bodies import (
     READERS,
@@ -237,6 +238,32 @@ def test_bodies_are_heard_beside_the_lstm() -> None:
     [pooled], [unheard] = (pool_scans(net, [scan], config, None) for config in (both, alone))
     assert (pooled.shares, unheard.shares) == ((1.0, 1.5 * told), (1.0, 0.0))
     assert torch.equal(pooled.pooled, unheard.pooled)
+
+
+def test_the_vertebra_that_is_heard_is_told_where_it_lies() -> None:
+    torch.manual_seed(0)
+    alone = ModelConfig("a", SPINE_VIEW)
+    both, net, lstm = joined(alone, NAME, 1.0), FractureNet(alone).eval(), ScanLstm(alone).eval()
+    scorer, unheard = (Scorer(LoadedModel(net, lstm, c, "0" * 64, Path()), "cpu") for c in (both, alone))
+    slab = slab_of(SEEDS[0], True)
+    view = view_of(slab, SPINE_VIEW)
+    assert told_vertebrae(unheard, view) == []
+    told = told_vertebrae(scorer, view)
+    [heard] = [one for one in told if one["is_heard"]]
+    assert heard["logit"] == max(one["logit"] for one in told)
+    middles_mm = {
+        body.level: (body.row_start + body.row_stop) / 2 * slab.pixel_mm
+        for body in slab.vertebrae
+        if body.is_visible and body.loss >= 0.2
+    }
+    top, bottom = heard["rows_mm"]
+    assert any(top < middle < bottom for middle in middles_mm.values())
+    picture = np.zeros((*slab.slab_xzy_hu.shape[1:], 3), np.uint8)
+    frame(picture, heard, slab.pixel_mm)
+    rows, columns = np.nonzero(picture[:, :, 0])
+    assert rows.max() - rows.min() == pytest.approx((bottom - top) / slab.pixel_mm, abs=1)
+    inside = picture[rows.min() + 1 : rows.max(), columns.min() + 1 : columns.max()]
+    assert not inside.any()
 
 
 def test_only_tiles_of_its_pixels_are_read() -> None:

@@ -1,0 +1,57 @@
+"""The vertebrae of a scan as the model's reader has them, told one by one: which it hears, where, how high."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from models.infer import Scorer
+    from tasks.view import View
+
+
+def told_vertebrae(scorer: Scorer, view: View) -> list[dict[str, Any]]:
+    """What a model's reader of vertebrae says of each, from head to foot; nothing for a model without one.
+
+    Rows and columns in mm from the slab's upper and front edge, heights in front, in the middle and behind. The model
+    hears the loudest of those that may speak.
+    """
+    if scorer.bodies is None:
+        return []
+    from models.bodies import PIXEL_MM  # torch takes its seconds, and most models read none
+    from models.body_nets import CELL_PX, HEIGHT_MM, INTACT, LEFT
+
+    found = scorer.bodies.vertebrae(view)
+    loudest = max((logit for body, logit in found if body.may_speak), default=None)
+    told = []
+    for body, logit in found:
+        first = int(np.flatnonzero(view.tile_index == np.unique(view.tile_index)[body.tile])[0])
+        low, high = body.cells.min(axis=0) * CELL_PX, (body.cells.max(axis=0) + 1) * CELL_PX
+        corner = np.array([view.top_row_mm[first], view.left_col_mm[first]])
+        (top, left), (bottom, right) = (np.array([low, high]) * PIXEL_MM + corner).round(1).tolist()
+        told.append(
+            {
+                "rows_mm": [top, bottom],
+                "columns_mm": [left, right],
+                "heights_mm": (body.read[LEFT].astype(float) * HEIGHT_MM).round(1).tolist(),
+                "intact_heights_mm": (body.read[INTACT].astype(float) * HEIGHT_MM).round(1).tolist(),
+                "logit": round(logit, 4),
+                "is_heard": body.may_speak and logit == loudest,
+            }
+        )
+    return told
+
+
+def frame(picture_rgb: NDArray[np.uint8], vertebra: dict[str, Any], pixel_mm: float) -> None:
+    """Draw a white frame around a vertebra of `told_vertebrae`, in a picture of one of the slab's slices."""
+    rows, columns = (
+        np.clip((np.array(vertebra[name]) / pixel_mm).astype(int), 0, size - 1).tolist()
+        for name, size in zip(("rows_mm", "columns_mm"), picture_rgb.shape, strict=False)
+    )
+    (top, bottom), (left, right) = rows, columns
+    for edge in (top, bottom):
+        picture_rgb[edge, left : right + 1] = 255
+    for edge in (left, right):
+        picture_rgb[top : bottom + 1, edge] = 255
