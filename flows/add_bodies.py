@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m flows.add_bodies", description=__doc__)
     parser.add_argument("model", help="id of a shipped model, or a folder")
     parser.add_argument("out", type=Path)
-    parser.add_argument("--bodies", default="bodies-1", help="name of a reader in models/readers")
+    parser.add_argument("--bodies", default="bodies-2", help="name of a reader in models/readers")
     parser.add_argument("--weight", type=float, default=1.0, help="of the reader's logit, beside the LSTM's")
     parser.add_argument("--target-specificity", type=float, default=0.97)
     parser.add_argument("--scans", type=int, default=1500, help="for operating point and domain limit")

@@ -40,7 +40,7 @@ from models.dataset import TiledImages
 from models.registry import BODIES, ModelError, read_part
 
 # Readers by name, with the SHA-256 of their weights: the name stands in a model's config, and so in its digest.
-READERS = {"bodies-1": "b173dcef98c7e5a3ba7dd27ef1f51c2a675a914f4b38125ddcd67e08a855029c"}
+READERS = {"bodies-2": "94235aa738dd16a0b5c43ffa650467a47a4a867b50d6c1a597724b098a3d4edf"}
 PIXEL_MM = 1.25  # of the tiles that they read
 PIXEL_MEAN, PIXEL_STD = 0.25, 0.25
 LAYERS = 3  # means of the slices of a tile: left, middle, right
@@ -51,6 +51,9 @@ SAME_MM = 9.0  # in two tiles
 LEAST_SURE = 0.6  # of the finder, for a body to speak for its scan
 LEAST_INTACT = 0.3  # in units of HEIGHT_MM: what a share is taken of
 QUIETEST, LOUDEST = -10.0, 10.0  # bounds of a scan's logit
+# What of it is added to the LSTM's: on anatomy that it has never seen a reader may be sure of what is wrong, so it tips
+# the scales and no more.
+LEAST_ADDED, MOST_ADDED = -2.0, 1.0
 
 
 @dataclass
@@ -322,7 +325,9 @@ def worst_logit(net: NeighbourReader, bodies: Sequence[FoundBody]) -> float | No
 
 def shares(body_logit: float | None, weight: float) -> tuple[float, float]:
     """How often the LSTM's logit counts in a scan's, and what is added; where no body is heard, it speaks for both."""
-    return (1.0 + weight, 0.0) if body_logit is None else (1.0, weight * body_logit)
+    if body_logit is None:
+        return 1.0 + weight, 0.0
+    return 1.0, weight * min(max(body_logit, LEAST_ADDED), MOST_ADDED)
 
 
 def facts_of(bodies: Sequence[FoundBody]) -> NDArray[np.float32]:

@@ -44,7 +44,7 @@ from models.training import pool_scans
 from phantom.slabs import PhantomSlab
 
 SEEDS = range(78_000_000, 78_000_003)  # no training draws here
-NAME = "bodies-1"
+NAME = "bodies-2"
 
 
 @functools.cache
@@ -158,7 +158,13 @@ def test_where_nothing_is_found_the_lstm_speaks_for_both() -> None:
     assert reader.logit(nothing) is None
     assert worst_logit(reader.nets.neighbours, []) is None
     assert shares(None, 1.5) == (2.5, 0.0)
-    assert shares(-2.0, 1.5) == (1.0, -3.0)
+
+
+def test_a_reader_tips_the_scales_and_no_more() -> None:
+    said = [-9.0, -2.0, -0.5, 0.5, 1.0, 9.0]
+    assert [shares(logit, 1.5) for logit in said] == [
+        (1.0, added) for added in (-3.0, -3.0, -0.75, 0.75, 1.5, 1.5)
+    ]
 
 
 def test_a_body_and_its_neighbours_are_one_window() -> None:
@@ -233,10 +239,10 @@ def test_bodies_are_heard_beside_the_lstm() -> None:
     told = reader_of(NAME, torch.device("cpu")).logit(scan)
     assert (first.body_logit, second.body_logit) == (None, told)
     assert told is not None
-    assert second.logit == first.logit + 1.5 * told
+    assert second.logit == first.logit + shares(told, 1.5)[1]
     assert np.array_equal(first.slice_logits, second.slice_logits)
     [pooled], [unheard] = (pool_scans(net, [scan], config, None) for config in (both, alone))
-    assert (pooled.shares, unheard.shares) == ((1.0, 1.5 * told), (1.0, 0.0))
+    assert (pooled.shares, unheard.shares) == (shares(told, 1.5), (1.0, 0.0))
     assert torch.equal(pooled.pooled, unheard.pooled)
 
 
