@@ -48,7 +48,7 @@ def archive_name(archive: str) -> str:
 def open_pacs(archive: str, settings: Settings) -> PacsSource:
     """The PACS at an address, asked once whether it is there. Raises SettingsError, ArchiveUnreachable."""
     client = pacs_client(archive, settings)
-    courtesy = Courtesy(_manners(settings), say=_say)
+    courtesy = Courtesy(read_manners(settings), say=_say)
     courtesy.wait_for_window()
     _echo(client)
     modality = settings.pacs_modality.upper()
@@ -142,7 +142,8 @@ def _receiver(text: str | None) -> tuple[str, int | None]:
     return host, int(port)
 
 
-def _manners(settings: Settings) -> Manners:
+def read_manners(settings: Settings) -> Manners:
+    """How the PACS is treated. Raises SettingsError."""
     try:
         window = Window.parse(settings.pacs_window) if settings.pacs_window else None
     except ValueError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flows.errors import SettingsError
-from flows.pacs import is_pacs, pacs_client
+from flows.pacs import is_pacs, pacs_client, read_manners
 from flows.settings import Settings
 from models.registry import verify_model
 from tasks.profile import Cohort, read_cohort
@@ -18,8 +18,10 @@ def refuse_at_once(archive: str, settings: Settings) -> None:
     if is_pacs(archive):
         # Above all an address with a password: it would become a parameter of a flow, which Prefect shows.
         pacs_client(archive, settings)
+        read_manners(settings)
     else:
         open_source(archive)
+    settings.days()
     cohort_of(archive, settings)
     verify_model(settings.model)
 
