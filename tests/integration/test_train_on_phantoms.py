@@ -96,7 +96,7 @@ def test_a_model_of_patients_is_no_start_for_simulated_scans(tmp_path: Path) -> 
         )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_published_begins_from_public_weights_and_follows_a_validation_loss(
     out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,7 +32,7 @@ image,L3,,278,309,218.5,219.5,243,244
 """
 
 
-@pytest.fixture(scope="module", params=VOLUMES)
+@pytest.fixture(scope="module", params=[VOLUMES[0], pytest.param(VOLUMES[1], marks=pytest.mark.long)])
 def pairs(request: pytest.FixtureRequest, real_data: Path) -> tuple[RealSeries, list[Twin]]:
     series = read_ct_series(real_data / request.param)
     marks = read_marks(real_data / "labels" / "vertebra_boxes.csv", series)
