@@ -20,7 +20,7 @@ from flows.body_scans import marked
 from flows.phantom_scans import HALF_WIDTH_MM, PIXEL_MM, sequence_scan
 from flows.process_pool import cores, process_pool
 from flows.training_words import counter, to_stderr
-from models.bodies import BodyNets, body_nets, load_bodies, logits_of, shares, worst_logit
+from models.bodies import BodyNets, body_nets, load_bodies, shares, with_logits, worst_logit
 from models.body_nets import FRACTURE, HEIGHT_MM, LEFT
 from models.body_training import BodyScan, find_all, read_all
 from models.config import ViewRecipe
@@ -58,7 +58,8 @@ def main(arguments: list[str] | None = None) -> int:
     find_all(nets.finder, scans)
     read_all(nets.reader, scans)
     print_found(scans, nets)
-    print_scores(scans, by_lstm, [worst_logit(nets.neighbours, scan.bodies) for scan in scans])
+    by_body = [worst_logit(with_logits(nets.neighbours, scan.bodies)) for scan in scans]
+    print_scores(scans, by_lstm, by_body)
     return 0
 
 
@@ -77,14 +78,12 @@ def print_found(scans: Sequence[BodyScan], nets: BodyNets) -> None:
         end="",
     )
     print(f", and {none:,} that are none")
-    taught = [pair for scan in scans for pair in scan.taught()]
+    taught = [pair for scan in scans for pair in scan.taught()[0]]
     off = np.array([body.read[LEFT] * HEIGHT_MM - truth.heights_mm for body, truth in taught])
     print(f"heights off by (standard deviation): {off.std(axis=0).round(2)} mm")
     alone = {id(body): float(body.read[FRACTURE]) for scan in scans for body in scan.bodies}
     together = {
-        id(body): logit
-        for scan in scans
-        for body, logit in zip(scan.bodies, logits_of(nets.neighbours, scan.bodies), strict=True)
+        id(body): logit for scan in scans for body, logit in with_logits(nets.neighbours, scan.bodies)
     }
     for name, said in (("by itself", alone), ("with its neighbours", together)):
         low = [said[id(body)] for body, truth in taught if NEAR[0] <= (truth.loss or 0) < NEAR[1]]

@@ -20,14 +20,15 @@ def told_vertebrae(scorer: Scorer, view: View) -> list[dict[str, Any]]:
     """
     if scorer.bodies is None:
         return []
-    from models.bodies import PIXEL_MM  # torch takes its seconds, and most models read none
+    from models.bodies import PIXEL_MM, heard  # torch takes its seconds, and most models read none
     from models.body_nets import CELL_PX, HEIGHT_MM, INTACT, LEFT
 
     found = scorer.bodies.vertebrae(view)
-    loudest = max((logit for body, logit in found if body.may_speak), default=None)
+    loudest = heard(found)
+    firsts = np.unique(view.tile_index, return_index=True)[1]  # an image of each tile
     told = []
     for body, logit in found:
-        first = int(np.flatnonzero(view.tile_index == np.unique(view.tile_index)[body.tile])[0])
+        first = firsts[body.tile]
         low, high = body.cells.min(axis=0) * CELL_PX, (body.cells.max(axis=0) + 1) * CELL_PX
         corner = np.array([view.top_row_mm[first], view.left_col_mm[first]])
         (top, left), (bottom, right) = (np.array([low, high]) * PIXEL_MM + corner).round(1).tolist()
@@ -38,7 +39,7 @@ def told_vertebrae(scorer: Scorer, view: View) -> list[dict[str, Any]]:
                 "heights_mm": (body.read[LEFT].astype(float) * HEIGHT_MM).round(1).tolist(),
                 "intact_heights_mm": (body.read[INTACT].astype(float) * HEIGHT_MM).round(1).tolist(),
                 "logit": round(logit, 4),
-                "is_heard": body.may_speak and logit == loudest,
+                "is_heard": loudest is not None and body is loudest[0],
             }
         )
     return told

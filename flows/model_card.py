@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from estimates.roc import Interval
 from flows.phantom_evaluation import Evaluation, Result
+from models.bodies import LEAST_ADDED, MOST_ADDED
 from models.config import ModelConfig
 from models.recipes import TrainingRecipe
 from models.registry import OperatingPoint
@@ -85,7 +86,8 @@ def architecture_lines(config: ModelConfig) -> list[str]:
     if config.bodies:
         lines.append(
             f"- Vertebrae one by one: the logit of the most suspicious, by the reader `{config.bodies}` (what it was "
-            f"taught on: models/readers/{config.bodies}.json), times {config.body_weight:g}, is added to the LSTM's"
+            f"taught on: models/readers/{config.bodies}.json), kept between {LEAST_ADDED:g} and {MOST_ADDED:g}, times "
+            f"{config.body_weight:g}, is added to the LSTM's"
         )
     return lines
 

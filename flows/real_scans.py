@@ -52,6 +52,10 @@ class RealSource:
         """Whether it is one sagittal image."""
         return self.series.is_image
 
+    def pairs(self, of_volume: int) -> int:
+        """Of how many pairs it is worth where a volume is of so many."""
+        return round(of_volume * (IMAGE_SHARE if self.is_image else 1))
+
 
 def read_sources(paths: Sequence[Path], marks: Sequence[Path]) -> list[RealSource]:
     """The real scans of a training. `marks` is one file for all, or one for each path.

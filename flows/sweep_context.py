@@ -12,9 +12,9 @@ from pathlib import Path
 from flows.errors import SettingsError
 from flows.model_rows import model_row, shipped_point
 from flows.pacs import archive_name
-from flows.refusals import cohort_of
 from flows.settings import Settings
 from flows.staging import stage_rows
+from flows.sweep_cohort import cohort_of
 from flows.version import code_version
 from models.config import ViewRecipe
 from models.domain import DomainReference, read_domain

@@ -19,7 +19,7 @@ from flows.model_files import TRAINING_FILE
 from flows.phantom_evaluation import Evaluation
 from flows.phantom_judgement import judge, keep_judgement
 from flows.phantom_scans import TEST_SEEDS, TRAINING_SEEDS, DrawRequest, PhantomScan, requests
-from flows.real_scans import IMAGE_SHARE, RealSource, draw_twins, read_sources
+from flows.real_scans import RealSource, draw_twins, read_sources
 from flows.scan_cache import DrawnScans, MixedScans, draw_scans_once
 from flows.training_curves import Curves, both
 from flows.training_folder import claim_folder, digest_of
@@ -211,7 +211,7 @@ class _Drawing:
         return [scan.sequence for scan in scans if scan.sequence is not None]
 
     def _twins(self, source: RealSource, kind: int, *, is_for_extractor: bool) -> list[PhantomScan]:
-        n = round(self.recipe.twin_pairs[kind] * (IMAGE_SHARE if source.is_image else 1))
+        n = source.pairs(self.recipe.twin_pairs[kind])
         self.say(f"making {n} twins and their shams of {source.name}, {len(source.marks)} vertebrae")
         seed = (self.seed * 2 + kind) * MOST_SOURCES + source.number  # each source draws its own losses
         return draw_twins(source, n, seed, self.config.view, self.folder, is_for_extractor=is_for_extractor)

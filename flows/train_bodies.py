@@ -22,7 +22,7 @@ from torch import nn
 from flows.body_scans import drawn_once, twins_once
 from flows.phantom_scans import DrawRequest, requests
 from flows.process_pool import cores, process_pool
-from flows.real_scans import IMAGE_SHARE, RealSource, read_sources
+from flows.real_scans import RealSource, read_sources
 from flows.training_folder import claim_folder, digest_of
 from flows.training_words import counter, progress_words, to_stderr
 from flows.version import code_version
@@ -89,15 +89,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _twins(given: argparse.Namespace, sources: Sequence[RealSource]) -> list[BodyScan]:
     scans: list[BodyScan] = []
     for source in sources:
-        pairs = _pairs(given, source)
+        pairs = source.pairs(given.twin_pairs)
         to_stderr(f"making {pairs} twins and their shams of {source.name}, {len(source.marks)} vertebrae")
         scans += twins_once(source, pairs, TWIN_SEED * given.seed, given.out / "scans")
     return scans
-
-
-def _pairs(given: argparse.Namespace, source: RealSource) -> int:
-    of_volume: int = given.twin_pairs
-    return round(of_volume * (IMAGE_SHARE if source.is_image else 1))
 
 
 def _told(given: argparse.Namespace, sources: Sequence[RealSource]) -> dict[str, Any]:
@@ -115,7 +110,7 @@ def _told(given: argparse.Namespace, sources: Sequence[RealSource]) -> dict[str,
         "real_scans": [
             {
                 "name": source.name,
-                "twins_and_shams": 2 * _pairs(given, source),
+                "twins_and_shams": 2 * source.pairs(given.twin_pairs),
                 "vertebrae": [mark.level for mark in source.marks],
             }
             for source in sources

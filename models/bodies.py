@@ -133,18 +133,14 @@ class VertebraReader:
 
     def logit(self, scan: TiledImages) -> float | None:
         """How fractured the most suspicious body of a scan is; None where none is found. Pixels of `PIXEL_MM`."""
-        return worst_logit(self.nets.neighbours, self._read(scan))
+        return worst_logit(self.vertebrae(scan))
 
     def vertebrae(self, scan: TiledImages) -> list[tuple[FoundBody, float]]:
         """The bodies of a scan from head to foot, each with how fractured it is."""
-        bodies = self._read(scan)
-        return list(zip(bodies, logits_of(self.nets.neighbours, bodies), strict=True))
-
-    def _read(self, scan: TiledImages) -> list[FoundBody]:
         layers = tile_layers(scan.images_nhw, scan.tile_index)
         bodies = find_bodies(self.nets.finder, layers, tile_tops(scan.tile_index, scan.top_row_mm))
         read_bodies(self.nets.reader, bodies)
-        return bodies
+        return with_logits(self.nets.neighbours, bodies)
 
 
 def reader_of(name: str, device: torch.device) -> VertebraReader:
@@ -306,21 +302,25 @@ def patches_read(patches: Tensor) -> Tensor:
     return torch.cat([normalised(patches[:, :LAYERS]), (patches[:, LAYERS:] - 0.5) * 2], dim=1)
 
 
-def logits_of(net: NeighbourReader, bodies: Sequence[FoundBody]) -> list[float]:
-    """How fractured each body of a scan is, its neighbours considered; bodies from head to foot, read."""
+def with_logits(net: NeighbourReader, bodies: Sequence[FoundBody]) -> list[tuple[FoundBody, float]]:
+    """Each body of a scan with how fractured it is, its neighbours considered; bodies from head to foot, read."""
     with torch.inference_mode():
         windows = torch.from_numpy(windows_of(facts_of(bodies))).to(device_of(net))
-        return [float(net(window[None])[0, 0]) for window in windows]
+        return [(body, float(net(window[None])[0, 0])) for body, window in zip(bodies, windows, strict=True)]
 
 
-def worst_logit(net: NeighbourReader, bodies: Sequence[FoundBody]) -> float | None:
-    """How fractured the most suspicious of a scan's bodies is, `QUIETEST` to `LOUDEST`; from head to foot, read.
+def heard(vertebrae: Sequence[tuple[FoundBody, float]]) -> tuple[FoundBody, float] | None:
+    """The most suspicious of a scan's bodies that may speak, with its logit; None where none may."""
+    return max((one for one in vertebrae if one[0].may_speak), key=lambda one: one[1], default=None)
 
-    None where none may speak: that nothing was found says nothing about fractures.
+
+def worst_logit(vertebrae: Sequence[tuple[FoundBody, float]]) -> float | None:
+    """How fractured the body is that is heard, `QUIETEST` to `LOUDEST`.
+
+    None where none is: that nothing was found says nothing about fractures.
     """
-    logits = zip(bodies, logits_of(net, bodies), strict=True)
-    heard = [logit for body, logit in logits if body.may_speak]
-    return min(max(*heard, QUIETEST), LOUDEST) if heard else None
+    loudest = heard(vertebrae)
+    return None if loudest is None else min(max(loudest[1], QUIETEST), LOUDEST)
 
 
 def shares(body_logit: float | None, weight: float) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -78,6 +78,10 @@ class BodyTruth:
     is_visible: bool
 
 
+# Of what counts as sound, and was measured by nobody: its heights are any, all the same.
+UNMEASURED = BodyTruth((HEIGHT_MM,) * 3, (HEIGHT_MM,) * 3, 0.0, True)
+
+
 @dataclass
 class BodyScan:
     """The layers of a scan's tiles, which body lies where in them, and what was found."""
@@ -100,25 +104,23 @@ class BodyScan:
             return None
         return self.truths.get(int(np.bincount(named[named > 0]).argmax()))
 
-    def taught(self) -> list[tuple[FoundBody, BodyTruth]]:
-        """The found bodies that are shown whole and whose truth is known."""
-        pairs = [(body, self.truth_of(body)) for body in self.bodies if body.is_whole]
-        return [
-            (body, truth)
-            for body, truth in pairs
-            if truth is not None and truth.is_visible and truth.loss is not None
-        ]
+    def taught(self) -> tuple[list[tuple[FoundBody, BodyTruth]], list[FoundBody]]:
+        """The found bodies that are shown whole: those whose truth is known, and all others.
 
-    def others(self) -> list[FoundBody]:
-        """What was found besides, shown whole: bodies whose losses nobody knows, and what is no body.
-
-        A real scan as it is counts as sound (phantom/from_real.py), so all of these are taught as such.
+        The others are bodies whose losses nobody knows, and what is no body. A real scan as it is counts as sound
+        (phantom/from_real.py), so they are taught as such.
         """
-        pairs = [(body, self.truth_of(body)) for body in self.bodies if body.is_whole]
-        return [body for body, truth in pairs if truth is None or truth.loss is None]
-
-
-_Shown = tuple[FoundBody, BodyTruth | None]
+        known: list[tuple[FoundBody, BodyTruth]] = []
+        others: list[FoundBody] = []
+        for body in self.bodies:
+            if not body.is_whole:
+                continue
+            truth = self.truth_of(body)
+            if truth is None or truth.loss is None:
+                others.append(body)
+            elif truth.is_visible:
+                known.append((body, truth))
+        return known, others
 
 
 @dataclass(frozen=True)
@@ -277,12 +279,12 @@ def _ways(labels: Tensor) -> Tensor:
 def teach_reader(scans: Sequence[BodyScan], steps: int, teaching: Teaching) -> BodyReader:
     """Learns the heights of a body that was cut out, and whether it is fractured."""
     reader = teaching.new(BodyReader)
-    shown: list[_Shown] = []
-    chances = []
+    shown: list[tuple[FoundBody, BodyTruth]] = []
+    chances: list[float] = []
     for scan in scans:
         often = 1.0 if scan.is_all_marked else REAL_WEIGHT
-        known, others = scan.taught(), scan.others()
-        shown += [*known, *((body, None) for body in others)]
+        known, others = scan.taught()
+        shown += [*known, *((body, UNMEASURED) for body in others)]
         chances += [often * (LOW_WEIGHT if (truth.loss or 0) >= LOW_LOSS else 1.0) for _, truth in known]
         chances += [OTHERS_WEIGHT] * len(others)
     chance = np.array(chances) / np.sum(chances)
@@ -291,20 +293,22 @@ def teach_reader(scans: Sequence[BodyScan], steps: int, teaching: Teaching) -> B
 
 
 def _reader_loss(
-    reader: BodyReader, shown: Sequence[_Shown], chances: NDArray[np.float64], rng: np.random.Generator
+    reader: BodyReader,
+    shown: Sequence[tuple[FoundBody, BodyTruth]],
+    chances: NDArray[np.float64],
+    rng: np.random.Generator,
 ) -> Tensor:
     bodies, truths = zip(
         *(shown[int(number)] for number in rng.choice(len(shown), READER_BATCH, p=chances)), strict=True
     )
-    is_measured = torch.tensor([truth is not None for truth in truths])
-    left, intact = (
-        torch.tensor([_heights(truth, which) for truth in truths]) for which in ("left", "intact")
-    )
+    is_measured = torch.tensor([truth is not UNMEASURED for truth in truths])
+    left = _in_units([truth.heights_mm for truth in truths])
+    intact = _in_units([truth.intact_mm for truth in truths])
     patches = torch.from_numpy(np.stack([body.patch for body in bodies]))
     pixels, scale = varied_patches(patches, torch.Generator().manual_seed(int(rng.integers(2**62))))
     said = reader(pixels)
     lost = 1 - said[:, LEFT] / said[:, INTACT].clamp(min=0.3)
-    is_fractured = soft_step(torch.tensor([(truth.loss or 0.0) if truth else 0.0 for truth in truths]), SOFT)
+    is_fractured = soft_step(torch.tensor([truth.loss or 0.0 for truth in truths]), SOFT)
     off = 2 * (said[:, LEFT] - left / scale).abs() + (said[:, INTACT] - intact / scale).abs()
     return torch.as_tensor(
         off[is_measured].mean()
@@ -313,11 +317,9 @@ def _reader_loss(
     )
 
 
-def _heights(truth: BodyTruth | None, which: Literal["left", "intact"]) -> tuple[float, ...]:
-    """Three of them in units of HEIGHT_MM; of a body that nobody measured any, all the same."""
-    if truth is None:
-        return (1.0, 1.0, 1.0)
-    return tuple(mm / HEIGHT_MM for mm in (truth.heights_mm if which == "left" else truth.intact_mm))
+def _in_units(heights_mm: Sequence[tuple[float, float, float]]) -> Tensor:
+    """(n, 3) in units of HEIGHT_MM."""
+    return (torch.tensor(heights_mm, dtype=torch.float64) / HEIGHT_MM).float()
 
 
 def varied_patches(patches: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -380,12 +382,13 @@ def _neighbour_loss(net: NeighbourReader, scans: Sequence[BodyScan], rng: np.ran
         seen = scan.bodies
         if len(seen) > 3 and rng.random() < FORGETFUL:
             seen = [body for body in seen if rng.random() > FORGOTTEN] or seen
-        known = {id(body): (truth.loss or 0.0, 1.0) for body, truth in scan.taught()}
-        known |= {id(body): (0.0, OTHERS_WEIGHT) for body in scan.others()}
+        known, others = scan.taught()
+        lessons = {id(body): (truth.loss or 0.0, 1.0) for body, truth in known}
+        lessons |= {id(body): (0.0, OTHERS_WEIGHT) for body in others}
         for body, window in zip(seen, windows_of(facts_of(seen)), strict=True):
-            if (said := known.get(id(body))) is not None:
+            if (lesson := lessons.get(id(body))) is not None:
                 windows.append(window)
-                taught.append(said)
+                taught.append(lesson)
     if not windows:
         return torch.zeros((), requires_grad=True)
     given, (lost, weight) = torch.from_numpy(np.stack(windows)), torch.tensor(taught).T

@@ -38,9 +38,8 @@ class ScanScore:
     logit: float  # of the scan, by the LSTM and by its vertebrae, where the model reads them one by one
     slice_logits: NDArray[np.float32]  # (n,)
     slice_features: NDArray[np.float32]  # (n, 32)
-    body_logit: (
-        float | None
-    )  # of the most suspicious vertebra; None where none is found, and of a model that reads none
+    # Of the most suspicious vertebra; None where none is found, and of a model that reads none.
+    body_logit: float | None
     precision: str  # of the convolutions: fp32 | bf16
     device: str  # cpu | cuda
 

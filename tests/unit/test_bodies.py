@@ -29,6 +29,7 @@ from models.bodies import (
     thirds,
     tile_layers,
     windows_of,
+    with_logits,
     worst_logit,
 )
 from models.body_nets import CELL_PX, N_FACTS, NEIGHBOURS, BodyFinder, BodyReader, NeighbourReader
@@ -125,7 +126,7 @@ def test_bodies_are_found_and_measured() -> None:
         assert len({id(scan.truth_of(body)) for body in scan.bodies if scan.truth_of(body)}) >= 0.95 * sum(
             scan.truth_of(body) is not None for body in scan.bodies
         )
-        off = [body.read[:3] * 20 - truth.heights_mm for body, truth in scan.taught()]
+        off = [body.read[:3] * 20 - truth.heights_mm for body, truth in scan.taught()[0]]
         assert np.abs(off).mean() < 2.5
 
 
@@ -156,7 +157,7 @@ def test_where_nothing_is_found_the_lstm_speaks_for_both() -> None:
     black = np.zeros((7, SPINE_VIEW.tile_rows, SPINE_VIEW.tile_cols), np.uint8)
     nothing = SequenceScan("a", False, black, np.zeros(7, np.int16), np.zeros(7, np.float32))
     assert reader.logit(nothing) is None
-    assert worst_logit(reader.nets.neighbours, []) is None
+    assert worst_logit(with_logits(reader.nets.neighbours, [])) is None
     assert shares(None, 1.5) == (2.5, 0.0)
 
 
@@ -209,7 +210,7 @@ def test_a_training_repeats_itself() -> None:
 
 
 def test_only_known_bodies_teach() -> None:
-    """Of a twin of a real scan the loss of one body is known; the others are found, and teach no loss."""
+    """Of a twin of a real scan the loss of one body is known; the others are found, and count as sound."""
     scan = found_in(scan_of(SEEDS[0], True))
     label = next(truth_label for truth_label, truth in scan.truths.items() if truth.is_visible)
     unknown = {
@@ -218,9 +219,12 @@ def test_only_known_bodies_teach() -> None:
         else BodyTruth(truth.heights_mm, truth.intact_mm, None, truth.is_visible)
         for other, truth in scan.truths.items()
     }
-    taught = replace(scan, truths=unknown).taught()
+    taught, others = replace(scan, truths=unknown).taught()
     assert {truth.loss for _, truth in taught} <= {unknown[label].loss}
-    assert len(scan.taught()) > len(taught)
+    assert len(scan.taught()[0]) > len(taught)
+    assert len(others) > len(scan.taught()[1])
+    assert all(body.is_whole for body in others)
+    assert not {id(body) for body in others} & {id(body) for body, _ in taught}
 
 
 def test_bodies_are_heard_beside_the_lstm() -> None:

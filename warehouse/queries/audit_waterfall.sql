@@ -21,7 +21,6 @@ placed AS (
         studies.outcome,
         studies.reason,
         audited.is_read,
-        audited.is_judged,
         CASE
             WHEN NOT is_ct THEN 1
             WHEN NOT is_eligible THEN 2
