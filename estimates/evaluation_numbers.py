@@ -28,6 +28,7 @@ class EvaluationBasis:
     is_enriched: bool  # the scans were chosen by what AI or reports said
     left_out: Mapping[str, int] = field(default_factory=dict)  # studies that no number counts, by reason
     reports_words: str = ""  # why the reports are no reader, or may be none of their own
+    bodies: str = ""  # the reader of vertebrae that is heard beside the LSTM; empty: none, or not known
     apparent_words: str = ""  # that the threshold was chosen on the very scans that are counted
 
     @property

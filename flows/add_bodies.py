@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from flows.model_card import rejudged_card
-from flows.model_files import REAL_MARKS_FILE, TRAINING_FILE
+from flows.model_files import PROTOCOL_USES_FILE, REAL_MARKS_FILE, TRAINING_FILE
 from flows.phantom_judgement import judge, keep_judgement
 from flows.phantom_scans import PhantomScan, requests
 from flows.process_pool import cores
@@ -48,9 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     card, domain = read_model_card(given.model), read_domain(given.model)
     case_share = read_operating_point(given.model).case_share
     save_model(given.out, start.net, start.lstm, config, card)
-    for name in (TRAINING_FILE, REAL_MARKS_FILE):
-        if (start.directory / name).is_file():
-            shutil.copyfile(start.directory / name, given.out / name)
+    carry_over(start.directory, given.out)
 
     loaded = load_model(given.out)
     judged = judge(
@@ -69,12 +67,18 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def carry_over(source: Path, out: Path) -> None:
+    """Copy what stays true of the same weights: what they saw, and each use of a frozen test set."""
+    for name in (TRAINING_FILE, REAL_MARKS_FILE, PROTOCOL_USES_FILE):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, out / name)
+
+
 def joined(config: ModelConfig, bodies: str, weight: float) -> ModelConfig:
     """The config of a model that reads vertebrae one by one. ModelError where its images do not suit the reader."""
     if config.view.kind != "tiles" or config.view.pixel_mm != PIXEL_MM:
         raise ModelError(f"vertebrae are read in tiles of {PIXEL_MM} mm: view {config.view.name} has none")
-    architecture = config.architecture.removesuffix("+bodies") + "+bodies"
-    return replace(config, bodies=bodies, body_weight=weight, architecture=architecture)
+    return config.with_bodies(bodies, weight)
 
 
 def _drawn(given: argparse.Namespace, config: ModelConfig, first: int, n: int) -> Sequence[PhantomScan]:

@@ -16,7 +16,7 @@ from PIL import Image
 from estimates.audit_numbers import AuditNumbers
 from flows.publish_heat import ScoredSeries
 from reports.audit_worklist import Thumbnail
-from tasks.publish_capture import SuspiciousSlice, grey_rgb, heated_rgb
+from tasks.publish_capture import Frame, SuspiciousSlice, framed_rgb, grey_rgb, heated_rgb
 from warehouse.queries import query
 
 # A heat map is some 150 images' worth of scoring: seconds a scan, and a page has to end.
@@ -78,8 +78,16 @@ def thumbnail(suspicious: SuspiciousSlice) -> Thumbnail:
     """Two small PNG files of one slice: all of its height, and half as much depth around the heat."""
     columns = _columns(suspicious.heat_zy)
     plain = grey_rgb(suspicious.slice_zy_hu[:, columns], LOW_HU, HIGH_HU)
-    heated = heated_rgb(plain, suspicious.heat_zy[:, columns])
+    heated = framed_rgb(heated_rgb(plain, suspicious.heat_zy[:, columns]), _within(suspicious.heard, columns))
     return Thumbnail(_png(plain, is_grey=True), _png(heated, is_grey=False))
+
+
+def _within(frame: Frame | None, columns: slice) -> Frame | None:
+    """A frame in these columns of its picture; None where it lies beside them."""
+    if frame is None or frame.right < columns.start or frame.left >= columns.stop:
+        return None
+    left, right = (min(max(edge, columns.start), columns.stop - 1) - columns.start for edge in frame[2:])
+    return frame._replace(left=left, right=right)
 
 
 def _columns(heat_zy: NDArray[np.float32]) -> slice:

@@ -128,7 +128,7 @@ def _share_words(point: OperatingPoint | None) -> str:
 
 def _warning(config: ModelConfig) -> list[str]:
     if config.is_simulated_only:
-        return ["**Trained on simulated scans only. Not for clinical use.** No real patient was seen."]
+        return ["**Trained on simulated scans only. Not for clinical use.** No real fracture was seen."]
     return ["**Trained on scans of one archive; not validated elsewhere. Not for clinical use.**"]
 
 
@@ -148,7 +148,7 @@ def _threshold(point: OperatingPoint | None) -> list[str]:
     return [
         "## Calibration and threshold",
         "",
-        f"Probability = logistic({point.calibration_slope:.3f} × the LSTM's logit {point.calibration_intercept:+.3f}); "
+        f"Probability = logistic({point.calibration_slope:.3f} × the scan's logit {point.calibration_intercept:+.3f}); "
         f"flagged from {point.threshold:.4f} on: {point.rule} ({point.chosen_on}).",
         "",
     ]

@@ -229,6 +229,7 @@ def _basis(
         code_version=code_version(),
         is_shown_small=asked.is_showing_small,
         is_enriched=asked.is_from_readings,
+        bodies=model.listing.bodies if model.listing else "",
         apparent_words=apparent_words(point, labels.sample),
     )
 

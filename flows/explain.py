@@ -16,11 +16,11 @@ from PIL import Image
 
 from flows.audit_frame import audit_model, installed_model
 from flows.errors import SettingsError
-from flows.explain_vertebrae import frame, told_vertebrae
+from flows.explain_vertebrae import heard_frame, told_vertebrae
 from flows.publish_heat import on_slab
 from flows.scored_models import no_scores, scored_models, without_scores
 from tasks.midline import places_read
-from tasks.publish_capture import grey_rgb, heated_rgb
+from tasks.publish_capture import framed_rgb, grey_rgb, heated_rgb
 from tasks.shard_work import kept_slab_path
 from tasks.sources.base import ArchiveUnreachable
 from warehouse.queries import query
@@ -205,16 +205,15 @@ def _explain(slab: Slab, scorer: Scorer, stem: Path, domain: DomainReference | N
     explained = explain_scan(scorer, view, score.slice_logits)
     distance = domain.distance(score.slice_features) if domain else None
     vertebrae = told_vertebrae(scorer, view)
-    heard = next((body for body in vertebrae if body["is_heard"]), None)
+    shape, pixel_mm = slab.slab_xzy_hu.shape[1:], slab.record.pixel_mm
+    frame = heard_frame(vertebrae, shape, pixel_mm)
     pictures = []
     for heat in explained.maps:
         [read] = slices_read(
             slab.slab_xzy_hu, [heat.slice_index], view.midline_mm, slab.record.slice_spacing_mm
         )
         plain = grey_rgb(read)
-        hot = heated_rgb(plain, on_slab(heat, slab.slab_xzy_hu.shape[1:], slab.record.pixel_mm))
-        if heard is not None:
-            frame(hot, heard, slab.record.pixel_mm)
+        hot = framed_rgb(heated_rgb(plain, on_slab(heat, shape, pixel_mm)), frame)
         path = stem.with_name(f"{stem.name}-slice{heat.slice_index:02d}-tile{heat.tile_index}.png")
         Image.fromarray(np.concatenate([plain, hot], axis=1)).save(path)
         pictures.append({"file": path.name, "slice": heat.slice_index, "logit": round(heat.logit, 4)})

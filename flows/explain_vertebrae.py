@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from tasks.publish_capture import Frame
 
 if TYPE_CHECKING:
     from models.infer import Scorer
@@ -20,7 +22,7 @@ def told_vertebrae(scorer: Scorer, view: View) -> list[dict[str, Any]]:
     """
     if scorer.bodies is None:
         return []
-    from models.bodies import PIXEL_MM, heard  # torch takes its seconds, and most models read none
+    from models.bodies import PIXEL_MM, heard  # torch takes its seconds, and not every model reads them
     from models.body_nets import CELL_PX, HEIGHT_MM, INTACT, LEFT
 
     found = scorer.bodies.vertebrae(view)
@@ -45,14 +47,13 @@ def told_vertebrae(scorer: Scorer, view: View) -> list[dict[str, Any]]:
     return told
 
 
-def frame(picture_rgb: NDArray[np.uint8], vertebra: dict[str, Any], pixel_mm: float) -> None:
-    """Draw a white frame around a vertebra of `told_vertebrae`, in a picture of one of the slab's slices."""
-    rows, columns = (
-        np.clip((np.array(vertebra[name]) / pixel_mm).astype(int), 0, size - 1).tolist()
-        for name, size in zip(("rows_mm", "columns_mm"), picture_rgb.shape, strict=False)
-    )
-    (top, bottom), (left, right) = rows, columns
-    for edge in (top, bottom):
-        picture_rgb[edge, left : right + 1] = 255
-    for edge in (left, right):
-        picture_rgb[top : bottom + 1, edge] = 255
+def heard_frame(vertebrae: Sequence[dict[str, Any]], shape: tuple[int, ...], pixel_mm: float) -> Frame | None:
+    """Where the vertebra of `told_vertebrae` that is heard stands in a slab's slice of (rows, columns) pixels."""
+    for vertebra in vertebrae:
+        if vertebra["is_heard"]:
+            (top, bottom), (left, right) = (
+                np.clip((np.array(vertebra[name]) / pixel_mm).astype(int), 0, size - 1).tolist()
+                for name, size in zip(("rows_mm", "columns_mm"), shape, strict=True)
+            )
+            return Frame(top, bottom, left, right)
+    return None

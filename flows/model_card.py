@@ -85,9 +85,9 @@ def architecture_lines(config: ModelConfig) -> list[str]:
     ]
     if config.bodies:
         lines.append(
-            f"- Vertebrae one by one: the logit of the most suspicious, by the reader `{config.bodies}` (what it was "
-            f"taught on: models/readers/{config.bodies}.json), kept between {LEAST_ADDED:g} and {MOST_ADDED:g}, times "
-            f"{config.body_weight:g}, is added to the LSTM's"
+            f"- Vertebrae one by one: the logit of the most suspicious, by the reader `{config.bodies}` (taught on "
+            f"made fractures only: models/readers/{config.bodies}.json), kept between {LEAST_ADDED:g} and "
+            f"{MOST_ADDED:g}, times {config.body_weight:g}, is added to the LSTM's"
         )
     return lines
 
@@ -153,7 +153,7 @@ def _results(evaluation: Evaluation, point: OperatingPoint) -> list[str]:
             else []
         ),
         "",
-        f"Threshold {point.threshold:.4f} on the LSTM's probability: {point.rule} ({point.chosen_on}).",
+        f"Threshold {point.threshold:.4f} on the scan's probability: {point.rule} ({point.chosen_on}).",
         "",
         "Scores that must know nothing (the better of a score and its opposite; 0.5 is nothing): "
         + ", ".join(f"{name} {area:.2f}" for name, area in evaluation.auc_of_giveaways.items())

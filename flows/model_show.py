@@ -10,7 +10,16 @@ from typing import Any
 
 from flows.model_files import EVALUATION_FILE, PROTOCOL_FILE, TRAINING_FILES
 from models.domain import read_domain
-from models.registry import ModelError, ModelListing, describe_model, read_operating_point, read_part
+from models.registry import (
+    BODY_READERS,
+    MIDLINE_FINDERS,
+    ModelError,
+    ModelListing,
+    PartKind,
+    describe_model,
+    read_operating_point,
+    read_part,
+)
 
 # Of the frozen test set: what stands for each group of families; the rest is in the card.
 GROUPS = ("all families", "seen families", "unseen families")
@@ -25,7 +34,7 @@ def model_text(model: str | Path) -> str:
         ("Intended use", [found.intended_use]),
         ("Training data and splits", _training(found)),
         ("Images and preparation", _images(found)),
-        ("Architecture", [found.architecture]),
+        ("Architecture", _architecture(found)),
         ("Performance, with intervals", _performance(found.directory)),
         ("Calibration and operating point", _operating_point(found.directory)),
         ("Domain: what it may judge", _domain(found.directory)),
@@ -44,6 +53,20 @@ def _identity(found: ModelListing) -> list[str]:
         f"- {caveat}",
         f"- weights: {found.n_bytes / 1e6:.0f} MB, safetensors",
     ]
+
+
+def _architecture(found: ModelListing) -> list[str]:
+    lines = [f"- {found.architecture}"]
+    if found.view.midline:
+        lines.append(_part("the spine's middle is found by", MIDLINE_FINDERS, found.view.midline))
+    if found.bodies:
+        heard = f"{_part('vertebrae are read by', BODY_READERS, found.bodies)}; "
+        lines.append(heard + f"its logit, within bounds, times {found.body_weight:g} is added to the LSTM's")
+    return lines
+
+
+def _part(words: str, kind: PartKind, name: str) -> str:
+    return f"- {words} `{name}` (SHA-256 {kind.sha256_by_name[name]})"
 
 
 def _images(found: ModelListing) -> list[str]:

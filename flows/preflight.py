@@ -206,9 +206,13 @@ def _missing_parts(expected: Expected) -> list[str]:
     try:
         digest = load_model(expected.model).digest  # checks the weights' hash too
     except (ModelError, OSError) as error:
-        digest = f"missing ({type(error).__name__})"
-    if digest != expected.model_digest:
-        faults.append(f"the model is {digest}, the sweep has {expected.model_digest}: copy the same weights")
+        said = str(error) if isinstance(error, ModelError) else type(error).__name__
+        faults.append(f"the model of the sweep cannot be loaded ({said}): copy the same weights")
+    else:
+        if digest != expected.model_digest:
+            faults.append(
+                f"the model is {digest}, the sweep has {expected.model_digest}: copy the same weights"
+            )
     try:
         glymur_module()
     except NoOpenJpegError:

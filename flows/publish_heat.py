@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.registry import SHIPPED, ModelError, describe_model, describe_models
-from tasks.publish_capture import SuspiciousSlice
+from tasks.publish_capture import Frame, SuspiciousSlice
 from tasks.shard_work import kept_slab_path
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Pictures:
             return None
         try:
             slab = read_slab(path)
-            heat, view = self._heat(slab)
+            heat, view, heard = self._heat(slab)
         except (OSError, ValueError, TypeError):  # one picture, never the run
             return None
         [read] = slices_read(
@@ -67,16 +67,20 @@ class Pictures:
             len(slab.slab_xzy_hu),
             round(n_bytes / (slab.record.n_bytes or n_bytes), 2),
             view.midline_mm is not None,
+            heard,
         )
 
-    def _heat(self, slab: Slab) -> tuple[HeatMap, View]:
-        """The map of the most suspicious image, and the view that the image is of."""
+    def _heat(self, slab: Slab) -> tuple[HeatMap, View, Frame | None]:
+        """The map of the most suspicious image, the view that the image is of, and the vertebra that is heard."""
+        from flows.explain_vertebrae import heard_frame, told_vertebrae
         from models.occlusion import explain_scan
         from tasks.slab import view_of
 
         view = view_of(slab, self._scorer.config.view)
         [score] = self._scorer.score([view])  # of the kept slab, which is compressed
-        return explain_scan(self._scorer, view, score.slice_logits).maps[0], view
+        heat = explain_scan(self._scorer, view, score.slice_logits).maps[0]
+        told = told_vertebrae(self._scorer, view)
+        return heat, view, heard_frame(told, slab.slab_xzy_hu.shape[1:], slab.record.pixel_mm)
 
     @cached_property
     def _scorer(self) -> Scorer:

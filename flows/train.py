@@ -120,7 +120,7 @@ def train_on_phantoms(
     settings = TrainerSettings(chosen, config, seed, checkpoint, both(progress_words(say), curves.add))
     sources = read_sources(real.paths, real.marks) if real.paths else []
     draw = _Drawing(seed, config, workers, say, families, out / "scans", sources, chosen)
-    net, origin = _starting_net(config, start, seed)
+    net, origin = _starting_net(config, start, seed, say)
     told = [(source.name, source.marks, source.digest) for source in sources]
     claim_folder(out, digest_of(chosen, plan, config.to_json(), seed, families, origin, told))
     _train_extractor(net, draw, plan.extractor, settings)
@@ -155,7 +155,7 @@ def _config(recipe: TrainingRecipe, model_id: str, view: ViewRecipe) -> ModelCon
     )
 
 
-def _starting_net(config: ModelConfig, start: str | None, seed: int) -> tuple[FractureNet, str]:
+def _starting_net(config: ModelConfig, start: str | None, seed: int, say: Say) -> tuple[FractureNet, str]:
     """A new extractor, one filled from public weights, or a copy of another model's; and where it is from, in words."""
     if start is None or start == RANDOM or Path(start).is_file():
         begun = starting_net(start or RANDOM, config, seed)
@@ -167,6 +167,11 @@ def _starting_net(config: ModelConfig, start: str | None, seed: int) -> tuple[Fr
             "Begin from a model of simulated scans, or train on the warehouse (--warehouse)"
         )
     other, net = load_model(start), new_net(config, seed)
+    if other.config.bodies:
+        say(
+            f"{found.model_id} hears the reader of vertebrae {other.config.bodies}, the new model does not: "
+            "python -m flows.add_bodies joins them"
+        )
     if other.config.dense_channels == config.dense_channels:
         net.load_state_dict(other.net.state_dict())
     else:  # another dense head: it begins anew

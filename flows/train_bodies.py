@@ -47,7 +47,7 @@ TWIN_SEED = 5
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Draw, teach, write, and say the digest that `models.bodies.READERS` names."""
+    """Draw, teach, write, and say the digest that `models.registry.BODY_READERS` names."""
     parser = argparse.ArgumentParser(prog="python -m flows.train_bodies", description=__doc__)
     parser.add_argument("out", type=Path, help="folder of scans and checkpoints, and of bodies.safetensors")
     parser.add_argument("--patients", type=int, default=4500)

@@ -114,6 +114,10 @@ def train_on_cohort(store: Store, out: Path, order: TrainOrder, say: Say = print
     _check_enough(cohort)
     is_simulated = order.is_simulated or labels.is_simulated
     start = starting_net(order.start, _config(order, is_simulated), order.seed)
+    if start.config.bodies:
+        say(
+            f"the reader of vertebrae {start.config.bodies} is heard beside the LSTM, as it is: nothing teaches it"
+        )
     before = start_split(order.start, key_id) if start.is_model else StartSplit()
     parts = split_cohort(cohort, shares_of(order.recipe_name), order.seed, before.part_of)
     _check_parts(parts, order, say)

@@ -7,8 +7,8 @@ network sees one tile, or one body, at a time, in fp32.
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
@@ -37,10 +37,8 @@ from models.body_nets import (
     NeighbourReader,
 )
 from models.dataset import TiledImages
-from models.registry import BODIES, ModelError, read_part
+from models.registry import BODY_READERS
 
-# Readers by name, with the SHA-256 of their weights: the name stands in a model's config, and so in its digest.
-READERS = {"bodies-2": "94235aa738dd16a0b5c43ffa650467a47a4a867b50d6c1a597724b098a3d4edf"}
 PIXEL_MM = 1.25  # of the tiles that they read
 PIXEL_MEAN, PIXEL_STD = 0.25, 0.25
 LAYERS = 3  # means of the slices of a tile: left, middle, right
@@ -117,11 +115,8 @@ def body_nets(tensors: Mapping[str, Tensor]) -> BodyNets:
 
 @cache
 def load_bodies(name: str) -> BodyNets:
-    """The shipped reader of that name. Raises ModelError for a name that is none and for altered weights."""
-    raw = read_part(BODIES / f"{name}.safetensors")
-    if hashlib.sha256(raw).hexdigest() != READERS.get(name):
-        raise ModelError(f"the weights of the reader of vertebrae {name!r} were altered")
-    return body_nets(load_tensors(raw))
+    """The shipped reader of that name. Raises ModelError as `PartKind.read` does."""
+    return body_nets(load_tensors(BODY_READERS.read(name)))
 
 
 class VertebraReader:
@@ -138,9 +133,17 @@ class VertebraReader:
     def vertebrae(self, scan: TiledImages) -> list[tuple[FoundBody, float]]:
         """The bodies of a scan from head to foot, each with how fractured it is."""
         layers = tile_layers(scan.images_nhw, scan.tile_index)
-        bodies = find_bodies(self.nets.finder, layers, tile_tops(scan.tile_index, scan.top_row_mm))
-        read_bodies(self.nets.reader, bodies)
-        return with_logits(self.nets.neighbours, bodies)
+        with _whole_fp32():
+            bodies = find_bodies(self.nets.finder, layers, tile_tops(scan.tile_index, scan.top_row_mm))
+            read_bodies(self.nets.reader, bodies)
+            return with_logits(self.nets.neighbours, bodies)
+
+
+def _whole_fp32() -> AbstractContextManager[None]:
+    """Unless told, a GPU multiplies fp32 in convolutions with the ten bits of TF32."""
+    now = torch.backends.cudnn
+    kept = {"enabled": now.enabled, "benchmark": now.benchmark, "deterministic": now.deterministic}
+    return now.flags(**kept, allow_tf32=False)
 
 
 def reader_of(name: str, device: torch.device) -> VertebraReader:

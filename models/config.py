@@ -90,6 +90,13 @@ class ModelConfig:
     is_simulated_only: bool = True
     intended_use: str = "research; not for clinical use"
 
+    def with_bodies(self, name: str, weight: float) -> ModelConfig:
+        """The same with this reader of vertebrae, heard so much; with an empty name without one."""
+        architecture = self.architecture.removesuffix("+bodies") + ("+bodies" if name else "")
+        return dataclasses.replace(
+            self, bodies=name, body_weight=weight if name else 0.0, architecture=architecture
+        )
+
     def to_json(self) -> str:
         """This config as readable JSON with sorted keys (stable: it is part of the model's digest)."""
         values = dataclasses.asdict(self)

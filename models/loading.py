@@ -12,7 +12,6 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 from torch import Tensor, nn
 
-from models.bodies import load_bodies
 from models.config import ModelConfig
 from models.heads import FractureNet
 from models.lstm import ScanLstm
@@ -24,6 +23,7 @@ from models.registry import (
     WEIGHTS_FILE,
     ModelError,
     check_hashes,
+    check_parts,
     find_model,
     make_manifest,
     read_config,
@@ -66,8 +66,7 @@ def load_model(
     if expected_digest is not None and manifest["model_digest"] != expected_digest:
         raise ModelError("this machine holds another model under that name than the driver")
     config = read_config(directory)
-    if config.bodies:
-        load_bodies(config.bodies)  # altered ones are refused now, not in the middle of a sweep
+    check_parts(config)
     net, lstm = FractureNet(config), ScanLstm(config)
     _fill(_Whole(net, lstm), _tensors(weights))
     net.eval(), lstm.eval()

@@ -27,13 +27,44 @@ from models.pooling import sigmoid
 WEIGHTS_FILE, CONFIG_FILE, CARD_FILE = "model.safetensors", "config.json", "card.md"
 MANIFEST_FILE, OPERATING_POINT_FILE = "manifest.json", "operating_point.json"
 SHIPPED = Path(__file__).parent / "weights"
-MIDLINES, BODIES = Path(__file__).parent / "midlines", Path(__file__).parent / "readers"
 # First bytes of what torch.save and pickle write; named, so that the message can say what to do.
 PICKLE_MAGICS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
 class ModelError(Exception):
     """A model that is not there, was altered, or is none. The command ends with exit code 13."""
+
+
+@dataclass(frozen=True)
+class PartKind:
+    """Small networks that come with the program: a config names one, and so does its digest; not a byte may differ."""
+
+    words: str
+    folder: Path
+    sha256_by_name: dict[str, str]
+
+    def path(self, name: str) -> Path:
+        """Where the weights of that name lie."""
+        return self.folder / f"{name}.safetensors"
+
+    def read(self, name: str) -> bytes:
+        """The weights of that name. Raises ModelError: missing, altered, or unknown."""
+        content = read_part(self.path(name))
+        if hashlib.sha256(content).hexdigest() != self.sha256_by_name.get(name):
+            raise ModelError(f"the weights of the {self.words} {name!r} were altered: install ovf again")
+        return content
+
+
+MIDLINE_FINDERS = PartKind(
+    "midline finder",
+    Path(__file__).parent / "midlines",
+    {"spine-1": "da99de36ddf3181c416164b536bdd6cee1764cc976773ecb66273b5563c509ad"},
+)
+BODY_READERS = PartKind(
+    "reader of vertebrae",
+    Path(__file__).parent / "readers",
+    {"bodies-2": "94235aa738dd16a0b5c43ffa650467a47a4a867b50d6c1a597724b098a3d4edf"},
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +94,8 @@ class ModelListing:
     model_id: str
     digest: str
     architecture: str
+    bodies: str  # the reader of vertebrae that is heard beside the LSTM; empty: none
+    body_weight: float
     view: ViewRecipe
     is_simulated_only: bool
     intended_use: str
@@ -93,6 +126,8 @@ def _listing(directory: Path) -> ModelListing:
         model_id=config.model_id,
         digest=str(read_manifest(directory)["model_digest"]),
         architecture=config.architecture,
+        bodies=config.bodies,
+        body_weight=config.body_weight,
         view=config.view,
         is_simulated_only=config.is_simulated_only,
         intended_use=config.intended_use,
@@ -132,10 +167,17 @@ def portable_name(listing: ModelListing) -> str:
 
 
 def verify_model(id_or_path: str | Path, root: Path = SHIPPED) -> None:
-    """Check the hashes of a model's weights and config without building the network. Raises ModelError."""
+    """Check the hashes of all that a model is made of, without building a network. Raises ModelError."""
     directory = find_model(id_or_path, root)
     weights, config_bytes = read_part(directory / WEIGHTS_FILE), read_part(directory / CONFIG_FILE)
     check_hashes(weights, config_bytes, read_manifest(directory))
+    check_parts(read_config(directory))
+
+
+def check_parts(config: ModelConfig) -> None:
+    """Raises ModelError when a small network that the config names is not the one that the name stands for."""
+    for kind, name in _parts(config):
+        kind.read(name)
 
 
 def read_model_card(id_or_path: str | Path, root: Path = SHIPPED) -> str:
@@ -229,11 +271,10 @@ def _lacking(config: ModelConfig) -> str:
     """What this version lacks of what a model is made of; empty: nothing."""
     if config.view.kind not in get_args(ViewKind):
         return f"the kind of view {config.view.kind!r}"
-    parts = (
-        (MIDLINES, config.view.midline, "midline finder"),
-        (BODIES, config.bodies, "reader of vertebrae"),
-    )
-    for folder, name, kind in parts:
-        if name and not (folder / f"{name}.safetensors").is_file():
-            return f"the {kind} {name!r}"
-    return ""
+    lacking = [(kind, name) for kind, name in _parts(config) if not kind.path(name).is_file()]
+    return f"the {lacking[0][0].words} {lacking[0][1]!r}" if lacking else ""
+
+
+def _parts(config: ModelConfig) -> list[tuple[PartKind, str]]:
+    named = ((MIDLINE_FINDERS, config.view.midline), (BODY_READERS, config.bodies))
+    return [(kind, name) for kind, name in named if name]

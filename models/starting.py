@@ -52,11 +52,10 @@ def starting_net(start: str, config: ModelConfig, seed: int) -> Start:
         _fill(net, tensors)
         return Start(net, config, f"public weights {path.name} (sha256 {short_digest(digest)})", False)
     other = load_model(start)
-    is_same_view = config.view == other.config.view  # another may not suit the reader of vertebrae
+    # The reader of vertebrae is kept, and heard as before; another view's images may not suit it.
+    told = other.config if config.view == other.config.view else other.config.with_bodies("", 0.0)
     shaped = replace(
-        other.config,
-        bodies=other.config.bodies if is_same_view else "",
-        body_weight=other.config.body_weight if is_same_view else 0.0,
+        told,
         model_id=config.model_id,
         view=config.view,
         is_simulated_only=config.is_simulated_only,

@@ -192,6 +192,11 @@ def methods(evaluation: Evaluation) -> tuple[str, ...]:
         f"{basis.label_source}. {study.n_scans:,} scans of {study.n_patients:,} patients have a label that counts.",
         f"Model {basis.model_id}; scores from {basis.scores_from}. Split: {basis.split_words}.",
     ]
+    if basis.bodies:
+        told.append(
+            f"To the LSTM's answer that of the reader of vertebrae {basis.bodies} is added; max, mean and vote are of "
+            "the slices alone. So the whole model is held against them, not the LSTM by itself."
+        )
     if study.n_patients < study.n_scans:
         told.append(
             "Some patients have several scans, which are not independent: the intervals come from a bootstrap of "

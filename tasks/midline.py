@@ -8,13 +8,13 @@ torch is loaded.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 
 import numpy as np
 from numpy.typing import NDArray
+
+from models.registry import MIDLINE_FINDERS
 
 Float = NDArray[np.float32]
 
@@ -33,8 +33,6 @@ KEPT_BESIDE_MM = 6.0
 ROUND_MM = 0.25
 # Layers after the first look further down the spine each.
 DILATIONS = (1, 2, 4, 8)
-# Finders that a view may name, and the SHA-256 of their weights.
-FINDERS = {"spine-1": "da99de36ddf3181c416164b536bdd6cee1764cc976773ecb66273b5563c509ad"}
 
 
 @dataclass(frozen=True)
@@ -91,12 +89,10 @@ def make_block(
 
 @cache
 def finder_weights(name: str) -> dict[str, Float]:
-    """Tensors of a finder. Raises KeyError for a name that is none, ValueError when the file was altered."""
+    """Tensors of a finder. Raises ModelError: missing, altered, or unknown."""
     from safetensors.numpy import load
 
-    raw = (resources.files("models") / "midlines" / f"{name}.safetensors").read_bytes()
-    if hashlib.sha256(raw).hexdigest() != FINDERS[name]:
-        raise ValueError(f"the weights of the midline finder {name} were altered")
+    raw = MIDLINE_FINDERS.read(name)
     return {key: np.asarray(value, np.float32) for key, value in load(raw).items()}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from highdicom.sc import SCImage
@@ -28,7 +29,17 @@ LOW_HU, HIGH_HU = -200.0, 1000.0  # the window that the models read (models.conf
 HEAT_OPACITY = 0.55  # bone stays visible under the strongest heat
 LEAST_WIDTH = 480  # of the picture, so that the caveats can be read
 FONT_PIXELS, LINE_PIXELS, MARGIN_PIXELS = 14, 19, 8
+HEARD = "the vertebra that is read beside it"
 _HEAT_RGB = np.array([[255, 0, 0], [255, 235, 60]], np.float32)  # weak to strong
+
+
+class Frame(NamedTuple):
+    """Around a vertebra in a picture: first and last row and column, in pixels."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +52,7 @@ class SuspiciousSlice:
     n_slab_slices: int
     lossy_ratio: float  # of the kept slab
     is_along_spine: bool = False  # each row lies as far beside that slice as the spine does
+    heard: Frame | None = None  # the vertebra that speaks beside the LSTM; None: none does
 
 
 def capture_reference(uids: ObjectUids, facts: str, predecessor_uid: str | None) -> Reference:
@@ -78,9 +90,11 @@ def build_capture(
     made.LossyImageCompression = "01"
     made.LossyImageCompressionRatio, made.LossyImageCompressionMethod = picture.lossy_ratio, "ISO_15444_1"
     along = ", moved sideways with the spine," if picture.is_along_spine else ""
+    framed = "" if picture.heard is None else f"; framed: {HEARD}"
     made.DerivationDescription = (
         f"Sagittal slice {picture.slab_slice + 1} of {picture.n_slab_slices} (right to left){along} as resampled for "
-        "the model; heat: where covering the image lowers the model's answer. " + caveats(result, test_system)
+        f"the model; heat: where covering the image lowers the model's answer{framed}. "
+        + caveats(result, test_system)
     )
     made.SourceImageSequence = [_source_item(*instance) for instance in source.instances]
     return put_in_study(made, source, result.scored_at, test_system)
@@ -89,9 +103,9 @@ def build_capture(
 def draw(picture: SuspiciousSlice, result: ScoredResult, test_system: str | None) -> NDArray[np.uint8]:
     """(rows, columns, 3): the slice, beside it the same under its heat map, below both what they are."""
     plain = grey_rgb(picture.slice_zy_hu)
-    panels = np.concatenate([plain, heated_rgb(plain, picture.heat_zy)], axis=1)
+    panels = np.concatenate([plain, framed_rgb(heated_rgb(plain, picture.heat_zy), picture.heard)], axis=1)
     rows, columns = panels.shape[:2]
-    lines = _lines(result, test_system)
+    lines = _lines(picture, result, test_system)
     width = max(columns, LEAST_WIDTH)
     sheet = Image.new("RGB", (width, rows + LINE_PIXELS * len(lines) + 2 * MARGIN_PIXELS))
     sheet.paste(Image.fromarray(panels), ((width - columns) // 2, 0))
@@ -104,9 +118,10 @@ def draw(picture: SuspiciousSlice, result: ScoredResult, test_system: str | None
     return drawn
 
 
-def _lines(result: ScoredResult, test_system: str | None) -> list[str]:
+def _lines(picture: SuspiciousSlice, result: ScoredResult, test_system: str | None) -> list[str]:
     said = f"{result.model_id} {short_digest(result.model_digest)}: probability {result.probability:.3f}"
-    return [*caveats(result, test_system).split("; "), said, "left: slice; right: what the answer rests on"]
+    lines = [*caveats(result, test_system).split("; "), said, "left: slice; right: what the answer rests on"]
+    return lines if picture.heard is None else [*lines, f"framed: {HEARD}"]
 
 
 def grey_rgb(
@@ -127,6 +142,17 @@ def heated_rgb(plain: NDArray[np.uint8], heat_zy: NDArray[np.float32]) -> NDArra
     mixed = plain * (1 - HEAT_OPACITY * share) + colour * (HEAT_OPACITY * share)
     heated: NDArray[np.uint8] = np.rint(mixed).astype(np.uint8)
     return heated
+
+
+def framed_rgb(picture_rgb: NDArray[np.uint8], frame: Frame | None) -> NDArray[np.uint8]:
+    """The same with a white frame drawn into it; without one as it is."""
+    if frame is None:
+        return picture_rgb
+    framed = picture_rgb.copy()
+    rows, columns = slice(frame.top, frame.bottom + 1), slice(frame.left, frame.right + 1)
+    framed[[frame.top, frame.bottom], columns] = 255
+    framed[rows, [frame.left, frame.right]] = 255
+    return framed
 
 
 def _source_item(sop_class_uid: str, sop_instance_uid: str) -> Dataset:

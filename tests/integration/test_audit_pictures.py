@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from flows.audit import AuditRequest, audit_numbers
 from flows.audit_pictures import HEIGHT_PIXELS, KeptSlab, kept_slabs, thumbnail, thumbnails
 from flows.publish_heat import ScoredSeries
 from reports.audit_page import render_audit_page
-from tasks.publish_capture import SuspiciousSlice
+from tasks.publish_capture import Frame, SuspiciousSlice
 
 N = 5
 
@@ -58,6 +59,22 @@ def test_the_likeliest_kept_slabs_of_each_list_are_shown(
     assert [places[slab.series_key] for slab in kept[:4]] == [
         ("ambiguous", 1), ("missed", 2), ("ambiguous", 2), ("missed", 3),
     ]  # fmt: skip
+
+
+def test_the_vertebra_that_is_heard_is_framed_under_the_heat_alone() -> None:
+    picture = Maker().of(KeptSlab("s", "r1"))
+    assert picture is not None
+    for heard, is_shown in ((Frame(80, 120, 180, 220), True), (Frame(80, 120, 0, 20), False), (None, False)):
+        made = thumbnail(replace(picture, heard=heard))
+        plain, heated = (
+            np.asarray(Image.open(io.BytesIO(png or b"")).convert("RGB"), int)
+            for png in (made.slab_png, made.heat_png)
+        )
+        side = int(plain.shape[1] / 2)  # the heat's middle is the picture's
+        row = round(100 * HEIGHT_PIXELS / 400)
+        white = (heated[row] > 200).all(axis=1)
+        assert (white[: side - 10].any() and white[side + 10 :].any()) == is_shown
+        assert not (plain[row] > 200).all(axis=1).any()
 
 
 def test_a_thumbnail_is_small_and_shows_the_heat_where_it_is() -> None:

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from flows.add_bodies import joined
+from flows.add_bodies import carry_over, joined
 from flows.body_scans import marked, read_body_scan, write_body_scan
-from flows.explain_vertebrae import frame, told_vertebrae
+from flows.explain_vertebrae import heard_frame, told_vertebrae
+from flows.model_files import PROTOCOL_FILE, PROTOCOL_USES_FILE
 from flows.phantom_scans import clear_case, requests, sequence_scan, view_of
-from models import bodies, registry
+from models import bodies
 from models.bodies import (
-    READERS,
     BodyNets,
     VertebraReader,
     body_nets,
@@ -34,15 +34,17 @@ from models.bodies import (
 )
 from models.body_nets import CELL_PX, N_FACTS, NEIGHBOURS, BodyFinder, BodyReader, NeighbourReader
 from models.body_training import BodyScan, BodyTruth, Teaching, teach_finder, teach_neighbours, teach_reader
-from models.config import PUBLISHED_VIEW, SPINE_VIEW, ModelConfig
+from models.config import PUBLISHED_VIEW, SPINE_VIEW, TILES_VIEW, ModelConfig
 from models.dataset import SequenceScan
 from models.heads import FractureNet
 from models.infer import Scorer
-from models.loading import LoadedModel
+from models.loading import LoadedModel, save_model
 from models.lstm import ScanLstm
 from models.registry import ModelError
+from models.starting import starting_net
 from models.training import pool_scans
 from phantom.slabs import PhantomSlab
+from tasks.publish_capture import framed_rgb
 
 SEEDS = range(78_000_000, 78_000_003)  # no training draws here
 NAME = "bodies-2"
@@ -188,18 +190,6 @@ def test_weights_are_kept_as_they_were_taught() -> None:
     assert back.tensors().keys() == nets.tensors().keys()
 
 
-def test_altered_and_unknown_readers_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    content = bytearray((registry.BODIES / f"{NAME}.safetensors").read_bytes())
-    content[-1] ^= 1
-    (tmp_path / f"{NAME}.safetensors").write_bytes(content)
-    monkeypatch.setattr(bodies, "BODIES", tmp_path)
-    with pytest.raises(ModelError, match="altered"):
-        load_bodies.__wrapped__(NAME)
-    with pytest.raises(ModelError, match="cannot be read"):
-        load_bodies.__wrapped__("bodies-0")
-    assert set(READERS) == {path.stem for path in registry.BODIES.glob("*.safetensors")}
-
-
 def test_a_training_repeats_itself() -> None:
     """From one seed the same weights, rounded as they are kept."""
     scans = [found_in(scan_of(seed, seed % 2 == 0)) for seed in SEEDS]
@@ -268,12 +258,14 @@ def test_the_vertebra_that_is_heard_is_told_where_it_lies() -> None:
     }
     top, bottom = heard["rows_mm"]
     assert any(top < middle < bottom for middle in middles_mm.values())
-    picture = np.zeros((*slab.slab_xzy_hu.shape[1:], 3), np.uint8)
-    frame(picture, heard, slab.pixel_mm)
+    shape = slab.slab_xzy_hu.shape[1:]
+    frame = heard_frame(told, shape, slab.pixel_mm)
+    picture = framed_rgb(np.zeros((*shape, 3), np.uint8), frame)
     rows, columns = np.nonzero(picture[:, :, 0])
     assert rows.max() - rows.min() == pytest.approx((bottom - top) / slab.pixel_mm, abs=1)
     inside = picture[rows.min() + 1 : rows.max(), columns.min() + 1 : columns.max()]
     assert not inside.any()
+    assert heard_frame([one | {"is_heard": False} for one in told], shape, slab.pixel_mm) is None
 
 
 def test_only_tiles_of_its_pixels_are_read() -> None:
@@ -287,3 +279,27 @@ def test_only_tiles_of_its_pixels_are_read() -> None:
     assert ModelConfig.from_json(config.to_json()) == config
     with pytest.raises(ModelError, match="has none"):
         joined(ModelConfig("a", PUBLISHED_VIEW), NAME, 1.0)
+
+
+def test_a_training_from_such_a_model_keeps_its_reader_or_says_that_it_has_none(tmp_path: Path) -> None:
+    both = joined(ModelConfig("a", SPINE_VIEW), NAME, 1.5)
+    save_model(tmp_path, FractureNet(both), ScanLstm(both), both, "# a card\n")
+    same, other = (
+        starting_net(str(tmp_path), ModelConfig("b", view), 0).config for view in (SPINE_VIEW, TILES_VIEW)
+    )
+    assert (same.bodies, same.body_weight, same.architecture) == (NAME, 1.5, both.architecture)
+    assert (other.bodies, other.body_weight, other.architecture) == (
+        "",
+        0.0,
+        ModelConfig("b", TILES_VIEW).architecture,
+    )
+
+
+def test_uses_of_a_frozen_test_set_stay_with_the_weights(tmp_path: Path) -> None:
+    source, out = tmp_path / "shipped", tmp_path / "joined"
+    source.mkdir(), out.mkdir()
+    (source / PROTOCOL_USES_FILE).write_text("a use\n")
+    (source / PROTOCOL_FILE).write_text("of the model without the reader")
+    carry_over(source, out)
+    assert [path.name for path in out.iterdir()] == [PROTOCOL_USES_FILE]
+    assert (out / PROTOCOL_USES_FILE).read_text() == "a use\n"

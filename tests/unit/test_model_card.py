@@ -5,8 +5,7 @@ from __future__ import annotations
 from flows.add_bodies import joined
 from flows.model_card import DID, IS, LIMITS, SAW, rejudged_card
 from flows.phantom_evaluation import Result, evaluate
-from models.bodies import READERS
-from models.registry import OperatingPoint, find_model, read_config, read_model_card
+from models.registry import BODY_READERS, OperatingPoint, find_model, read_config, read_model_card
 
 SHIPPED = "ovf-phantom-2"
 
@@ -25,7 +24,7 @@ def result(seed: int, is_positive: bool) -> Result:
 
 def test_a_card_told_anew_keeps_what_a_model_saw_and_drops_what_another_did() -> None:
     card, config = read_model_card(SHIPPED), read_config(find_model(SHIPPED))
-    reader = next(iter(READERS))
+    reader = next(iter(BODY_READERS.sha256_by_name))
     evaluation = evaluate([result(seed, seed % 2 == 0) for seed in range(23)], 0.5)
     point = OperatingPoint(0.5, "a rule of this test", "23 scans")
     told = rejudged_card(card, joined(config, reader, 1.0), point, evaluation)

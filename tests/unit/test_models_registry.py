@@ -2,21 +2,28 @@
 
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from tiny_model import CONFIG, save_tiny_model
 
+from models.config import SPINE_VIEW
 from models.heads import FractureNet
-from models.loading import LoadedModel, load_model
+from models.loading import LoadedModel, load_model, save_model
+from models.lstm import ScanLstm
 from models.registry import (
+    BODY_READERS,
+    MIDLINE_FINDERS,
     ModelError,
     OperatingPoint,
+    PartKind,
     describe_model,
     describe_models,
     read_model_card,
     read_operating_point,
+    verify_model,
     write_operating_point,
 )
 
@@ -96,6 +103,36 @@ def test_a_view_of_a_later_version_is_told(copy: Path, part: str, value: str) ->
     (copy / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelError, match="update it"):
         describe_model(copy)
+
+
+PART_KINDS = pytest.mark.parametrize("kind", [MIDLINE_FINDERS, BODY_READERS], ids=lambda kind: kind.words)
+
+
+@PART_KINDS
+def test_a_changed_byte_in_a_small_network_is_refused_at_once(
+    tmp_path: Path, kind: PartKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the driver of a sweep, which builds no network, and by every worker that loads the model."""
+    config = replace(CONFIG, view=SPINE_VIEW, bodies=next(iter(BODY_READERS.sha256_by_name)), body_weight=1.0)
+    save_model(tmp_path / "model", FractureNet(config), ScanLstm(config), config, "# a card\n")
+    verify_model(tmp_path / "model")
+    [name] = kind.sha256_by_name
+    content = bytearray(kind.path(name).read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "altered.safetensors").write_bytes(content)
+    path_of, altered = PartKind.path, tmp_path / "altered.safetensors"
+    monkeypatch.setattr(PartKind, "path", lambda self, of: altered if self is kind else path_of(self, of))
+    for refuses in (verify_model, load_model):
+        with pytest.raises(ModelError, match=f"{kind.words} '{name}' were altered"):
+            refuses(tmp_path / "model")
+
+
+@PART_KINDS
+def test_every_small_network_has_its_hash_in_the_code(kind: PartKind) -> None:
+    assert set(kind.sha256_by_name) == {path.stem for path in kind.folder.glob("*.safetensors")}
+    assert all(kind.read(name) for name in kind.sha256_by_name)
+    with pytest.raises(ModelError, match="cannot be read"):
+        kind.read("unheard-of")
 
 
 def test_card_is_read(saved: Path) -> None:
