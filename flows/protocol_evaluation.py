@@ -22,7 +22,7 @@ from estimates.roc import Interval, auc, share
 from flows.errors import SettingsError
 from flows.model_files import PROTOCOL_FILE, PROTOCOL_SCANS_FILE, PROTOCOL_USES_FILE
 from flows.phantom_scans import HALF_WIDTH_MM, PIXEL_MM, largest_loss, sequence_scan
-from flows.process_pool import process_pool
+from flows.process_pool import BACKGROUND, process_pool
 from flows.version import code_version
 from models.config import ViewRecipe
 from models.dataset import FRACTURE_LOSS, LOW_LOSS, SequenceScan
@@ -98,7 +98,7 @@ def judge_on_protocol(
     _log_use(directory, loaded.digest, which)
     scorer = Scorer(loaded)
     results: list[ProtocolResult] = []
-    with process_pool(workers) as pool:
+    with process_pool(workers, BACKGROUND) as pool:
         drawn = iter(pool.map(_draw, studies, [loaded.config.view] * len(studies), chunksize=4))
         while part := list(islice(drawn, SCANS_PER_CALL)):
             scores = scorer.score([sequence for _, sequence in part])

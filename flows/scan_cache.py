@@ -12,15 +12,13 @@ from typing import Any, overload
 import numpy as np
 
 from flows.phantom_scans import DrawRequest, PhantomScan, draw_scan
-from flows.process_pool import process_pool
+from flows.process_pool import BACKGROUND, process_pool
 from models.dataset import DenseTruth, SequenceScan, TrainingScan
 
 POOL_CHUNK = 4
 # Of the extractor's scans: how many its first step may use, and how many more each step. A step on one core of a
 # processor with bf16 takes about a second, a scan a seventh.
 FIRST_SCANS, SCANS_PER_STEP = 2000, 1.0
-# Drawing takes what the training leaves: at a niceness of 5 it cost a third of the steps on two cores.
-DRAWING_NICE = 19
 _OF_SEQUENCE = ("images_nhw", "tile_index", "top_row_mm")
 _FACTS = tuple(name for name in PhantomScan.__dataclass_fields__ if name not in ("sequence", "training"))
 
@@ -123,7 +121,7 @@ class DrawnScans(Sequence[TrainingScan]):
         self.folder, self.wanted = folder, wanted
         self.kinds = [(False, request.has_fracture) for request in wanted]
         self._read: dict[int, TrainingScan] = {}
-        self._pool = process_pool(workers, DRAWING_NICE)
+        self._pool = process_pool(workers, BACKGROUND)
         self._drawn = {
             index: self._pool.submit(_draw_into, request, folder)
             for index, request in enumerate(wanted)

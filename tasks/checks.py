@@ -28,6 +28,10 @@ _PET_CT_MODEL = re.compile(
     r"BIOGRAPH|GEMINI|VEREOS|INGENUITY TF|CELESTEION|CARTESION|UMI ?\d|OMNI LEGEND"
     r"|DISCOVERY (LS|STE?|RX|VCT|IQ|MI|690|710)"
 )
+# Cone beam and megavolt CT of treatment machines, by their model names.
+_LINAC_MODEL = re.compile(
+    r"ON[- ]?BOARD IMAG|\bOBI\b|\bXVI\b|TOMOTHERAPY|HI-?ART|HALCYON|TRUEBEAM|RADIXACT|CYBERKNIFE"
+)
 
 # --- whose ------------------------------------------------------------------------------------------------
 
@@ -117,9 +121,10 @@ def check_localizer(facts: Facts) -> Check:
 
 def check_capture(facts: Facts) -> Check:
     """Screen saves, dose reports, protocol pages, fused or painted images (T22)."""
-    word = find_type(words.CAPTURE_TYPES, facts.image_type) or find_word(
-        words.CAPTURE_WORDS, [facts.texts.series]
-    )
+    word = find_type(words.CAPTURE_TYPES, facts.image_type)
+    if word == "other" and find_type(words.REFORMAT_TYPES, facts.image_type):
+        word = None  # Siemens: DERIVED\\SECONDARY\\OTHER\\CSA MPR
+    word = word or find_word(words.CAPTURE_WORDS, [facts.texts.series])
     return judge("capture", word is None, "image_type", word)
 
 
@@ -206,9 +211,10 @@ def is_pet_ct(facts: Facts) -> bool:
 
 
 def check_radiotherapy(facts: Facts) -> Check:
-    """Planning CT: another table, another field of view, often immobilised."""
+    """Planning CT (another table, another field of view, often immobilised), and CT made by a linac."""
     texts = (facts.texts.series, facts.texts.protocol, facts.texts.study)
     word = find_word(words.RADIOTHERAPY_WORDS, texts)
+    word = word or ("linac" if _LINAC_MODEL.search(facts.texts.model) else None)
     return judge("radiotherapy", word is None, "radiotherapy", word)
 
 

@@ -56,6 +56,16 @@ POLYGLOTS = (
 )
 ZIP_MAGIC = (b"PK\3\4", b"PK\5\6")
 # Formats that are zips, but no archive of files.
+# gzip, bzip2, xz, 7-Zip, RAR, Zstandard; ISO 9660, section 8.4.
+PACKED_MAGIC = (
+    b"\x1f\x8b",
+    b"BZh",
+    b"\xfd7zXZ\0",
+    b"7z\xbc\xaf\x27\x1c",
+    b"Rar!\x1a\x07",
+    b"\x28\xb5\x2f\xfd",
+)
+DISC_MAGIC, DISC_MAGIC_AT = b"CD001", 0x8001
 NO_ARCHIVES = (
     b".docx",
     b".xlsx",
@@ -186,19 +196,28 @@ def _zip(file: FileRef) -> ZipFound | FileIssue:
 
 
 def _find_start(head: bytes, read_at: ReadAt, accept_no_meta: bool) -> _Start:
-    """Where the data set begins. Raises _Rejected(not_dicom, no_meta, bad_header, missing_mandatory)."""
+    """Where the data set begins.
+
+    Raises _Rejected(not_dicom, archive_format, no_meta, bad_header, missing_mandatory).
+    """
     if head[128:132] == b"DICM":
         remarks = ("preamble_polyglot",) if head[:128].lstrip(b"\0").startswith(POLYGLOTS) else ()
         return _read_meta(head, read_at, 132, remarks)
     if head[:4] == b"DICM":  # no preamble, but its magic
         return _read_meta(head, read_at, 4, ())
     if not _is_bare_data_set(head):
-        raise _Rejected("not_dicom")
+        raise _Rejected("archive_format" if _is_other_archive(head, read_at) else "not_dicom")
     if not accept_no_meta:
         raise _Rejected("no_meta")
     if head[:2] == b"\2\0":
         return _read_meta(head, read_at, 0, ("no_meta",))
     return _Start(0, IMPLICIT_LITTLE, False, ("no_meta",))
+
+
+def _is_other_archive(head: bytes, read_at: ReadAt) -> bool:
+    """A tar, what gzip and the like pack, or the image of a disc: whole examinations may lie in one."""
+    is_packed = head.startswith(PACKED_MAGIC) or head[257:262] == b"ustar"
+    return is_packed or read_at(DISC_MAGIC_AT, len(DISC_MAGIC)) == DISC_MAGIC
 
 
 def _is_bare_data_set(head: bytes) -> bool:

@@ -25,6 +25,7 @@ PROJECTION_TYPES = _patterns(
     mip="MIP|MAX_?IP|MAXIMUM|MPR_?MAX",
     minip="MIN_?IP|MINIMUM",
     volume_rendering="VRT?|VOLUME_?RENDER\\w*|SSD|3D",
+    projection="PROJECTION[_ ]?IMAGE|PJN",
 )
 MATERIAL_TYPES = _patterns(
     material_specific="MAT_SPECIFIC|MAT_FRACTIONAL|MAT_VALUE_BASED|MAT_MODIFIED|MATERIAL\\w*|MD|GSI_?MD",
@@ -66,7 +67,8 @@ PROJECTION_WORDS = _patterns(
 )
 MATERIAL_WORDS = _patterns(
     iodine="IODINE(?: MAPS?| DENSITY| NO WATER| OVERLAY| ONLY| CONC\\w*)|(?<!\\w )IODINE(?! \\w)|PBV",
-    virtual_non_contrast="VNC|VUE|VIRTUAL NON[- ]?CONTRAST|VIRTUAL UNENHANCED",
+    iodine_german="JOD(?:KARTE|BILD|DICHTE|MAP)\\w*",
+    virtual_non_contrast="VNC|VNK|VUE|VIRTUAL NON[- ]?CONTRAST|VIRTUAL UNENHANCED|VIRTUELL\\w* NATIV\\w*",
     virtual_non_calcium="VNCA|VIRTUAL NON[- ]?CALCIUM|CALCIUM SUPP\\w*|CA ?SUPP\\w*|BONE MARROW (?:MAP"
     "|EDEMA)",
     atomic_number="Z[- ]?EFF\\w*|EFFECTIVE Z|EFFECTIVE ATOMIC\\w*",
@@ -89,15 +91,15 @@ PET_CT_WORDS = _patterns(pet_ct="PET ?[-_/+]? ?CT|PET|FDG")
 RADIOTHERAPY_WORDS = _patterns(
     radiotherapy="RADIOTHERAP\\w*|RADIATION (?:THERAPY|ONCOLOGY)|RAD ?ONC|RT[-_ ]?(?:PLAN\\w*|SIM\\w*)"
     "|CT[-_ ]SIM\\w*"
-    "|TREATMENT PLAN\\w*|SIMULATION|TOMOTHERAPY|BRACHY\\w*|SBRT|4D[-_ ]?CT|CBCT|放疗|放射治疗"
+    "|TREATMENT PLAN\\w*|SIMULATION|TOMOTHERAPY|BRACHY\\w*|SBRT|4D[-_ ]?CT|CBCT|[MK]VCT|XVI|放疗|放射治疗"
 )
 INTERVENTIONAL_WORDS = _patterns(
-    interventional="BIOPS\\w*|BX|ABLATION|DRAINAGE|FLUORO\\w*|INTERVENTION\\w*|GUIDED|GUIDANCE|NEEDLE"
-    "|PUNCTURE"
+    interventional="FLUORO\\w*|INTERVENTION\\w*|GUIDED|GUIDANCE|NEEDLE|PUNCTURE"
     # Not what was done before: those who were treated are scanned like everybody.
     "|(?<!POST)(?<!POST[- ])(?<!S/P )(?<!SP )(?<!AFTER )(?<!PRIOR )(?<!HX )(?<!HX OF )(?<!F/U )(?<!FOLLOW[- ]UP )"
     "(?:VERTEBRO|KYPHO)PLASTY"
-    "|FNA|NEPHROSTOMY|CARE ?VISION|SMART ?STEP|穿刺|活检|介入|引流"
+    "|(?<!S/P )(?<!F/U )(?<!FOLLOW[- ]UP )(?:BIOPS\\w*|BX|ABLATION|DRAINAGE|NEPHROSTOMY)(?! (?:F/?U|FOLLOW[- ]?UP))"
+    "|FNA|CARE ?VISION|SMART ?STEP|穿刺|活检|介入|引流"
 )
 BOLUS_WORDS = _patterns(
     bolus_timing="BOLUS ?TRACK\\w*|(?:PRE)?-?MONITORING|SMART ?PREP|TEST ?BOLUS|TIMING BOLUS|TRACKER"
@@ -120,6 +122,9 @@ TRUNK_WORDS = _patterns(
     "|TL[- ]?SP\\w*"
     "|LUMBAR|LSPINE|TSPINE|TLSPINE|DORSAL|SACR\\w*|WHOLE ?BODY|WB|WHOLEBODY|PARTIALBODY|COLON\\w*|ADRENAL"
     "|TORSO|RIBS?|STERNUM"
+    # What lies between a part above the trunk and one below: "skull base to mid-thigh".
+    "|(?:SKULL|HEAD|VERTEX|EYES?|ORBITS?|NECK|SHOULDERS?)(?: BASE)? ?(?:TO|-|/|THRU|THROUGH) ?(?:MID[- ]?|UPPER )?"
+    "(?:THIGHS?|KNEES?|TOES?|FEET|FOOT|HIPS?|SYMPHYSIS)"
     "|NECKCHEST\\w*|CHESTABD\\w*|ABDOMENPELVIS|UROLOGY|STOMACH|ESOPHAGUS|BLADDER|胸|腹|盆|腰|肺|肝|肾|胰|全身|躯干"
 )
 OTHER_PART_WORDS = _patterns(
@@ -138,9 +143,15 @@ CERVICAL_SPINE = re.compile(
 )
 
 
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z]{2,}|[A-Z][a-z])")
+
+
 def normal_text(text: str | None) -> str:
-    """Upper case, separators to blanks, so that the patterns see words."""
-    return re.sub(r"[_\s^]+", " ", (text or "").upper()).strip()
+    """Upper case, separators to blanks, so that the patterns see words; "AxMIP" is told as "AX MIP" too."""
+    plain, apart = (
+        re.sub(r"[_\s^]+", " ", each.upper()).strip() for each in (text or "", _CAMEL.sub(" ", text or ""))
+    )
+    return plain if apart == plain else f"{plain} | {apart}"
 
 
 def find_word(patterns: Patterns, texts: Iterable[str]) -> str | None:

@@ -27,21 +27,26 @@ class Copy(NamedTuple):
 
 def assemble(study_uid: str, copies: list[Copy], issues: list[FileIssue]) -> StudyInstances:
     """One study from all its files."""
-    by_sop: dict[str, list[Copy]] = {}
+    # One UID in two series is a conflict in both, and no slice of either: nothing is lost from one without a word.
+    by_uids: dict[tuple[str, str], list[Copy]] = {}
+    series_of: dict[str, set[str]] = {}
     for copy in copies:
-        by_sop.setdefault(copy.instance.sop_instance_uid, []).append(copy)
-    instances, conflicts, vanished = [], set(), set()
+        sop_uid, series_uid = copy.instance.sop_instance_uid, copy.instance.series_instance_uid
+        by_uids.setdefault((sop_uid, series_uid), []).append(copy)
+        series_of.setdefault(sop_uid, set()).add(series_uid)
+    instances, conflicts, there = [], set(), set()
     dropped: Counter[str] = Counter()
-    for sop_uid, same_sop in by_sop.items():
-        instance, n_contents = _one_of(same_sop)
+    for (sop_uid, series_uid), same in by_uids.items():
+        instance, n_contents = _one_of(same)
         instances.append(instance)
-        if n_contents > 1:
+        if n_contents > 1 or len(series_of[sop_uid]) > 1:
             conflicts.add(sop_uid)
-        dropped[instance.series_instance_uid] += len(same_sop) - n_contents
-        if all(copy.is_vanished for copy in same_sop):
-            vanished.add(sop_uid)
+        dropped[series_uid] += len(same) - n_contents
+        if not all(copy.is_vanished for copy in same):
+            there.add(sop_uid)
+    vanished = series_of.keys() - there
     # A broken file of an instance that is there in full does no harm; it only counts as a file.
-    in_full = by_sop.keys() - vanished
+    in_full = series_of.keys() & there
     unmatched = [each for each in issues if each.sop_instance_uid not in in_full]
     instances.sort(key=lambda each: (each.series_instance_uid, each.sop_instance_uid))
     return StudyInstances(
@@ -56,13 +61,13 @@ def assemble(study_uid: str, copies: list[Copy], issues: list[FileIssue]) -> Stu
     )
 
 
-def _one_of(same_sop: list[Copy]) -> tuple[Instance, int]:
+def _one_of(same: list[Copy]) -> tuple[Instance, int]:
     """(the instance that stands for all, number of different contents)."""
-    if len(same_sop) == 1:
-        return same_sop[0].instance, 1
-    compared = {copy.instance.content_digest: copy.full_digest for copy in same_sop if copy.full_digest}
-    contents = {_contents(copy, compared) for copy in same_sop}
-    first = min(same_sop, key=lambda copy: (copy.is_vanished, _contents(copy, compared), _place(copy)))
+    if len(same) == 1:
+        return same[0].instance, 1
+    compared = {copy.instance.content_digest: copy.full_digest for copy in same if copy.full_digest}
+    contents = {_contents(copy, compared) for copy in same}
+    first = min(same, key=lambda copy: (copy.is_vanished, _contents(copy, compared), _place(copy)))
     if len(contents) == 1:
         return first.instance, 1
     # The digest names all contents, so that the revision changes when the conflict is resolved.

@@ -20,7 +20,7 @@ from tasks.report_sites import is_of_disc, is_vertebral
 from tasks.report_words import FINDINGS, LEVEL, SACRAL_LEVEL, Token, Words
 
 # Bump when the reading of sentences changes its meaning: it is part of the lexicon's digest.
-GRAMMAR_VERSION = "3"
+GRAMMAR_VERSION = "4"
 # Sentences repeat a thousandfold in an archive ("No acute fracture."); tokens of so many are kept.
 _SENTENCES_KEPT = 20_000
 
@@ -74,17 +74,17 @@ def _is_sacral(text: str) -> bool:
 
 
 def _join_words(tokens: list[Token], sentence: str) -> list[Token]:
-    """'L1 compression' + 'fracture', '椎体压缩' + 性 + '骨折': one fracture of a vertebra."""
+    """'L1 compression' + 'fracture' or 'deformity', '椎体压缩' + 性 + '骨折': one finding of a vertebra."""
     joined: list[Token] = []
     for token in tokens:
         last = joined[-1] if joined else None
-        if last and token.role is Role.FRACTURE and last.role is Role.DEFORMITY:
+        if last and token.role in (Role.FRACTURE, Role.DEFORMITY) and last.role is Role.DEFORMITY:
             gap = sentence[last.end : token.start]
             if len(gap) <= 3 and gap.strip(" -") in ("", "性", "型", "样"):
                 is_vertebral = last.rule.is_vertebral or token.rule.is_vertebral
                 rule = replace(token.rule, is_vertebral=is_vertebral)
                 text = sentence[last.start : token.end]
-                joined[-1] = Token(Role.FRACTURE, last.start, token.end, rule, text)
+                joined[-1] = Token(token.role, last.start, token.end, rule, text)
                 continue
         joined.append(token)
     return joined
@@ -189,6 +189,10 @@ class _Reader:
             return
         if any(t.role in _NOT_DONE for t in words.tokens[low:high]):
             return
+        if "plasty" not in words.tokens[at].text and any(
+            t.rule.kind == "hardware" for t in words.tokens[low:high]
+        ):
+            return  # cement around screws
         found = self._mention(at, "present", "", is_vertebral=True)
         yield found._replace(treatment=words.tokens[at].rule.kind)
 

@@ -6,11 +6,17 @@ import re
 
 from tasks.lexicon import Role
 from tasks.report_levels import in_order, levels_of
-from tasks.report_words import ATTRIBUTES, FINDINGS, Token, Words
+from tasks.report_words import AGES, ATTRIBUTES, FINDINGS, Token, Words
 
 _SHORT_GAP = 6  # characters, such as 本次 or "was"
 # "no effusion, multiple compression fractures": what is counted or graded is there.
 _COUNTED = re.compile(r"\b(?:multiple|several|numerous|mild|moderate|severe|minimal|a|the)\b")
+# "no further collapse": what can become more, and the words that say that it did not.
+_GRADUAL = re.compile(r"height|collapse|wedging|^compression$|compression of|compression deformit")
+_MORE = re.compile(
+    r"\s*(?:(?:significant|appreciable|evidence of|interval)\s)?"
+    r"(?:further|progressive|additional|increas\w+|worsening)\b(?:(?!\b(?:or|and|nor)\b)[^,;.])*"
+)
 # "no enhancement at the T12 fracture": the article takes the fracture for granted.
 _DEFINITE = re.compile(r"\s+(?:the|this|that|these|those|known)\b")
 
@@ -18,6 +24,8 @@ _DEFINITE = re.compile(r"\s+(?:the|this|that|these|those|known)\b")
 def stated(words: Words, at: int, low: int, high: int) -> tuple[str, str]:
     """Statement ('rest' for a denial about the others only) and the words that made it so."""
     negation = negation_before(words, at, low)
+    if negation is not None and _denies_more(words, negation, at):
+        return "present", ""
     if negation is not None:
         said = words.tokens[negation].text
         return ("rest", "") if _is_about_rest(words, at) else ("absent", said)
@@ -31,6 +39,12 @@ def stated(words: Words, at: int, low: int, high: int) -> tuple[str, str]:
         asked = next(t for t in words.tokens if t.role is Role.RECOMMEND and t.rule.kind != "plan")
         return "possible", asked.text
     return "present", ""
+
+
+def _denies_more(words: Words, negation: int, at: int) -> bool:
+    """'No further collapse of L1', 'no progressive height loss': there was some before."""
+    between = words.text[words.tokens[negation].end : words.tokens[at].start]
+    return bool(_GRADUAL.search(words.tokens[at].text) and _MORE.fullmatch(between))
 
 
 def _is_about_rest(words: Words, at: int) -> bool:
@@ -58,7 +72,8 @@ def _is_spent(words: Words, negation: int, at: int) -> bool:
     aspect = None
     for place in range(negation + 1, at):
         token = words.tokens[place]
-        if token.role in (Role.ASPECT, Role.IGNORE):
+        is_spared = token.role in FINDINGS and _denies_more(words, negation, place)
+        if is_spared or token.role in (Role.ASPECT, Role.IGNORE):
             aspect = place
         elif (
             token.role is Role.JOIN
@@ -66,7 +81,7 @@ def _is_spent(words: Words, negation: int, at: int) -> bool:
             and token.text in (",", "or", "nor", "及", "或", "、", "和")
         ):
             aspect = None
-        elif token.role is Role.PREPOSITION:
+        elif token.role in (Role.PREPOSITION, Role.LINK):
             follows = words.text[token.end : words.tokens[at].start]
             if aspect is not None or _DEFINITE.match(follows):
                 return True
@@ -104,15 +119,18 @@ def _starts_with_vertebra(finding: Token) -> bool:
 
 
 def _doubts_attribute(words: Words, place: int) -> bool:
-    """'Is likely chronic' doubts the age, not the fracture."""
-    follows = words.tokens[place + 1 : place + 3]
+    """'Is likely chronic', 'is favoured to be chronic' doubt the age, not the fracture."""
+    last = place  # of the doubt: its "to" is a word with a role too
+    if any(token.text == "to" for token in words.tokens[place + 1 : place + 2]):
+        last += 1
+    follows = words.tokens[last + 1 : last + 3]
     return (
         words.tokens[place].role is Role.HEDGE_AFTER
         and words.tokens[place].text.isascii()
         and bool(follows)
         and follows[0].role in ATTRIBUTES
         and follows[0].role is not Role.MIMIC
-        and words.gap(place, place + 1) in ("", "to be")
+        and words.gap(last, last + 1) in ("", "be")
         and not any(token.role is Role.FRACTURE for token in follows[1:])
     )
 
@@ -128,8 +146,8 @@ def _after(words: Words, at: int, high: int) -> Token | None:
         if token.role in (Role.NEGATION, Role.HEDGE) and words.ends_clause(place):
             return token
         if token.role is Role.HEDGE and token.rule.kind == "either":
-            if _is_between_levels(words, place):
-                continue
+            if _is_between(words, place, (Role.VERTEBRA,)):
+                continue  # 'fracture of T11 versus T12': only which vertebra it is stands in doubt
             return token
         if token.role in FINDINGS and words.tokens[place - 1].role is not Role.JOIN:
             return None
@@ -140,9 +158,11 @@ def _after(words: Words, at: int, high: int) -> Token | None:
     return None
 
 
-def _is_between_levels(words: Words, at: int) -> bool:
-    """'fracture of T11 versus T12': only which vertebra it is stands in doubt."""
-    return words.tokens[at - 1].is_level and any(t.is_level for t in words.tokens[at + 1 : at + 2])
+def _is_between(words: Words, at: int, roles: tuple[Role, ...]) -> bool:
+    """An "either" with such words on both sides."""
+    beside = words.tokens[at - 1 : at] + words.tokens[at + 1 : at + 2]
+    is_either = words.tokens[at].rule.kind == "either"
+    return is_either and len(beside) == 2 and all(token.role in roles for token in beside)
 
 
 def _goes_on(words: Words, comma: int, high: int) -> bool:
@@ -159,6 +179,8 @@ def _hedge(words: Words, at: int, low: int) -> Token | None:
     """The token before the finding that doubts it."""
     for place in range(at - 1, low - 1, -1):
         token = words.tokens[place]
+        if _is_between(words, place, AGES):
+            continue  # "acute versus subacute fracture"
         if token.role in (Role.HEDGE, Role.HEDGE_AFTER):
             return None if _doubts_only_attribute(words, place, at) else token
         if token.is_comma:
@@ -230,7 +252,7 @@ def _is_explained_after(words: Words, at: int) -> bool:
         token = words.tokens[place]
         if token.role is Role.MIMIC:
             return is_linked or token.rule.kind != "noun"
-        if token.role in (Role.LINK, Role.HEDGE, Role.HEDGE_AFTER):
+        if token.role in (Role.LINK, Role.HEDGE, Role.HEDGE_AFTER) and token.rule.kind != "either":
             is_linked = True
         is_divided = is_divided or token.role is Role.JOIN
         if token.role is Role.VERTEBRA and not is_divided:

@@ -26,6 +26,12 @@ _MARKS = str.maketrans(dict.fromkeys("[]()*#=-_.、>|0123456789", " "))
 _BRACKETED = re.compile(r"\[[^\[\]\n]{1,24}\]|[*=-]{2,}[^*=\n-]{3,40}[*=-]{2,}")
 # A line that begins with a heading in capitals and goes on in plain letters: "ADDENDUM On review".
 _CAPITALS = re.compile(r"[ \t]*([A-Z][A-Z /&]{3,40}?)(?: \d)?\s+(?=[A-Z]?[a-z]|\d{1,2}[.)])")
+# A label of some words that no lexicon knows, but that asks: "Ordering diagnosis", "Additional clinical information".
+_QUESTION_LABEL = re.compile(
+    r"(?!.*(?:impression|correlation|recommend|finding))(?:[a-z'/&-]+ ){0,2}"
+    r"(?:clinical|indications?|history|reason|referral|referring|requisition|ordering|pre-?op|provisional|working|admitting|"
+    r"presenting)\b(?: [a-z'/&-]+){0,3}"
+)
 _ASIDE = re.compile(r"\([^()]{0,40}\)\s{0,2}$")  # "Findings (chest):"
 _WORD_START = re.compile(r"(?<![a-z\u3400-\u9fff])[a-z\u3400-\u9fff]")
 
@@ -81,6 +87,13 @@ _QUESTION_END = re.compile(
     r"[\n。]|\.(?=\s|$|[a-z\u3400-\u9fff])|\?(?=\s|$|[\u3400-\u9fff])|(?<=[\u3400-\u9fff])\?"
 )
 _LAST_WORD = re.compile(r"[a-z.]+$")
+
+
+# "Wedging of T8. This is likely physiologic.": the second sentence explains the first.
+_SAYS_OF_IT = re.compile(
+    r"\.\s+(?:this|these|it|findings?|appearances?)\s"
+    r"(?:is|are|may|might|could|likely|most|probably|represents?|reflects?)\b"
+)
 
 
 class Sentence(NamedTuple):
@@ -147,6 +160,8 @@ class Headings:
     def _role_before_colon(self, label: str) -> tuple[Role, bool] | None:
         """As `_role`; an addendum may say more about itself: "Addendum to report by the consultant:"."""
         known = self._role(label)
+        if known is None and _QUESTION_LABEL.fullmatch(label):
+            return Role.HEADING_QUESTION, False
         if known is None and not label.startswith("["):
             first = self._roles.get(label.split(" ", 1)[0])
             return first if first and first[0] is Role.HEADING_ADDENDUM else None
@@ -200,7 +215,7 @@ class Headings:
                 yield match.start(), before.endswith("  ") or not before.translate(_MARKS).strip(), known
 
 
-def sections_of(folded: str, headings: Sequence[Heading]) -> list[Section]:
+def sections_of(folded: str, original: str, headings: Sequence[Heading]) -> list[Section]:
     """What counts as found, in order of the text."""
     n_addenda = sum(heading.role is Role.HEADING_ADDENDUM for heading in headings)
     is_on_top = _stands_on_top(headings)
@@ -223,7 +238,7 @@ def sections_of(folded: str, headings: Sequence[Heading]) -> list[Section]:
             is_closed = follower is not None and (
                 follower.is_description or follower.role is Role.HEADING_QUESTION
             )
-            start = _end_of_question(folded, heading, end, is_closed=is_closed)
+            start = _end_of_question(folded, original, heading, end, is_closed=is_closed)
         if start < end:
             found.append(Section(start, end, addendum))
     return found
@@ -237,7 +252,7 @@ def _stands_on_top(headings: Sequence[Heading]) -> bool:
     return not any(h.role is Role.HEADING_FINDINGS and h.start < first.start for h in headings)
 
 
-def _end_of_question(folded: str, heading: Heading, end: int, *, is_closed: bool) -> int:
+def _end_of_question(folded: str, original: str, heading: Heading, end: int, *, is_closed: bool) -> int:
     """Where indication or history ends.
 
     When another such heading or "findings" follows, there (or at a blank line before it). Otherwise the description
@@ -252,6 +267,8 @@ def _end_of_question(folded: str, heading: Heading, end: int, *, is_closed: bool
         stops.append(blank.start())
     if not is_closed:
         line_end = folded.find("\n", skipped, end)
+        while line_end >= 0 and _is_wrapped(folded, original, line_end):
+            line_end = folded.find("\n", line_end + 1, end)
         stop = _QUESTION_END.search(folded, skipped, end)
         if line_end >= 0:  # the text has lines: the question has its own
             stops.append(line_end + 1)
@@ -318,6 +335,7 @@ def _stop_of(match: re.Match[str], folded: str, original: str) -> int | None:
     if sign == ".":
         # A long word before the stop is no abbreviation: most sentences end so.
         is_end = folded[max(0, at - 7) : at].isalpha() or not _is_abbreviation(folded, at)
+        is_end = is_end and not _SAYS_OF_IT.match(folded, at)
     elif sign == "\n":
         is_end = not _is_wrapped(folded, original, at)
     elif sign == "?":

@@ -11,6 +11,13 @@ from tasks.report_words import ATTRIBUTES, Token, Words
 _HEIGHT = re.compile(r"\b(?:height|ht|collapse|flatten\w*)")
 _PAIR = re.compile(r"\b([tl])\s?(\d{1,2})\s?[-/]\s?([tls])?\s?(\d{1,2})")
 _DISC = re.compile(r"\b(?:disc|disk|discs|disks|intervertebral)\b")
+# What may stand between two bones of one list: "the left 8th rib and, possibly, an old one of the T12 vertebra".
+_LISTED = re.compile(
+    r"(?:[\s,.&/\d-]|\b(?:and|or|as|well|also|of|the|at|in|to|an?|left|right|bilateral|both|upper|lower|mid|old|chronic|acute|"
+    r"healed|healing|multiple|several|another|likely|possibly|st|nd|rd|th)\b)*"
+)
+# What presses on nerves, where "compression" stands alone.
+_PRESSING = re.compile(r"\b(?:steno|hernia|bulg|protru|extru|epidural|extradural|flavum)")
 _NEAR = 30  # characters: "loss of height at the level of L4-5"
 
 
@@ -32,7 +39,7 @@ def is_vertebral(words: Words, at: int, low: int, high: int) -> bool | None:
 
 
 def _is_site(words: Words, token: Token, finding: Token) -> bool:
-    if token.role is Role.OTHER_SITE and token.rule.kind == "soft":
+    if _is_soft(token):
         return finding.role is not Role.FRACTURE  # a lung does not break
     return token.role in (Role.VERTEBRA, Role.OTHER_SITE, Role.PROCESS)
 
@@ -51,8 +58,14 @@ def _site_beside(words: Words, at: int, low: int) -> bool | None:
         if token.role not in ATTRIBUTES and token.role is not Role.HEDGE and token.role is not Role.VERB:
             return None
         if token.role is Role.VERB and token.text.isascii():
-            return None
+            # "the ureter is compressed at L4": of what the verb speaks
+            is_subject = finding.text.endswith("ed") and place > low and not words.gap(place - 1, place)
+            return False if is_subject and _is_soft(words.tokens[place - 1]) else None
     return None
+
+
+def _is_soft(token: Token) -> bool:
+    return token.role is Role.OTHER_SITE and token.rule.kind == "soft"
 
 
 def _is_joined_vertebra(words: Words, place: int, low: int) -> bool:
@@ -91,13 +104,8 @@ def _site_right(words: Words, at: int, high: int) -> bool | None:
                 break
             if is_first and (words.gap(at, place) or not finding.text.isascii()):
                 break
-            if (
-                sites
-                and is_joined is False
-                and sites[0].role is not Role.VERTEBRA
-                and token.role is Role.VERTEBRA
-            ):
-                break  # 'the left 8th rib at the level of T8'
+            if _is_of_another(words, sites, token, is_joined=is_joined):
+                break
             if token.role is not Role.VERTEBRA and sites and words.tokens[place - 1] is sites[-1]:
                 return False  # 'of the L4 pedicle screw', 'of the spinal fixation rod'
             sites.append(token)
@@ -117,6 +125,17 @@ def _site_right(words: Words, at: int, high: int) -> bool | None:
     return any(s.role is Role.VERTEBRA for s in sites)
 
 
+def _is_of_another(words: Words, sites: list[Token], vertebra: Token, *, is_joined: bool) -> bool:
+    """A vertebra behind another bone that is no second one: 'of the left 8th rib at the level of T8'.
+
+    Joined it is none either where more is said of it: 'of the ribs and degenerative changes of the spine'.
+    """
+    if vertebra.role is not Role.VERTEBRA or not sites or sites[0].role is Role.VERTEBRA:
+        return False
+    between = words.text[sites[-1].end : vertebra.start]
+    return not is_joined or (between.isascii() and _LISTED.fullmatch(between) is None)
+
+
 def _is_seen_part(words: Words, place: int) -> bool:
     """'of the visualized ribs': a verb by itself, but no predicate here."""
     token, before = words.tokens[place], words.tokens[place - 1]
@@ -134,8 +153,15 @@ def _continues_list(words: Words, place: int, high: int) -> bool:
 
 
 def is_of_disc(words: Words, at: int) -> bool:
-    """A height lost between two neighbours is a disc's: 'loss of height at L5-S1', 'discs lose height at L4-5'."""
+    """A height lost between two neighbours is a disc's: 'loss of height at L5-S1', 'discs lose height at L4-5'.
+
+    So is a compression that stands alone beside a pair of levels, or beside anything soft: 'cord compression at T6'.
+    """
     token = words.tokens[at]
+    if token.text == "compression":
+        return any(map(_is_soft, words.tokens)) or bool(
+            _PAIR.search(words.text) or _PRESSING.search(words.text)
+        )
     if not _HEIGHT.search(token.text) or "vertebra" in token.text:
         return False
     pair = _PAIR.search(words.text[token.start : token.end + _NEAR])

@@ -75,6 +75,12 @@ _MISREAD = (
     *(("塌限", "塌陷"), ("疏送", "疏松")),
 )
 
+# "#" says fracture in Britain, India and Australia: "no # seen", "?# L1". Not at the beginning of a line, where it
+# begins a list, nor before a number. In a lexicon "#" is a level, so "^" stands for it, which no folded report has
+# otherwise.
+FRACTURE_SIGN = "^"
+_FRACTURE = re.compile(r"(?<=[^\n#])#(?!\s?[\d:#])")
+
 # A tag is short; a lone "<" is "less than".
 _TAG = re.compile(r"<(/?)([a-z][a-z0-9]{0,9}|!--)([^<>]{0,300})>")
 _LINE_TAGS = frozenset({"br", "p", "div", "li", "tr", "ul", "ol", "h1", "h2", "h3", "table", "section"})
@@ -106,6 +112,12 @@ def fold(text: str) -> str:
     if "&" in folded:
         folded = _ENTITY.sub(lambda found: " " * len(found[0]), folded)
     return folded
+
+
+def fold_report(text: str) -> str:
+    """The same of a whole report, with `FRACTURE_SIGN` for a "#" that says fracture."""
+    folded = fold(text).replace(FRACTURE_SIGN, " ")
+    return _FRACTURE.sub(FRACTURE_SIGN, folded) if "#" in folded else folded
 
 
 def _blank_tag(found: re.Match[str]) -> str:

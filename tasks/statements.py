@@ -17,7 +17,7 @@ from tasks.lexicon.phrases import readings
 from tasks.report_grammar import GRAMMAR_VERSION, Grammar, Mention, strongest
 from tasks.report_levels import in_order
 from tasks.report_sections import Headings, Sentence, sections_of, sentences_of
-from tasks.report_text import fold
+from tasks.report_text import FRACTURE_SIGN, fold_report
 from tasks.report_words import FINDINGS
 
 STATEMENTS = ("present", "possible", "absent", "unmentioned", "unread")
@@ -26,6 +26,7 @@ LONGEST_EVIDENCE = 400  # characters of evidence kept
 # Nothing is stated about vertebral fractures without one of these in the folded text: most reports end here.
 _ENGLISH_ROOTS = (
     *(
+        FRACTURE_SIGN,
         "frac",
         "frat",
         "fx",
@@ -69,6 +70,7 @@ _ENGLISH_ROOTS = (
         "seat belt",
         "flexion",
         "vertebra plana",
+        "mmell",
     ),
 )
 _ROOTS = (
@@ -194,7 +196,7 @@ class Labeller:
         """What a report states. Never raises, whatever the text holds; time is linear in its length."""
         if text is None or not text.strip("\ufeff\u200b\x00 \t\r\n\u3000"):
             return _UNREAD
-        folded = fold(text)
+        folded = fold_report(text)
         known = self._english_roots if folded.isascii() else self._roots
         roots = [root for root in known if root in folded]
         spine = [root for root in _SPINE_ROOTS if root in folded]
@@ -211,7 +213,7 @@ class Labeller:
         self, text: str, folded: str, roots: Sequence[str], spine: Sequence[str]
     ) -> Iterable[Statement]:
         places = _places(folded, [*roots, *spine])
-        sections = sections_of(folded, self._headings.find(folded, text))
+        sections = sections_of(folded, text, self._headings.find(folded, text))
         previous: tuple[Mention, ...] = ()
         previous_end = -1
         for sentence in sentences_of(folded, text, sections, places):

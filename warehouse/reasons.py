@@ -60,6 +60,7 @@ _ALL = (
         "io", _F, "the file could not be read ({error})", "check permissions and storage, then sweep again"
     ),
     Reason("unstable", _P, "the file is still being written", "sweep again later"),
+    Reason("archive_format", _Q, "an archive of files, but no zip", "unpack it first"),
     Reason("zip_damaged", _Q, "the zip is damaged", "copy it again"),
     Reason("zip_method", _Q, "the zip is packed in a way that is not read", "unpack it first"),
     Reason("zip_encrypted", _Q, "the zip is encrypted", "unpack it first"),

@@ -66,9 +66,14 @@ def explain(
         beyond = (
             "; beyond what the model knows: its answer does not count" if told["is_beyond_domain"] else ""
         )
+        heard = "".join(
+            f"; the vertebra heard lies {body['rows_mm'][0]:.0f}-{body['rows_mm'][1]:.0f} mm from the top"
+            for body in told.get("vertebrae", [])
+            if body["is_heard"]
+        )
         print(
             f"{told['name']}: logit {told['logit']:.2f}, peak {peak['row_mm']:.0f} mm from the top of slice "
-            f"{peak['slice']} (patient z {peak['patient_z_mm']:.0f} mm), {told['duration_s']:.1f} s{beyond}"
+            f"{peak['slice']} (patient z {peak['patient_z_mm']:.0f} mm){heard}; {told['duration_s']:.1f} s{beyond}"
         )
     print(f"{len(found) - n_lost} scans in {total_s:.0f} s by {loaded.config.model_id} → {out}\n{CAVEAT}")
     if n_lost:

@@ -89,6 +89,9 @@ def test_all_checks_are_recorded_after_the_first_failure() -> None:
         ({"image_type": "DERIVED\\SECONDARY\\AXIAL\\MINIP"}, "mip"),
         ({"series_description": "10mm MIP ax"}, "mip"),
         ({"image_type": "DERIVED\\SECONDARY\\AXIAL\\CT_SOM5 MIP"}, "mip"),
+        ({"image_type": "DERIVED\\SECONDARY\\PROJECTION IMAGE"}, "mip"),
+        ({"series_description": "AxMIP 8.0"}, "mip"),
+        ({"series_description": "CorMIP"}, "mip"),
     ],
 )
 def test_T22_objects_that_are_no_plain_images(values: dict[str, str], reason: str) -> None:
@@ -110,6 +113,9 @@ def test_T22_objects_that_are_no_plain_images(values: dict[str, str], reason: st
         {"series_description": "Z Effective"},
         {"series_description": "Electron Density"},
         {"series_description": "CaSupp 25"},
+        {"series_description": "IodineMap"},
+        {"series_description": "AbdVNC 3.0"},
+        {"series_description": "DE_Jodkarte"},
         {"rescale_type": "MGML"},
         {"rescale_type": "Z_EFF"},
     ],
@@ -169,6 +175,8 @@ def test_descriptions_that_exclude(text: str, reason: str) -> None:
         "AX WO BONE",
         "LSPINE POST VERTEBROPLASTY",
         "LUMBAR S/P KYPHOPLASTY",
+        "LIVER ABLATION FOLLOW UP",
+        "S/P ABLATION",
     ],
 )
 def test_descriptions_that_do_not_exclude(text: str) -> None:
@@ -196,6 +204,9 @@ def test_ct_of_a_pet_ct_is_flagged_not_excluded() -> None:
         (None, None, None),
         ("颅脑", None, "body_part"),
         ("头", "胸部平扫", None),
+        (None, "SKULL BASE TO MID THIGH", None),
+        (None, "Vertex to Toes", None),
+        (None, "SKULL BASE TO NECK", "body_part"),
     ],
 )
 def test_T33_body_part_only_when_clear(
@@ -222,6 +233,15 @@ def test_curved_reformats_are_excluded() -> None:
 
 
 # --- place --------------------------------------------------------------------------------------------------
+
+
+def test_reformats_that_siemens_calls_other_are_eligible() -> None:
+    image_type = "DERIVED\\SECONDARY\\OTHER\\CSA MPR\\CSAPARALLEL\\AXIAL\\CT_SOM5 SEQ"
+    assert reason_of(make_sagittal(25, image_type=image_type)) is None
+
+
+def test_ct_of_a_treatment_machine_is_told_by_its_model() -> None:
+    assert reason_of(make_stack(60, model_name="On-Board Imager")) == "radiotherapy"
 
 
 def test_sagittal_reformats_are_eligible_coronal_are_not() -> None:

@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -180,6 +181,21 @@ def test_T11_identical_copies_are_counted_once(archive: Path, index: Index) -> N
     assert found.duplicates_by_series == ((uid("series", 0), 8),)
     assert found.conflicts == frozenset()
     assert is_conserved(index)
+
+
+def test_T12_one_instance_uid_in_two_series_loses_neither(archive: Path, index: Index) -> None:
+    """Key images, or series made of another's files: both are there with all their slices, both are in conflict."""
+    make_ct_series(archive / "a", 3)
+    other = uid("series", "key images")
+    [key] = make_ct_series(archive / "b", 1, SeriesInstanceUID=other, SOPInstanceUID=uid("instance", 0, 1))
+    run(archive, index)
+    found = study(index)
+    assert Counter(each.series_instance_uid for each in found.instances) == {uid("series", 0): 3, other: 1}
+    assert found.conflicts == {uid("instance", 0, 1)}
+    assert is_conserved(index)
+    key.unlink()
+    run(archive, index)
+    assert study(index).conflicts == frozenset()
 
 
 @pytest.mark.parametrize("position", [-1, -10_000])

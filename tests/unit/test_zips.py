@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import struct
+import tarfile
 import tracemalloc
 import zipfile
 import zlib
@@ -251,6 +253,22 @@ def test_a_number_of_members_that_wrapped_is_no_damage(
     path.write_bytes(data)
     assert len(read_all(path)) == len(FILES) == 4
     assert not any(listing.problem for listing in members(path))
+
+
+def test_archives_of_other_kinds_are_told_and_not_taken_for_rubbish(tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    [path] = make_ct_series(tmp_path / "files", 1)
+    for kind in ("", "gz", "bz2", "xz"):
+        with tarfile.open(archive / f"x.tar{kind}", f"w:{kind}") as packed:
+            packed.add(path, path.name)
+    (archive / "image.dcm.gz").write_bytes(gzip.compress(path.read_bytes()))
+    (archive / "disc.iso").write_bytes(bytes(0x8001) + b"CD001" + bytes(2048))
+    (archive / "notes.txt").write_text("no archive")
+    with Index(tmp_path / "index") as index:
+        run(archive, index)
+        counts = index.file_counts()
+    assert sorted(counts) == [("excluded", "not_dicom", 1), ("quarantined", "archive_format", 6)]
 
 
 def test_a_zip_packed_otherwise_is_no_damaged_one(tmp_path: Path) -> None:
