@@ -1,7 +1,8 @@
 """`python -m flows.add_bodies MODEL OUT`: a model trained on simulated scans that reads vertebrae one by one too.
 
 The weights stay as they are; the config, and with it the digest, names the reader and how much of its logit is added.
-Operating point, domain limit and test are made anew, on scans that no training touched.
+Operating point, domain limit and test are made anew, on scans that no training touched; called again with another
+target it scores nothing again.
 """
 
 from __future__ import annotations
@@ -14,8 +15,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from flows.model_card import rejudged_card
-from flows.model_files import PROTOCOL_USES_FILE, REAL_MARKS_FILE, TRAINING_FILE
-from flows.phantom_judgement import judge, keep_judgement
+from flows.model_files import (
+    OPERATING_SCANS_FILE,
+    PROTOCOL_FILE,
+    PROTOCOL_SCANS_FILE,
+    PROTOCOL_USES_FILE,
+    REAL_MARKS_FILE,
+    TRAINING_FILE,
+)
+from flows.phantom_judgement import judge, judge_again, keep_judgement
 from flows.phantom_scans import PhantomScan, requests
 from flows.process_pool import cores
 from flows.scan_cache import draw_scans_once
@@ -25,7 +33,7 @@ from models.bodies import PIXEL_MM
 from models.config import ModelConfig
 from models.domain import read_domain
 from models.loading import load_model, save_model
-from models.registry import ModelError, read_model_card, read_operating_point
+from models.registry import ModelError, describe_model, read_model_card, read_operating_point
 from phantom.protocol import SEEN
 
 
@@ -46,19 +54,27 @@ def main(arguments: list[str] | None = None) -> int:
     start = load_model(given.model)
     config = joined(start.config, given.bodies, given.weight)
     card, domain = read_model_card(given.model), read_domain(given.model)
+    is_known = (given.out / OPERATING_SCANS_FILE).is_file()
+    before = describe_model(given.out).digest if is_known else None
     case_share = read_operating_point(given.model).case_share
     save_model(given.out, start.net, start.lstm, config, card)
     carry_over(start.directory, given.out)
 
     loaded = load_model(given.out)
-    judged = judge(
-        loaded,
-        held_out=lambda: _drawn(given, config, 0, given.scans),
-        test=lambda: _drawn(given, config, given.scans, given.test),
-        target_specificity=given.target_specificity,
-        domain=None if domain is None else replace(domain, model_digest=loaded.digest),
-        say=to_stderr,
-    )
+    if loaded.digest == before:
+        to_stderr("scored before: only the operating point is chosen anew")
+        judged = judge_again(given.out, given.target_specificity)
+        for name in (PROTOCOL_FILE, PROTOCOL_SCANS_FILE):  # of another operating point
+            (given.out / name).unlink(missing_ok=True)
+    else:
+        judged = judge(
+            loaded,
+            held_out=lambda: _drawn(given, config, 0, given.scans),
+            test=lambda: _drawn(given, config, given.scans, given.test),
+            target_specificity=given.target_specificity,
+            domain=None if domain is None else replace(domain, model_digest=loaded.digest),
+            say=to_stderr,
+        )
     point = replace(judged.point, case_share=case_share)
     card = rejudged_card(card, config, point, judged.evaluation)
     save_model(given.out, start.net, start.lstm, config, card)
@@ -70,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
 def carry_over(source: Path, out: Path) -> None:
     """Copy what stays true of the same weights: what they saw, and each use of a frozen test set."""
     for name in (TRAINING_FILE, REAL_MARKS_FILE, PROTOCOL_USES_FILE):
-        if (source / name).is_file():
+        if (source / name).is_file() and not (out / name).exists():  # uses of its own are never lost
             shutil.copyfile(source / name, out / name)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from estimates.roc import Interval
-from flows.phantom_evaluation import Evaluation, Result
+from flows.phantom_evaluation import Evaluation
 from models.bodies import LEAST_ADDED, MOST_ADDED
 from models.config import ModelConfig
 from models.recipes import TrainingRecipe
@@ -176,11 +176,3 @@ def _limits() -> list[str]:
         "- The threshold was chosen where half of the scans are positive; prevalence elsewhere is far lower.",
         "",
     ]
-
-
-def results_csv(results: list[Result]) -> str:
-    """Every scored scan, one line each."""
-    names = list(Result.__dataclass_fields__)
-    lines = [",".join(names)]
-    lines += [",".join(str(getattr(result, name)) for name in names) for result in results]
-    return "\n".join(lines) + "\n"

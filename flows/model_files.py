@@ -7,6 +7,8 @@ from models.split_file import SPLIT_FACTS_FILE, SPLIT_FILE
 
 # How it did: on scans of its own training's test part, and on the frozen test set (scores, results, log of uses).
 EVALUATION_FILE, EVALUATION_SCANS_FILE = "evaluation.json", "evaluation_scans.csv"
+# What the operating point was chosen on: simulated scans that no training touched.
+OPERATING_SCANS_FILE = "operating_scans.csv"
 PROTOCOL_FILE, PROTOCOL_SCANS_FILE, PROTOCOL_USES_FILE = (
     "protocol.json",
     "protocol_scans.csv",
@@ -22,6 +24,7 @@ BESIDE_WEIGHTS = (
     DOMAIN_FILE,
     EVALUATION_FILE,
     EVALUATION_SCANS_FILE,
+    OPERATING_SCANS_FILE,
     PROTOCOL_FILE,
     PROTOCOL_SCANS_FILE,
     PROTOCOL_USES_FILE,

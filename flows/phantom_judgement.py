@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.model_card import results_csv
-from flows.model_files import EVALUATION_FILE, EVALUATION_SCANS_FILE
+from flows.model_files import EVALUATION_FILE, EVALUATION_SCANS_FILE, OPERATING_SCANS_FILE
 from flows.phantom_evaluation import Evaluation, Result, choose_operating_point, evaluate, score_phantoms
 from flows.phantom_scans import PhantomScan
+from flows.result_rows import read_rows, write_rows
 from flows.training_words import Say, counter
-from models.domain import DomainReference, write_domain
+from models.domain import DOMAIN_FILE, DomainReference, read_domain, write_domain
 from models.loading import LoadedModel
 from models.registry import OperatingPoint, write_operating_point
 
@@ -28,7 +28,8 @@ class Judgement:
     point: OperatingPoint
     domain: DomainReference | None
     evaluation: Evaluation
-    results: list[Result]
+    results: list[Result]  # of the test
+    held_out: list[Result]  # what the operating point was chosen on
 
 
 def judge(
@@ -43,14 +44,32 @@ def judge(
     """Threshold and the limit of `domain` from scans of their own, then the test. Neither was trained on."""
     features: list[NDArray[np.float32]] = []
     scans = held_out()
-    results = score_phantoms(loaded, scans, counter("scored", len(scans), say), features)
-    chosen_on = f"{len(scans)} simulated scans that no training touched"
-    point = choose_operating_point(results, chosen_on, target_specificity)
+    chosen = score_phantoms(loaded, scans, counter("scored", len(scans), say), features)
     if domain is not None:
-        domain = domain.with_limit(np.array([domain.distance(own) for own in features]), chosen_on)
+        domain = domain.with_limit(np.array([domain.distance(own) for own in features]), _chosen_on(chosen))
     scans = test()
     results = score_phantoms(loaded, scans, counter("tested", len(scans), say))
-    return Judgement(point, domain, evaluate(results, point.threshold), results)
+    return _judged(chosen, results, domain, target_specificity)
+
+
+def judge_again(out: Path, target_specificity: float) -> Judgement:
+    """Another operating point from the scores that `keep_judgement` left; nothing is scored."""
+    chosen, results = (
+        read_rows(out / name, Result) for name in (OPERATING_SCANS_FILE, EVALUATION_SCANS_FILE)
+    )
+    domain = read_domain(out) if (out / DOMAIN_FILE).is_file() else None
+    return _judged(chosen, results, domain, target_specificity)
+
+
+def _judged(
+    chosen: list[Result], results: list[Result], domain: DomainReference | None, target_specificity: float
+) -> Judgement:
+    point = choose_operating_point(chosen, _chosen_on(chosen), target_specificity)
+    return Judgement(point, domain, evaluate(results, point.threshold), results, chosen)
+
+
+def _chosen_on(chosen: Sequence[Result]) -> str:
+    return f"{len(chosen)} simulated scans that no training touched"
 
 
 def keep_judgement(out: Path, judged: Judgement) -> None:
@@ -59,4 +78,5 @@ def keep_judgement(out: Path, judged: Judgement) -> None:
     if judged.domain is not None:
         write_domain(out, judged.domain)
     (out / EVALUATION_FILE).write_text(judged.evaluation.to_json())
-    (out / EVALUATION_SCANS_FILE).write_text(results_csv(judged.results))
+    write_rows(out / EVALUATION_SCANS_FILE, Result, judged.results)
+    write_rows(out / OPERATING_SCANS_FILE, Result, judged.held_out)

@@ -8,7 +8,6 @@ from multiprocessing import get_context
 
 from tasks.parent import die_with_parent
 
-
 # Niceness of what is drawn beside a training or a scoring: it takes what that leaves. At 5 it cost a third of the steps
 # on two cores, at 0 three quarters of the scans scored: threads of torch wait for one another.
 BACKGROUND = 19

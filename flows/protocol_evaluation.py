@@ -6,12 +6,11 @@ adds a line to `protocol_uses.jsonl` beside the model, with the digests of all t
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from flows.errors import SettingsError
 from flows.model_files import PROTOCOL_FILE, PROTOCOL_SCANS_FILE, PROTOCOL_USES_FILE
 from flows.phantom_scans import HALF_WIDTH_MM, PIXEL_MM, largest_loss, sequence_scan
 from flows.process_pool import BACKGROUND, process_pool
+from flows.result_rows import read_rows, write_rows
 from flows.version import code_version
 from models.config import ViewRecipe
 from models.dataset import FRACTURE_LOSS, LOW_LOSS, SequenceScan
@@ -107,7 +107,7 @@ def judge_on_protocol(
                 for (facts, sequence), score in zip(part, scores, strict=True)
             ]
             say(f"scored {len(results)} of {len(studies)} studies of the test set")
-    _write_csv(directory / PROTOCOL_SCANS_FILE, results)
+    write_rows(directory / PROTOCOL_SCANS_FILE, ProtocolResult, results, digits=5)
     kept = read_results(directory / PROTOCOL_SCANS_FILE)  # what others can count again
     report = {**heading_of(which), **summarise(kept, point.threshold)}
     (directory / PROTOCOL_FILE).write_text(json.dumps(report, indent=2) + "\n")
@@ -192,31 +192,9 @@ def _scored(
     )
 
 
-def _write_csv(path: Path, results: Sequence[ProtocolResult]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(ProtocolResult)])
-        writer.writeheader()
-        for result in results:
-            row = {k: f"{v:.5g}" if isinstance(v, float) else v for k, v in asdict(result).items()}
-            writer.writerow(row)
-
-
 def read_results(path: Path) -> list[ProtocolResult]:
     """The scored studies that a test left beside a model."""
-    kinds = {field.name: _READERS[str(field.type)] for field in fields(ProtocolResult)}
-    with path.open(encoding="utf-8", newline="") as file:
-        return [
-            ProtocolResult(**{name: kinds[name](value) for name, value in row.items()})
-            for row in csv.DictReader(file)
-        ]
-
-
-_READERS: dict[str, Callable[[str], Any]] = {
-    "str": str,
-    "int": int,
-    "float": float,
-    "bool": lambda text: text == "True",
-}
+    return read_rows(path, ProtocolResult)
 
 
 def summarise(results: Sequence[ProtocolResult], threshold: float) -> Report:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from flows.add_bodies import joined
 from flows.model_card import DID, IS, LIMITS, SAW, rejudged_card
-from flows.phantom_evaluation import Result, evaluate
+from flows.phantom_evaluation import Result, choose_operating_point, evaluate
+from flows.phantom_judgement import Judgement, judge_again, keep_judgement
 from models.registry import BODY_READERS, OperatingPoint, find_model, read_config, read_model_card
 
 SHIPPED = "ovf-phantom-2"
@@ -43,3 +46,17 @@ def test_a_card_told_anew_keeps_what_a_model_saw_and_drops_what_another_did() ->
     assert after[DID].startswith(f"{DID}\n\n12 with and 11 without a fracture")
     assert "a rule of this test" in after[DID]
     assert rejudged_card(told, joined(config, reader, 1.0), point, evaluation) == told
+
+
+def test_another_operating_point_needs_no_scoring(tmp_path: Path) -> None:
+    """From the scores that were kept: as if that target had been asked for in the first place."""
+    held_out = [result(seed, seed % 2 == 0) for seed in range(40)]
+    test = [result(seed, seed % 3 == 0) for seed in range(23)]
+    point = choose_operating_point(held_out, "40 simulated scans that no training touched", 0.9)
+    keep_judgement(tmp_path, Judgement(point, None, evaluate(test, point.threshold), test, held_out))
+    again = judge_again(tmp_path, 0.7)
+    asked = choose_operating_point(held_out, point.chosen_on, 0.7)
+    assert again.point == asked != point
+    assert again.evaluation == evaluate(test, asked.threshold)
+    assert (again.results, again.held_out) == (test, held_out)
+    assert judge_again(tmp_path, 0.9).point == point
