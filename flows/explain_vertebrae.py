@@ -47,13 +47,18 @@ def told_vertebrae(scorer: Scorer, view: View) -> list[dict[str, Any]]:
     return told
 
 
+def heard_one(vertebrae: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The one of `told_vertebrae` that the model hears; None where it hears none."""
+    return next((vertebra for vertebra in vertebrae if vertebra["is_heard"]), None)
+
+
 def heard_frame(vertebrae: Sequence[dict[str, Any]], shape: tuple[int, ...], pixel_mm: float) -> Frame | None:
     """Where the vertebra of `told_vertebrae` that is heard stands in a slab's slice of (rows, columns) pixels."""
-    for vertebra in vertebrae:
-        if vertebra["is_heard"]:
-            (top, bottom), (left, right) = (
-                np.clip((np.array(vertebra[name]) / pixel_mm).astype(int), 0, size - 1).tolist()
-                for name, size in zip(("rows_mm", "columns_mm"), shape, strict=True)
-            )
-            return Frame(top, bottom, left, right)
-    return None
+    heard = heard_one(vertebrae)
+    if heard is None:
+        return None
+    (top, bottom), (left, right) = (
+        np.clip((np.array(heard[name]) / pixel_mm).astype(int), 0, size - 1).tolist()
+        for name, size in zip(("rows_mm", "columns_mm"), shape, strict=True)
+    )
+    return Frame(top, bottom, left, right)

@@ -123,7 +123,7 @@ def check_capture(facts: Facts) -> Check:
     """Screen saves, dose reports, protocol pages, fused or painted images (T22)."""
     word = find_type(words.CAPTURE_TYPES, facts.image_type)
     if word == "other" and find_type(words.REFORMAT_TYPES, facts.image_type):
-        word = None  # Siemens: DERIVED\\SECONDARY\\OTHER\\CSA MPR
+        word = None  # Siemens: DERIVED\SECONDARY\OTHER\CSA MPR
     word = word or find_word(words.CAPTURE_WORDS, [facts.texts.series])
     return judge("capture", word is None, "image_type", word)
 

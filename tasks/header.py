@@ -55,7 +55,6 @@ POLYGLOTS = (
     b"<",
 )
 ZIP_MAGIC = (b"PK\3\4", b"PK\5\6")
-# Formats that are zips, but no archive of files.
 # gzip, bzip2, xz, 7-Zip, RAR, Zstandard; ISO 9660, section 8.4.
 PACKED_MAGIC = (
     b"\x1f\x8b",
@@ -66,6 +65,7 @@ PACKED_MAGIC = (
     b"\x28\xb5\x2f\xfd",
 )
 DISC_MAGIC, DISC_MAGIC_AT = b"CD001", 0x8001
+# Formats that are zips, but no archive of files.
 NO_ARCHIVES = (
     b".docx",
     b".xlsx",

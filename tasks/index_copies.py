@@ -44,10 +44,8 @@ def assemble(study_uid: str, copies: list[Copy], issues: list[FileIssue]) -> Stu
         dropped[series_uid] += len(same) - n_contents
         if not all(copy.is_vanished for copy in same):
             there.add(sop_uid)
-    vanished = series_of.keys() - there
     # A broken file of an instance that is there in full does no harm; it only counts as a file.
-    in_full = series_of.keys() & there
-    unmatched = [each for each in issues if each.sop_instance_uid not in in_full]
+    unmatched = [each for each in issues if each.sop_instance_uid not in there]
     instances.sort(key=lambda each: (each.series_instance_uid, each.sop_instance_uid))
     return StudyInstances(
         study_instance_uid=study_uid,
@@ -57,7 +55,7 @@ def assemble(study_uid: str, copies: list[Copy], issues: list[FileIssue]) -> Stu
         conflicts=frozenset(conflicts),
         issues=tuple(sorted(unmatched, key=lambda each: (each.file.path, each.file.member or b""))),
         duplicates_by_series=tuple(sorted((uid, n) for uid, n in dropped.items() if n)),
-        vanished=frozenset(vanished),
+        vanished=frozenset(series_of.keys() - there),
     )
 
 

@@ -16,7 +16,7 @@ from tasks.lexicon.phrases import Scanner
 from tasks.report_attributes import age_of, cause_of, named_levels
 from tasks.report_levels import levels_of
 from tasks.report_scopes import exempted, is_explained_away, is_only_asked, negation_before, stated
-from tasks.report_sites import is_of_disc, is_vertebral
+from tasks.report_sites import is_of_disc_or_nerve, is_vertebral
 from tasks.report_words import FINDINGS, LEVEL, SACRAL_LEVEL, Token, Words
 
 # Bump when the reading of sentences changes its meaning: it is part of the lexicon's digest.
@@ -155,7 +155,7 @@ class _Reader:
         site = is_vertebral(words, at, low, high)
         if site is False or (site is None and token.role is Role.DEFORMITY) or is_only_asked(words, at, low):
             return
-        if token.role is Role.DEFORMITY and (is_explained_away(words, at) or is_of_disc(words, at)):
+        if token.role is Role.DEFORMITY and (is_explained_away(words, at) or is_of_disc_or_nerve(words, at)):
             return
         statement, trigger = stated(words, at, low, high)
         if statement == "rest":

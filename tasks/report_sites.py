@@ -152,10 +152,11 @@ def _continues_list(words: Words, place: int, high: int) -> bool:
     )
 
 
-def is_of_disc(words: Words, at: int) -> bool:
+def is_of_disc_or_nerve(words: Words, at: int) -> bool:
     """A height lost between two neighbours is a disc's: 'loss of height at L5-S1', 'discs lose height at L4-5'.
 
-    So is a compression that stands alone beside a pair of levels, or beside anything soft: 'cord compression at T6'.
+    A compression that stands alone beside a pair of levels, or beside anything soft, is a nerve's: 'cord compression at
+    T6'.
     """
     token = words.tokens[at]
     if token.text == "compression":

@@ -35,6 +35,7 @@ def explain(
     Example: ovf explain --flagged --out tonight
     """
     from flows.explain import CAVEAT, SLAB_SUFFIX, explain_to, has_scores, model_to_explain, wanted_series
+    from flows.explain_vertebrae import heard_one
     from flows.settings import DEFAULT_MODEL
     from models.domain import read_domain
     from models.infer import Scorer
@@ -66,11 +67,11 @@ def explain(
         beyond = (
             "; beyond what the model knows: its answer does not count" if told["is_beyond_domain"] else ""
         )
-        heard = "".join(
-            f"; the vertebra heard lies {body['rows_mm'][0]:.0f}-{body['rows_mm'][1]:.0f} mm from the top"
-            for body in told.get("vertebrae", [])
-            if body["is_heard"]
-        )
+        body = heard_one(told.get("vertebrae", []))
+        heard = ""
+        if body is not None:
+            top, bottom = body["rows_mm"]
+            heard = f"; the vertebra heard lies {top:.0f}-{bottom:.0f} mm from the top"
         print(
             f"{told['name']}: logit {told['logit']:.2f}, peak {peak['row_mm']:.0f} mm from the top of slice "
             f"{peak['slice']} (patient z {peak['patient_z_mm']:.0f} mm){heard}; {told['duration_s']:.1f} s{beyond}"

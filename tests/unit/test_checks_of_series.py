@@ -232,9 +232,6 @@ def test_curved_reformats_are_excluded() -> None:
     assert reason_of(make_sagittal(25, image_type="DERIVED\\SECONDARY\\CPR")) == "image_type"
 
 
-# --- place --------------------------------------------------------------------------------------------------
-
-
 def test_reformats_that_siemens_calls_other_are_eligible() -> None:
     image_type = "DERIVED\\SECONDARY\\OTHER\\CSA MPR\\CSAPARALLEL\\AXIAL\\CT_SOM5 SEQ"
     assert reason_of(make_sagittal(25, image_type=image_type)) is None
@@ -242,6 +239,9 @@ def test_reformats_that_siemens_calls_other_are_eligible() -> None:
 
 def test_ct_of_a_treatment_machine_is_told_by_its_model() -> None:
     assert reason_of(make_stack(60, model_name="On-Board Imager")) == "radiotherapy"
+
+
+# --- place --------------------------------------------------------------------------------------------------
 
 
 def test_sagittal_reformats_are_eligible_coronal_are_not() -> None:
