@@ -34,9 +34,6 @@ from phantom.torso.posing import posed
 from phantom.truth import VertebraTruth, has_hardware, vertebra_truth, worst_osteoporotic_grade
 from phantom.vertebrae.vertebra import OSTEOPOROTIC, PATHOLOGICAL, TRAUMATIC
 
-# Studies of each family that count in AUC; those of the other kinds come along as patients happen to be drawn.
-# Protocol 1 had 30 and 45.
-QUOTA = {"positive": 40, "negative": 80}
 SEEDS_PER_FAMILY = 1000
 N_WITNESSES = 8  # studies of which the manifest keeps mean and spread of HU
 # The truth must be the same in slabs of these pixel sizes, so that it does not hang on a rounded row.
@@ -52,7 +49,6 @@ def freeze(
     root: Path,
     families: Mapping[str, Family],
     *,
-    quota: Mapping[str, int] = QUOTA,
     say: Callable[[str], None] = print,
 ) -> str:
     """Write studies.csv and manifest.json under `root`, families.json where it is not yet.
@@ -66,6 +62,7 @@ def freeze(
     settings = json.dumps([asdict(families[name]) for name in (*SEEN, *UNSEEN)], indent=1) + "\n"
     if kept.exists() and kept.read_text(encoding="utf-8") != settings:
         raise ProtocolError(f"families have other settings than {FAMILIES_FOLDER} froze")
+    quota = {"positive": protocol.positive_per_family, "negative": protocol.negative_per_family}
     studies: list[ProtocolStudy] = []
     for number, name in enumerate((*SEEN, *UNSEEN)):
         first = protocol.seeds.start + number * SEEDS_PER_FAMILY

@@ -33,6 +33,9 @@ class Protocol:
     number: int
     digest: str  # SHA-256 of manifest.json
     seeds: range
+    # Studies of each family that count in AUC; those of the other kinds come along as patients happen to be drawn.
+    positive_per_family: int
+    negative_per_family: int
 
     @property
     def folder(self) -> str:
@@ -44,12 +47,19 @@ class Protocol:
 
 # Hospitals draw patients below 2**31, a training with --seed N below (N + 1) * 10 million, and those that stand in for
 # others (`flows.phantom_scans`) below 5 * 10**12.
-TEST_SEEDS = range(2**44, 2**46)
+TEST_SEEDS = range(2**44, 2**47)
 PROTOCOLS = {
     each.number: each
     for each in (
-        Protocol(1, "18acfbf637d58c26e55790f006e5e6b9b1755e5ea122ee39150e0a85dae81bd3", range(2**44, 2**45)),
-        Protocol(2, "c6517788264bf869dfe0f1618971e69aedc85f97bfb8baa224d826e86a33ddc8", range(2**45, 2**46)),
+        Protocol(
+            1, "18acfbf637d58c26e55790f006e5e6b9b1755e5ea122ee39150e0a85dae81bd3", range(2**44, 2**45), 30, 45
+        ),
+        Protocol(
+            2, "c6517788264bf869dfe0f1618971e69aedc85f97bfb8baa224d826e86a33ddc8", range(2**45, 2**46), 40, 80
+        ),
+        Protocol(
+            3, "9edcbb04280ea5fe961534694a4f0b8e614d0212ca3761a1d2e05625cb099659", range(2**46, 2**47), 30, 45
+        ),
     )
 }
 LATEST = max(PROTOCOLS)

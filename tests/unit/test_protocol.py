@@ -157,27 +157,25 @@ def test_a_later_protocol_keeps_the_settings_of_the_families(tmp_path: Path) -> 
     kept.parent.mkdir()
     kept.write_bytes((PHANTOM / protocol.FAMILIES_FOLDER / "families.json").read_bytes())
     with pytest.raises(ProtocolError, match="other settings"):
-        freezing.freeze(protocol.Protocol(3, "", protocol.TEST_SEEDS), tmp_path, changed)
+        freezing.freeze(protocol.Protocol(99, "", protocol.TEST_SEEDS, 1, 1), tmp_path, changed)
 
 
 def test_what_is_frozen_can_be_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small third one, written and read; its manifest counts what it holds."""
+    """A small one, written and read; its manifest counts what it holds."""
     monkeypatch.setattr(freezing, "SEEN", protocol.SEEN[:1])
     monkeypatch.setattr(freezing, "UNSEEN", protocol.UNSEEN[:1])
-    third = protocol.Protocol(3, "", range(2**45 + 2**44, 2**46))
-    digest = freezing.freeze(
-        third, tmp_path, FAMILIES, quota={"positive": 2, "negative": 2}, say=lambda _: None
-    )
-    monkeypatch.setattr(protocol, "PROTOCOLS", {3: replace(third, digest=digest)})
+    small = protocol.Protocol(99, "", range(2**46 + 2**45, 2**47), 2, 2)
+    digest = freezing.freeze(small, tmp_path, FAMILIES, say=lambda _: None)
+    monkeypatch.setattr(protocol, "PROTOCOLS", {99: replace(small, digest=digest)})
     monkeypatch.setattr(protocol, "_read", lambda folder, name: (tmp_path / folder / name).read_bytes())
-    studies = protocol.test_studies(3)
-    assert len(studies) == protocol.manifest(3)["n_studies"]
+    studies = protocol.test_studies(99)
+    assert len(studies) == protocol.manifest(99)["n_studies"]
     assert {study.family for study in studies} == {protocol.SEEN[0], protocol.UNSEEN[0]}
     assert Counter(study.kind for study in studies)["positive"] == 4
-    (tmp_path / "protocol-3" / "studies.csv").write_text("changed")
+    (tmp_path / "protocol-99" / "studies.csv").write_text("changed")
     protocol._studies.cache_clear()
     with pytest.raises(ProtocolError, match=r"studies\.csv is not as it was frozen"):
-        protocol.test_studies(3)
+        protocol.test_studies(99)
     protocol._studies.cache_clear()
     protocol.manifest.cache_clear()
 
