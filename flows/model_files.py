@@ -14,6 +14,7 @@ PROTOCOL_FILE, PROTOCOL_SCANS_FILE, PROTOCOL_USES_FILE = (
     "protocol_scans.csv",
     "protocol_uses.jsonl",
 )
+PROTOCOL_PART_FILE = "protocol_part.jsonl"  # of a test that was stopped
 # What it was trained on.
 TRAINING_FILE, CALIBRATION_FILE, REAL_MARKS_FILE = "training.json", "calibration_scores.csv", "real_marks.csv"
 CURVES_FILE, CURVES_PICTURE = "curves.csv", "curves.png"

@@ -1,14 +1,13 @@
 """A frozen model on a frozen test set: every study of a `phantom/protocol-N` scored once, and what follows from it.
 
 The threshold, the calibration and the domain limit beside the model are read, never changed. Each use of the test set
-adds a line to `protocol_uses.jsonl` beside the model, with the digests of all that was frozen, before a scan is drawn.
+adds a line to `protocol_uses.jsonl` beside the model, with the digests of all that was frozen, before a scan is drawn
+(`flows/protocol_use.py`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -22,8 +21,8 @@ from flows.errors import SettingsError
 from flows.model_files import PROTOCOL_FILE, PROTOCOL_SCANS_FILE, PROTOCOL_USES_FILE
 from flows.phantom_scans import HALF_WIDTH_MM, PIXEL_MM, largest_loss, sequence_scan
 from flows.process_pool import BACKGROUND, process_pool
+from flows.protocol_use import TestSetUse
 from flows.result_rows import read_rows, write_rows
-from flows.version import code_version
 from models.config import ViewRecipe
 from models.dataset import FRACTURE_LOSS, LOW_LOSS, SequenceScan
 from models.domain import DomainReference, read_domain
@@ -41,7 +40,6 @@ GIVEAWAYS = ("trabecular_hu", "age_years", "noise_hu", "thickness_mm", "mean_int
 LOSS_BIN = 0.05
 # Thickest slice of each group of scanners, in mm.
 THICKNESS_GROUPS = ((1.0, "to 1 mm"), (2.0, "to 2 mm"), (3.0, "to 3 mm"), (9.0, "over 3 mm"))
-FROZEN_FILES = ("operating_point.json", "domain.json")  # threshold and calibration; limit of the domain
 
 
 @dataclass(frozen=True)
@@ -81,9 +79,9 @@ def judge_on_protocol(
 ) -> str:
     """Score frozen test set `number` with the model in `directory`, write the results beside it, return a summary.
 
-    `every`: only each so many-th study (1: all), counted from `first`, which the log and the results say. Raises
-    ModelError for a model that is none or has no operating point, ProtocolError when the test set is not as it was
-    frozen, SettingsError when there is no such set and when no study is left.
+    A test that was stopped goes on. `every`: only each so many-th study (1: all), counted from `first`, which the log
+    and the results say. Raises ModelError for a model that is none or has no operating point, ProtocolError when the
+    test set is not as it was frozen, SettingsError when there is no such set and when no study is left.
     """
     try:
         test_set = protocol.protocol_of(number)
@@ -95,23 +93,28 @@ def judge_on_protocol(
     if not studies:
         raise SettingsError(f"no study from number {first} on: {test_set} has {len(all_studies)}")
     which = {"protocol": number, "studies": len(studies), "every": every, "first": first}
-    _log_use(directory, loaded.digest, which)
-    scorer = Scorer(loaded)
-    results: list[ProtocolResult] = []
+    use = TestSetUse(directory, loaded.digest, which)
+    results = [ProtocolResult(**row) for row in use.rows]
+    if results:
+        say(f"{len(results)} of {len(studies)} studies were scored before this test was stopped")
+    left, scorer = studies[len(results) :], Scorer(loaded)
     with process_pool(workers, BACKGROUND) as pool:
-        drawn = iter(pool.map(_draw, studies, [loaded.config.view] * len(studies), chunksize=4))
+        drawn = iter(pool.map(_draw, left, [loaded.config.view] * len(left), chunksize=4))
         while part := list(islice(drawn, SCANS_PER_CALL)):
             scores = scorer.score([sequence for _, sequence in part])
-            results += [
+            scored = [
                 _scored(facts, sequence, score, point, domain)
                 for (facts, sequence), score in zip(part, scores, strict=True)
             ]
+            use.keep(map(asdict, scored))
+            results += scored
             say(f"scored {len(results)} of {len(studies)} studies of the test set")
     write_rows(directory / PROTOCOL_SCANS_FILE, ProtocolResult, results, digits=5)
     kept = read_results(directory / PROTOCOL_SCANS_FILE)  # what others can count again
     report = {**heading_of(which), **summarise(kept, point.threshold)}
     (directory / PROTOCOL_FILE).write_text(json.dumps(report, indent=2) + "\n")
     _write_section(directory / CARD_FILE, report)
+    use.end()
     return _summary(report)
 
 
@@ -125,25 +128,6 @@ def heading_of(which: Mapping[str, Any]) -> Report:
         "protocol_digest": test_set.digest,
         "studies": f"{which['studies']} studies: {part}",
     }
-
-
-def _log_use(directory: Path, digest: str, which: dict[str, int]) -> None:
-    """One line per use, before it happens: a test set is worth what it was not looked at."""
-    frozen = {
-        name: hashlib.sha256((directory / name).read_bytes()).hexdigest()
-        for name in FROZEN_FILES
-        if (directory / name).exists()
-    }
-    use = {
-        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "model_digest": digest,
-        "protocol_digest": protocol.protocol_of(which["protocol"]).digest,
-        **which,
-        "code": code_version(),
-        "sha256": frozen,
-    }
-    with (directory / PROTOCOL_USES_FILE).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(use) + "\n")
 
 
 Facts = dict[str, str | int | float | bool]

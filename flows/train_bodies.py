@@ -30,6 +30,7 @@ from models.bodies import BodyNets, FoundBody
 from models.body_training import (
     BodyScan,
     Teaching,
+    calm_reader,
     find_all,
     read_all,
     teach_finder,
@@ -50,12 +51,16 @@ def main(arguments: list[str] | None = None) -> int:
     """Draw, teach, write, and say the digest that `models.registry.BODY_READERS` names."""
     parser = argparse.ArgumentParser(prog="python -m flows.train_bodies", description=__doc__)
     parser.add_argument("out", type=Path, help="folder of scans and checkpoints, and of bodies.safetensors")
-    parser.add_argument("--patients", type=int, default=4500)
+    parser.add_argument("--patients", type=int, default=7000)
     parser.add_argument(
         "--finder-patients", type=int, default=1500, help="of them, the first: for the finder"
     )
+    parser.add_argument(
+        "--reader-patients", type=int, default=3500, help="of them, the first: for the reader's first cycle"
+    )
     parser.add_argument("--finder-steps", type=int, default=1500)
-    parser.add_argument("--reader-steps", type=int, default=7000)
+    parser.add_argument("--reader-steps", type=int, default=5000)
+    parser.add_argument("--calm-steps", type=int, default=3000, help="of the reader's second cycle, on all")
     parser.add_argument("--neighbour-steps", type=int, default=2500)
     parser.add_argument("--real-series", type=Path, nargs="*", default=[], help="as `ovf train` takes them")
     parser.add_argument("--real-marks", type=Path, nargs="*", default=[])
@@ -73,7 +78,8 @@ def main(arguments: list[str] | None = None) -> int:
     finder = teach_finder([*twins, *first], given.finder_steps, teaching)
     scans = [*twins, *first, *_drawn(wanted[given.finder_patients :], given)]
     _shared_out(find_all, finder, scans, given.workers)
-    reader = teach_reader(scans, given.reader_steps, teaching)
+    reader = teach_reader(scans[: len(twins) + given.reader_patients], given.reader_steps, teaching)
+    calm_reader(reader, scans, given.calm_steps, teaching)
     _shared_out(read_all, reader, scans, given.workers)
     neighbours = teach_neighbours(scans, given.neighbour_steps, teaching)
 
@@ -97,7 +103,7 @@ def _twins(given: argparse.Namespace, sources: Sequence[RealSource]) -> list[Bod
 
 def _told(given: argparse.Namespace, sources: Sequence[RealSource]) -> dict[str, Any]:
     """What a reader was taught on, for the file beside its weights."""
-    steps = {name: getattr(given, f"{name}_steps") for name in ("finder", "reader", "neighbour")}
+    steps = {name: getattr(given, f"{name}_steps") for name in ("finder", "reader", "calm", "neighbour")}
     return {
         "seed": given.seed,
         "steps": steps,
@@ -106,6 +112,7 @@ def _told(given: argparse.Namespace, sources: Sequence[RealSource]) -> dict[str,
             "first_seed": FIRST_SEED,
             "n": given.patients,
             "finder": given.finder_patients,
+            "reader": given.reader_patients,
         },
         "real_scans": [
             {

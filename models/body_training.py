@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ from models.body_nets import (
 from models.dataset import CROP_MARGIN_PX, FRACTURE_LOSS, LABEL_STEP, LOW_LOSS, N_LABELS, cut
 from models.dense_truth import soft_step
 from models.optimise import Checkpoint, OnProgress, StageRun
-from models.recipes import WILD_AUGMENTATION, Stage
+from models.recipes import WILD_AUGMENTATION, Augmentation, Stage
 
 N = TypeVar("N", bound=nn.Module)
 FINE = 2  # places a pixel, either way, that tell the share of body in it
@@ -59,7 +59,9 @@ LOW_WEIGHT, LOW_WEIGHT_AMONG_NEIGHBOURS = 5.0, 3.0
 REAL_WEIGHT, OTHERS_WEIGHT = 2.0, 0.5
 # Looks as `deepen` has them, a bit calmer; sizes stay as they are, since heights are told in mm.
 LOOKS = replace(WILD_AUGMENTATION.scaled(0.35), scale=0.0, stretch=0.0)
-PATCH_LOOKS = WILD_AUGMENTATION.scaled(0.4)  # of the reader, whose places are its own:
+# Of the reader, whose places are its own. Wild looks teach what to measure, calm ones to measure it well.
+WILD, CALM = (WILD_AUGMENTATION.scaled(share) for share in (0.4, 0.15))
+CALM_RATE = 0.5  # of the rate
 PATCH_TURN, PATCH_SCALE, PATCH_SHIFT_PX = 0.08, 0.04, 3.0
 MASK_OFF, MASK_LOST = 0.2, 0.1
 NAMED_SHARE = 0.3  # of a found body's cells that bear a label, for the body to be that one
@@ -143,9 +145,11 @@ def _taught(
     steps: int,
     loss_of: Callable[[np.random.Generator], Tensor],
     teaching: Teaching,
+    *,
+    rate: float = RATE,
 ) -> None:
     """One cycle over so many steps, each with randomness of its own; the weights end as they will be kept."""
-    stage = Stage(name, epochs=steps, batch=1, learning_rate=RATE, optimiser="adamw", weight_decay=1e-2)
+    stage = Stage(name, epochs=steps, batch=1, learning_rate=rate, optimiser="adamw", weight_decay=1e-2)
     run = StageRun(
         stage,
         net,
@@ -276,9 +280,28 @@ def _ways(labels: Tensor) -> Tensor:
 # ---- the reader
 
 
+class Lessons(NamedTuple):
+    """The bodies that a reader is shown, and how often each."""
+
+    bodies: list[tuple[FoundBody, BodyTruth]]
+    chances: NDArray[np.float64]
+
+
 def teach_reader(scans: Sequence[BodyScan], steps: int, teaching: Teaching) -> BodyReader:
     """Learns the heights of a body that was cut out, and whether it is fractured."""
     reader = teaching.new(BodyReader)
+    loss_of = functools.partial(_reader_loss, reader, _lessons(scans), WILD)
+    _taught(reader, "reader", steps, loss_of, teaching)
+    return reader
+
+
+def calm_reader(reader: BodyReader, scans: Sequence[BodyScan], steps: int, teaching: Teaching) -> None:
+    """Another cycle for a taught reader, on calmer looks."""
+    loss_of = functools.partial(_reader_loss, reader, _lessons(scans), CALM)
+    _taught(reader, "calm", steps, loss_of, teaching, rate=RATE * CALM_RATE)
+
+
+def _lessons(scans: Sequence[BodyScan]) -> Lessons:
     shown: list[tuple[FoundBody, BodyTruth]] = []
     chances: list[float] = []
     for scan in scans:
@@ -287,25 +310,19 @@ def teach_reader(scans: Sequence[BodyScan], steps: int, teaching: Teaching) -> B
         shown += [*known, *((body, UNMEASURED) for body in others)]
         chances += [often * (LOW_WEIGHT if (truth.loss or 0) >= LOW_LOSS else 1.0) for _, truth in known]
         chances += [OTHERS_WEIGHT] * len(others)
-    chance = np.array(chances) / np.sum(chances)
-    _taught(reader, "reader", steps, functools.partial(_reader_loss, reader, shown, chance), teaching)
-    return reader
+    return Lessons(shown, np.array(chances) / np.sum(chances))
 
 
 def _reader_loss(
-    reader: BodyReader,
-    shown: Sequence[tuple[FoundBody, BodyTruth]],
-    chances: NDArray[np.float64],
-    rng: np.random.Generator,
+    reader: BodyReader, lessons: Lessons, looks: Augmentation, rng: np.random.Generator
 ) -> Tensor:
-    bodies, truths = zip(
-        *(shown[int(number)] for number in rng.choice(len(shown), READER_BATCH, p=chances)), strict=True
-    )
+    numbers = rng.choice(len(lessons.bodies), READER_BATCH, p=lessons.chances)
+    bodies, truths = zip(*(lessons.bodies[int(number)] for number in numbers), strict=True)
     is_measured = torch.tensor([truth is not UNMEASURED for truth in truths])
     left = _in_units([truth.heights_mm for truth in truths])
     intact = _in_units([truth.intact_mm for truth in truths])
     patches = torch.from_numpy(np.stack([body.patch for body in bodies]))
-    pixels, scale = varied_patches(patches, torch.Generator().manual_seed(int(rng.integers(2**62))))
+    pixels, scale = varied_patches(patches, looks, torch.Generator().manual_seed(int(rng.integers(2**62))))
     said = reader(pixels)
     lost = 1 - said[:, LEFT] / said[:, INTACT].clamp(min=0.3)
     is_fractured = soft_step(torch.tensor([truth.loss or 0.0 for truth in truths]), SOFT)
@@ -322,7 +339,7 @@ def _in_units(heights_mm: Sequence[tuple[float, float, float]]) -> Tensor:
     return (torch.tensor(heights_mm, dtype=torch.float64) / HEIGHT_MM).float()
 
 
-def varied_patches(patches: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def varied_patches(patches: Tensor, looks: Augmentation, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Patches (n, 4, rows, cols) of 0…255 as the reader takes them, changed at random; and by how much they shrank.
 
     Turned by up to 5°, moved by up to 3 pixels, 4 % larger or smaller, all three layers of another look.
@@ -333,9 +350,9 @@ def varied_patches(patches: Tensor, generator: torch.Generator) -> tuple[Tensor,
     moved = _cut_out(patches, turn, scale, back, down)
     layers, mask = moved[:, :LAYERS].flatten(1, 2)[:, None], moved[:, LAYERS:]
     bodies = (mask > 0.5).float().repeat(1, 1, LAYERS, 1)
-    layers = fade_cortex(layers, bodies, PATCH_LOOKS.cortex, generator)
+    layers = fade_cortex(layers, bodies, looks.cortex, generator)
     labels = bodies[:, 0, ::LABEL_PX, ::LABEL_PX].long()
-    layers = change_intensity(layers, labels, PATCH_LOOKS, generator)
+    layers = change_intensity(layers, labels, looks, generator)
     # A finder is less sure of where a body ends in scans that it was not taught on, or does not know at all.
     mask = (mask + uniform(n, MASK_OFF, generator)[:, None, None, None]).clamp(0, 1)
     mask = mask * (torch.rand(n, generator=generator) >= MASK_LOST)[:, None, None, None]

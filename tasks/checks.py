@@ -21,6 +21,7 @@ ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
 LEGACY_ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.2"
 SOP_CLASSES = frozenset({CT_IMAGE, ENHANCED_CT, LEGACY_ENHANCED_CT})  # PS3.4 B.5
 MAX_LOCALIZER_IMAGES = 4  # frontal and lateral, repeated once
+MAX_TIMING_MM = 100.0  # of images for contrast timing: one slice, or what a wide detector covers
 # Units of material maps (Rescale Type, PS3.3 C.11.1.1.2).
 _MATERIAL_UNITS = {"MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT"}
 # Combined PET/CT scanners by their model names (vendors' conformance statements).
@@ -159,8 +160,13 @@ def check_bone_removed(facts: Facts) -> Check:
 
 
 def check_bolus(facts: Facts) -> Check:
-    """Images of one place over time, for contrast timing, by description (`check_repeats` sees the others)."""
-    word = find_word(words.BOLUS_WORDS, [facts.texts.series])
+    """Images of one place over time, for contrast timing, by description (`check_repeats` sees the others).
+
+    A scan of the trunk may be named for how it was started.
+    """
+    geometry = facts.stack.geometry
+    is_scan = geometry is not None and geometry.coverage_mm > MAX_TIMING_MM
+    word = None if is_scan else find_word(words.BOLUS_WORDS, [facts.texts.series])
     return judge("bolus_timing", word is None, "bolus_timing", word)
 
 

@@ -25,7 +25,7 @@ from tasks.dicom.elements import (
     scan,
     tag,
 )
-from tasks.dicom.frames import FUNCTIONAL_GROUPS, read_frames
+from tasks.dicom.frames import FUNCTIONAL_GROUPS, NO_GROUPS, read_frames
 from tasks.dicom.inflate import Inflated
 from tasks.dicom.pixels import DEFLATED, ENHANCED_CT_CLASSES, pixel_problem
 from tasks.dicom.unusual import scan_with_pydicom
@@ -372,18 +372,18 @@ def _uids(values: dict[bytes, bytes]) -> dict[str, str | None]:
 
 def _instance(scanned: _Scanned, start: _Start, file: FileRef, content_digest: str) -> Instance:
     found = scanned.found
-    frames = None
+    groups = NO_GROUPS
     if code(found.values.get(TAG_OF["SOPClassUID"])) in ENHANCED_CT_CLASSES:
         n_frames = integer(found.values.get(TAG_OF["NumberOfFrames"])) or 1
-        frames = read_frames(scanned.read_at, found, n_frames, is_implicit=scanned.is_implicit)
+        groups = read_frames(scanned.read_at, found, n_frames, is_implicit=scanned.is_implicit)
     return instance_of(
-        found.values,
+        groups.beside(found.values),
         file=file,
         content_digest=content_digest,
         transfer_syntax_uid=start.transfer_syntax_uid,
         pixel_offset=found.pixel_offset,
         pixel_length=found.pixel_length,
-        frames=frames,
+        frames=groups.planes,
         remarks=start.remarks,
     )
 

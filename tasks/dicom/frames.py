@@ -1,44 +1,69 @@
-"""The functional groups of an enhanced CT: geometry and rescale of every frame, by pydicom.
+"""The functional groups of an enhanced CT, by pydicom: geometry and rescale of every frame, and how it was scanned.
 
 A value may stand in the shared group or in each frame's own (PS3.3, section C.7.6.16); the frame's own wins.
 """
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 import warnings
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 from tasks.dicom.elements import MAX_GROUPS_BYTES, BadHeader, Elements, ReadAt, tag
 from tasks.instance import FramePlane
 
 SHARED, PER_FRAME = tag(0x5200, 0x9229), tag(0x5200, 0x9230)
 FUNCTIONAL_GROUPS = frozenset({SHARED, PER_FRAME})
+# What a classic image says at its top, by tag, and where an enhanced one has it (PS3.3 C.8.15.3).
+_OF_THE_SCAN = {
+    tag(0x0018, 0x0060): ("CTXRayDetailsSequence", "KVP"),
+    tag(0x0018, 0x1120): ("CTAcquisitionDetailsSequence", "GantryDetectorTilt"),
+    tag(0x0018, 0x1210): ("CTReconstructionSequence", "ConvolutionKernel"),
+}
 
 
-def read_frames(
-    read_at: ReadAt, found: Elements, n_frames: int, *, is_implicit: bool
-) -> tuple[FramePlane, ...] | None:
-    """One plane per frame, in frame order; None where a frame lacks its position or orientation.
+class EnhancedHeader(NamedTuple):
+    """What the functional groups say."""
+
+    planes: tuple[FramePlane, ...] | None  # one per frame, in frame order; None where one is not placed
+    values: dict[
+        bytes, bytes
+    ]  # of the scan, as a classic image has them: those that are the same in all frames
+
+    def beside(self, values: dict[bytes, bytes]) -> dict[bytes, bytes]:
+        """The values of an object, with what only its groups say."""
+        return values | {each: said for each, said in self.values.items() if not values.get(each)}
+
+
+NO_GROUPS = EnhancedHeader(None, {})
+
+
+def read_frames(read_at: ReadAt, found: Elements, n_frames: int, *, is_implicit: bool) -> EnhancedHeader:
+    """The planes, None where a frame lacks its position or orientation, and what all frames have in common.
 
     Raises BadHeader where the groups break a bound or cannot be read.
     """
     if PER_FRAME not in found.spans and PER_FRAME not in found.sequences:
-        return None
+        return NO_GROUPS
     try:
         shared = _groups(read_at, found, SHARED, is_implicit)
         per_frame = _groups(read_at, found, PER_FRAME, is_implicit)
         if len(per_frame) != n_frames:
-            return None
+            return NO_GROUPS
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            planes = [_plane(frame, shared[0] if shared else None) for frame in per_frame]
+            groups = [(frame, shared[0] if shared else None) for frame in per_frame]
+            planes = [_plane(*each) for each in groups]
+            values = dict(_of_the_scan(groups))
     except BadHeader:
         raise
     except Exception:  # pydicom raises many kinds on broken groups; all mean the same
         raise BadHeader("functional groups") from None
-    return None if any(plane is None for plane in planes) else tuple(planes)  # type: ignore[arg-type]
+    placed = tuple(plane for plane in planes if plane is not None)
+    return EnhancedHeader(placed if len(placed) == n_frames else None, values)
 
 
 def _groups(read_at: ReadAt, found: Elements, which: bytes, is_implicit: bool) -> list[Any]:
@@ -56,14 +81,24 @@ def _groups(read_at: ReadAt, found: Elements, which: bytes, is_implicit: bool) -
         return list(elements[0].value) if elements else []
 
 
-def _plane(frame: Any, shared: Any) -> FramePlane | None:
-    def find(sequence: str, keyword: str) -> Any:
-        for group in (frame, shared):
-            items = group.get(sequence) if group is not None else None
-            if items and items[0].get(keyword) is not None:
-                return items[0].get(keyword)
-        return None
+def _find(groups: tuple[Any, Any], sequence: str, keyword: str) -> Any:
+    """A value of a frame's own group, or of the shared one."""
+    for group in groups:
+        items = group.get(sequence) if group is not None else None
+        if items and items[0].get(keyword) is not None:
+            return items[0].get(keyword)
+    return None
 
+
+def _of_the_scan(groups: list[tuple[Any, Any]]) -> Iterator[tuple[bytes, bytes]]:
+    for each, (sequence, keyword) in _OF_THE_SCAN.items():
+        said = {_joined(_find(own, sequence, keyword)) for own in groups}
+        if len(said) == 1 and (one := said.pop()):
+            yield each, one.encode()
+
+
+def _plane(frame: Any, shared: Any) -> FramePlane | None:
+    find = functools.partial(_find, (frame, shared))
     position = _floats(find("PlanePositionSequence", "ImagePositionPatient"), 3)
     orientation = _floats(find("PlaneOrientationSequence", "ImageOrientationPatient"), 6)
     if position is None or orientation is None:
@@ -93,4 +128,5 @@ def _float(value: Any) -> float | None:
 def _joined(values: Any) -> str | None:
     if values is None or values == "":
         return None
-    return values if isinstance(values, str) else "\\".join(map(str, values))
+    is_one = isinstance(values, str) or not isinstance(values, Iterable)
+    return str(values) if is_one else "\\".join(map(str, values))

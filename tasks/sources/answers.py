@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tasks.dicom.elements import BadHeader, Elements
-from tasks.dicom.frames import PER_FRAME, SHARED, read_frames
+from tasks.dicom.frames import NO_GROUPS, PER_FRAME, SHARED, EnhancedHeader, read_frames
 from tasks.dicom.pixels import ENHANCED_CT_CLASSES
 from tasks.dicom.values import BINARY, TAG_OF, instance_of
-from tasks.instance import FileRef, FramePlane, Instance
+from tasks.instance import FileRef, Instance
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -110,7 +110,8 @@ def pixel_bytes(answer: Answer) -> int:
 def instance_of_answer(answer: Answer, file: FileRef) -> Instance:
     """The `Instance` that an answer describes, equal to that of its file but for what only the file knows."""
     raw = {tag: _raw(answer[name], tag in BINARY) for tag, name in _NAMES.items() if name in answer}
-    values = {tag: content for tag, content in raw.items() if content is not None}
+    groups = _groups(answer)
+    values = groups.beside({tag: content for tag, content in raw.items() if content is not None})
     values[_CHARACTER_SET] = b"ISO_IR 192"
     return instance_of(
         values,
@@ -119,7 +120,7 @@ def instance_of_answer(answer: Answer, file: FileRef) -> Instance:
         transfer_syntax_uid="",
         pixel_offset=None,
         pixel_length=None,
-        frames=_frames(answer),
+        frames=groups.planes,
         remarks=(),
     )
 
@@ -149,10 +150,10 @@ def _binary(number: object) -> bytes | None:
         return None
 
 
-def _frames(answer: Answer) -> tuple[FramePlane, ...] | None:
-    """The planes of an enhanced object from its functional groups; None where the answer does not hold them."""
+def _groups(answer: Answer) -> EnhancedHeader:
+    """What the functional groups of an enhanced object say; nothing where the answer does not hold them."""
     if value(answer, "00080016") not in ENHANCED_CT_CLASSES or _name(PER_FRAME) not in answer:
-        return None
+        return NO_GROUPS
     buffer = b""
     found = Elements({})
     for tag in (SHARED, PER_FRAME):
@@ -164,7 +165,7 @@ def _frames(answer: Answer) -> tuple[FramePlane, ...] | None:
     try:
         return read_frames(lambda at, n_bytes: buffer[at : at + n_bytes], found, n_frames, is_implicit=False)
     except BadHeader:
-        return None
+        return NO_GROUPS
 
 
 def _encoded(answer: Answer) -> bytes:

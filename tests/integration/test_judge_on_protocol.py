@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from flows import protocol_evaluation
 from flows.errors import SettingsError
-from flows.model_files import PROTOCOL_FILE, PROTOCOL_SCANS_FILE, PROTOCOL_USES_FILE
+from flows.model_files import PROTOCOL_FILE, PROTOCOL_PART_FILE, PROTOCOL_SCANS_FILE, PROTOCOL_USES_FILE
 from flows.protocol_evaluation import (
     CARD_HEADING,
     judge_on_protocol,
@@ -55,6 +56,34 @@ def test_a_use_of_the_test_set_is_logged_and_its_scores_come_out_again(model: Pa
     card = (model / CARD_FILE).read_text()
     assert card.count(CARD_HEADING) == 1
     assert f"{CARD_HEADING}`phantom/protocol-{number}`" in card
+
+
+def test_a_test_that_was_stopped_goes_on_and_is_one_use(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol_evaluation, "SCANS_PER_CALL", 2)
+
+    class Stopped(Exception):
+        pass
+
+    def stop(_: str) -> None:
+        raise Stopped
+
+    asked = {"number": 1, "every": 500}  # 5 studies, of which the first two are scored and then told
+    uses = len(_uses(model))
+    with pytest.raises(Stopped):
+        judge_on_protocol(model, workers=2, say=stop, **asked)
+    part = model / PROTOCOL_PART_FILE
+    part.write_text("".join(part.read_text().splitlines(keepends=True)[:-1]) + '{"patient_seed": 17')  # torn
+    kept = [json.loads(line)["patient_seed"] for line in part.read_text().splitlines()[1:-1]]
+    said: list[str] = []
+    judge_on_protocol(model, workers=2, say=said.append, **asked)
+    assert said[0] == "1 of 5 studies were scored before this test was stopped"
+    assert len(_uses(model)) == uses + 1
+    seeds = [result.patient_seed for result in read_results(model / PROTOCOL_SCANS_FILE)]
+    assert seeds[:1] == kept
+    assert seeds == [study.patient_seed for study in protocol.test_studies(1)[::500]]
+    assert not part.exists()
+    judge_on_protocol(model, workers=2, say=said.append, number=1, every=1000)
+    assert len(_uses(model)) == uses + 2
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,15 @@ from models.bodies import (
     worst_logit,
 )
 from models.body_nets import CELL_PX, N_FACTS, NEIGHBOURS, BodyFinder, BodyReader, NeighbourReader
-from models.body_training import BodyScan, BodyTruth, Teaching, teach_finder, teach_neighbours, teach_reader
+from models.body_training import (
+    BodyScan,
+    BodyTruth,
+    Teaching,
+    calm_reader,
+    teach_finder,
+    teach_neighbours,
+    teach_reader,
+)
 from models.config import PUBLISHED_VIEW, SPINE_VIEW, TILES_VIEW, ModelConfig
 from models.dataset import SequenceScan
 from models.heads import FractureNet
@@ -197,6 +205,16 @@ def test_a_training_repeats_itself() -> None:
         first, second = (teach(scans, 1, Teaching(seed=3)).state_dict() for _ in range(2))
         assert all(torch.equal(first[name], second[name]) for name in first)
         assert all(torch.equal(v.half().float(), v) for v in first.values() if v.is_floating_point())
+
+
+def test_a_reader_goes_on_from_what_it_was_taught() -> None:
+    scans = [found_in(scan_of(seed, seed % 2 == 0)) for seed in SEEDS]
+    reader = teach_reader(scans, 1, Teaching(seed=3))
+    taught = {name: value.clone() for name, value in reader.state_dict().items()}
+    calm_reader(reader, scans, 1, Teaching(seed=3))
+    moved = {name: (value - taught[name]).abs().max() for name, value in reader.named_parameters()}
+    assert 0 < max(moved.values()) < 0.01
+    assert not reader.training
 
 
 def test_only_known_bodies_teach() -> None:

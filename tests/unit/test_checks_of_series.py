@@ -153,8 +153,6 @@ def test_perfusion_is_excluded() -> None:
         ("CT-guided drainage", "interventional"),
         ("VERTEBROPLASTY L1", "interventional"),
         ("POST BIOPSY CONTROL", "interventional"),
-        ("PreMonitoring", "bolus_timing"),
-        ("SmartPrep", "bolus_timing"),
     ],
 )
 def test_descriptions_that_exclude(text: str, reason: str) -> None:
@@ -177,10 +175,16 @@ def test_descriptions_that_exclude(text: str, reason: str) -> None:
         "LUMBAR S/P KYPHOPLASTY",
         "LIVER ABLATION FOLLOW UP",
         "S/P ABLATION",
+        "ABDOMEN BOLUS TRACKING",
     ],
 )
 def test_descriptions_that_do_not_exclude(text: str) -> None:
     assert reason_of(make_stack(60, series_description=text)) is None
+
+
+@pytest.mark.parametrize("text", ["PreMonitoring", "SmartPrep", "BOLUS TRACKING"])
+def test_a_few_images_named_for_contrast_timing_are_it(text: str) -> None:
+    assert reason_of(make_stack(12, series_description=text)) == "bolus_timing"
 
 
 def test_ct_of_a_pet_ct_is_flagged_not_excluded() -> None:

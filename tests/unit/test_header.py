@@ -23,6 +23,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from phantom.dicom import item_of
 from tasks.header import ZipFound, dataset_offset, read_instance
 from tasks.instance import FileIssue, FileRef, Instance
 
@@ -249,6 +250,25 @@ def test_T23_frames_of_an_enhanced_object_are_those_of_its_classic_twin(tmp_path
             assert frame.pixel_spacing_mm == twin.pixel_spacing_mm
             assert frame.slice_thickness_mm == twin.slice_thickness_mm
             assert frame.image_type == "ORIGINAL\\PRIMARY\\VOLUME\\NONE"
+
+
+def test_T23_an_enhanced_object_tells_its_kernel_and_voltage(tmp_path: Path) -> None:
+    import pydicom
+
+    ds = pydicom.dcmread(make_enhanced_ct(tmp_path / "e.dcm", 3))
+    del ds.ConvolutionKernel, ds.KVP  # as a true one has them: in its groups alone
+    [shared] = ds.SharedFunctionalGroupsSequence
+    shared.CTReconstructionSequence = [item_of(ConvolutionKernel=["Br40", "3"])]
+    shared.CTXRayDetailsSequence = [item_of(KVP=100)]
+    found = instance(bytes_of(ds))
+    assert (found.convolution_kernel, found.kvp) == ("Br40\\3", 100.0)
+    frame = ds.PerFrameFunctionalGroupsSequence[1]
+    frame.CTReconstructionSequence = [item_of(ConvolutionKernel="Br59")]
+    found = instance(bytes_of(ds))  # frames of two kernels: none is the object's
+    assert (found.convolution_kernel, found.kvp) == (None, 100.0)
+    del frame.PlanePositionSequence  # told all the same
+    found = instance(bytes_of(ds))
+    assert (found.frames, found.kvp) == (None, 100.0)
 
 
 @pytest.mark.parametrize("kind", ["unknown VR", "big endian"])
