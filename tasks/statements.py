@@ -69,7 +69,7 @@ _ENGLISH_ROOTS = (
         "augment",
         "seat belt",
         "flexion",
-        "vertebra plana",
+        "plana",
         "mmell",
     ),
 )
