@@ -1,4 +1,4 @@
-"""`python -m benchmarks.explain`: does the peak of the occlusion map lie on the fractured vertebra?
+"""`python -m benchmarks.explain`: do the peak of the occlusion map and the frame lie on the fractured vertebra?
 
 Simulated scans with one fracture, of seeds that nothing else uses, through view and scorer of a sweep. Counted among
 the true positives (flagged at the model's own threshold), beside what a random peak would hit.
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from estimates.roc import share
+from flows.explain_vertebrae import heard_one, told_vertebrae
 from flows.phantom_scans import DrawRequest, clear_case, view_of
 from models.infer import Scorer
 from models.loading import load_model
@@ -47,6 +48,9 @@ class Case:
     probability: float
     is_at_height: bool  # the peak's row lies between the upper and the lower edge of the fractured body
     is_in_body: bool  # and its pixel in that body, give or take half a cell
+    is_framed: (
+        bool | None
+    )  # the middle of the vertebra that is heard lies at that height; None: none is heard
     random_height: float  # chance of a row of the slab drawn at random
     random_body: float  # chance of a vertebra drawn at random among those shown whole
     n_passes: int
@@ -90,9 +94,10 @@ def true_positives(model: str, n: int, first_seed: int) -> Iterator[Case]:
         started = time.perf_counter()
         explained = explain_scan(scorer, view, score.slice_logits)
         duration_s = time.perf_counter() - started
-        yield case_of(
-            slab, fractured[0], explained, Facts(request.seed, request.family, probability, duration_s)
-        )
+        heard = heard_one(told_vertebrae(scorer, view))
+        heard_row_mm = None if heard is None else float(np.mean(heard["rows_mm"]))
+        facts = Facts(request.seed, request.family, probability, duration_s, heard_row_mm)
+        yield case_of(slab, fractured[0], explained, facts)
         found += 1
         if found == n:
             return
@@ -106,6 +111,7 @@ class Facts:
     family: str
     probability: float
     duration_s: float
+    heard_row_mm: float | None = None  # middle of the vertebra that the model hears
 
 
 def case_of(slab: PhantomSlab, body: VertebraTruth, explained: Explanation, facts: Facts) -> Case:
@@ -122,6 +128,7 @@ def case_of(slab: PhantomSlab, body: VertebraTruth, explained: Explanation, fact
         probability=round(facts.probability, 4),
         is_at_height=upper_mm <= explained.peak.row_mm < lower_mm,
         is_in_body=_is_in_body(slab, body.label, explained.peak),
+        is_framed=None if facts.heard_row_mm is None else upper_mm <= facts.heard_row_mm < lower_mm,
         random_height=(lower_mm - upper_mm) / (slab.slab_xzy_hu.shape[1] * slab.pixel_mm),
         random_body=1 / sum(each.is_visible for each in slab.vertebrae),
         n_passes=explained.n_passes,
@@ -153,6 +160,12 @@ def summary(model: str, cases: list[Case]) -> str:
         lines.append(
             f"  {name}: {sum(hits)} of {n} = {rate.value:.1%} ({rate.low:.1%}-{rate.high:.1%}); "
             f"a random peak: {np.mean(by_chance):.1%}"
+        )
+    if framed := [case.is_framed for case in cases if case.is_framed is not None]:
+        rate = share(sum(framed), len(framed))
+        lines.append(
+            f"  the vertebra that is heard is that vertebra: {sum(framed)} of {len(framed)} = {rate.value:.1%} "
+            f"({rate.low:.1%}-{rate.high:.1%}); of {n - len(framed)} none is heard"
         )
     for grade in (1, 2, 3):
         of_grade = [case.is_at_height for case in cases if case.grade == grade]

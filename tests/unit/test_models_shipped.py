@@ -5,13 +5,15 @@ import json
 
 import pytest
 
-from flows.model_files import PROTOCOL_FILE, PROTOCOL_SCANS_FILE, PROTOCOL_USES_FILE
+from flows.model_files import OPERATING_SCANS_FILE, PROTOCOL_FILE, PROTOCOL_SCANS_FILE, PROTOCOL_USES_FILE
 from flows.model_show import model_text
+from flows.phantom_evaluation import Result, choose_operating_point
 from flows.protocol_evaluation import (
     heading_of,
     read_results,
     summarise,
 )
+from flows.result_rows import read_rows
 from models.loading import load_model
 from models.registry import (
     SHIPPED,
@@ -23,6 +25,7 @@ from models.registry import (
 )
 
 SHIPPED_ID = "ovf-phantom-2"
+BEFORE_ITS_READER = "312647dfe0abc62bee8f8149bd92f31ca85f9727833c00b371fe22399b747304"
 LEAST_AUC = 0.96  # on the frozen test set: below it the files of two models were mixed
 
 
@@ -70,6 +73,25 @@ def test_the_test_set_was_used_with_what_is_shipped() -> None:
     assert last["model_digest"] == load_model(SHIPPED_ID).digest
     for name, digest in last["sha256"].items():
         assert hashlib.sha256((directory / name).read_bytes()).hexdigest() == digest
+
+
+def test_every_use_of_a_test_set_by_these_weights_is_told() -> None:
+    """Also those of before the weights had a reader of vertebrae, when they went by another digest."""
+    uses = [json.loads(line) for line in (SHIPPED / SHIPPED_ID / PROTOCOL_USES_FILE).read_text().splitlines()]
+    digests = [use["model_digest"] for use in uses]
+    assert BEFORE_ITS_READER in digests
+    assert [use["at"] for use in uses] == sorted(use["at"] for use in uses)
+    own = [use for use in uses if use["model_digest"] == digests[-1]]
+    whole = [use["protocol_digest"] for use in own if use["every"] == 1]
+    assert len(set(whole)) == len(whole)  # never the same test set twice
+
+
+def test_the_threshold_is_that_of_the_scans_it_was_chosen_on() -> None:
+    directory, point = SHIPPED / SHIPPED_ID, read_operating_point(SHIPPED_ID)
+    chosen = read_rows(directory / OPERATING_SCANS_FILE, Result)
+    target = float(point.rule.removesuffix(" on the scans below").rsplit(" ", 1)[1])
+    again = choose_operating_point(chosen, point.chosen_on, target)
+    assert (again.threshold, again.rule) == (point.threshold, point.rule)
 
 
 def test_it_is_found_by_its_digest_too() -> None:
