@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -97,18 +97,16 @@ def judge_on_protocol(
     results = [ProtocolResult(**row) for row in use.rows]
     if results:
         say(f"{len(results)} of {len(studies)} studies were scored before this test was stopped")
-    left, scorer = studies[len(results) :], Scorer(loaded)
-    with process_pool(workers, BACKGROUND) as pool:
-        drawn = iter(pool.map(_draw, left, [loaded.config.view] * len(left), chunksize=4))
-        while part := list(islice(drawn, SCANS_PER_CALL)):
-            scores = scorer.score([sequence for _, sequence in part])
-            scored = [
-                _scored(facts, sequence, score, point, domain)
-                for (facts, sequence), score in zip(part, scores, strict=True)
-            ]
-            use.keep(map(asdict, scored))
-            results += scored
-            say(f"scored {len(results)} of {len(studies)} studies of the test set")
+    scorer, drawn = Scorer(loaded), _drawn(studies[len(results) :], loaded.config.view, workers)
+    while part := list(islice(drawn, SCANS_PER_CALL)):
+        scores = scorer.score([sequence for _, sequence in part])
+        scored = [
+            _scored(facts, sequence, score, point, domain)
+            for (facts, sequence), score in zip(part, scores, strict=True)
+        ]
+        use.keep(map(asdict, scored))
+        results += scored
+        say(f"scored {len(results)} of {len(studies)} studies of the test set")
     write_rows(directory / PROTOCOL_SCANS_FILE, ProtocolResult, results, digits=5)
     kept = read_results(directory / PROTOCOL_SCANS_FILE)  # what others can count again
     report = {**heading_of(which), **summarise(kept, point.threshold)}
@@ -132,6 +130,17 @@ def heading_of(which: Mapping[str, Any]) -> Report:
 
 Facts = dict[str, str | int | float | bool]
 Report = dict[str, Any]
+
+
+def _drawn(
+    studies: Sequence[ProtocolStudy], view: ViewRecipe, workers: int
+) -> Iterator[tuple[Facts, SequenceScan]]:
+    """The studies' images in order, drawn beside the scoring by so many processes; by one: between two scorings."""
+    if workers <= 1:
+        yield from map(_draw, studies, repeat(view))
+        return
+    with process_pool(workers, BACKGROUND) as pool:
+        yield from pool.map(_draw, studies, repeat(view), chunksize=4)
 
 
 def _draw(study: ProtocolStudy, view: ViewRecipe) -> tuple[Facts, SequenceScan]:

@@ -27,9 +27,9 @@ class TestSetUse:
     def __init__(self, directory: Path, model_digest: str, which: Mapping[str, int]) -> None:
         self._path = directory / PROTOCOL_PART_FILE
         use = _told(directory, model_digest, which)
-        heading, *rows = [*_lines(self._path)] or [None]
-        is_same = heading == use
-        self.rows: list[dict[str, Any]] = rows if is_same else []
+        before = [*_lines(self._path)]
+        is_same = before[:1] == [use]
+        self.rows = before[1:] if is_same else []
         if not is_same:  # a test set is worth what it was not looked at
             with (directory / PROTOCOL_USES_FILE).open("a", encoding="utf-8") as file:
                 file.write(

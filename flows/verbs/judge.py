@@ -17,7 +17,9 @@ app = typer.Typer(
 @app.command()
 def protocol(
     model: Annotated[Path, typer.Argument(help="folder of a model with its operating point")],
-    workers: Annotated[int, typer.Option(min=1, help="processes that simulate scans")] = 2,
+    workers: Annotated[
+        int, typer.Option(min=1, help="processes that simulate scans; 1: none beside the scoring")
+    ] = 2,
     number: Annotated[
         int | None,
         typer.Option("--protocol", help="number of the frozen test set; the latest when not given"),
