@@ -17,6 +17,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 from flows.errors import PreflightError
@@ -46,10 +47,11 @@ QUIET = {
 
 
 @contextlib.contextmanager
-def prefect_api(home: Path) -> Iterator[str]:
+def prefect_api(home: Path, *, importing: str | None = None) -> Iterator[str]:
     """Yields the address of a Prefect API: the one in `PREFECT_API_URL`, else a server started here and ended after.
 
     Must be entered on the main thread, before `prefect` is imported: prefect reads the environment at import.
+    `importing`: a module that the caller needs, imported while the server starts; both take ten seconds and a core.
     Raises PreflightError when the server does not answer in time.
     """
     configured = os.environ.get("PREFECT_API_URL")
@@ -64,6 +66,8 @@ def prefect_api(home: Path) -> Iterator[str]:
     os.environ.update(QUIET, PREFECT_HOME=str(home), PREFECT_API_URL=url)
     server = start_server(port, home / "server.log", dict(os.environ))
     try:
+        if importing is not None:
+            import_module(importing)
         wait_until_up(server, url, home / "server.log")
         yield url
     finally:

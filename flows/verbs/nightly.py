@@ -78,7 +78,7 @@ def nightly(
     )
     settings = read_settings(**options)
     read_night(night)
-    with prefect_api(settings.warehouse.parent / "prefect"):
+    with prefect_api(settings.warehouse.parent / "prefect", importing="flows.nightly"):
         from flows.nightly import nightly_screening  # prefect reads its environment when it is imported
         from flows.summary import print_night
 

@@ -152,7 +152,7 @@ def sweep(
     options = {name: value for name, value in options.items() if value is not None}
     settings = read_settings(**options)
     refuse_at_once(archive, settings)
-    with prefect_api(settings.warehouse.parent / "prefect"):
+    with prefect_api(settings.warehouse.parent / "prefect", importing="flows.sweep"):
         from flows.summary import print_summary  # prefect reads its environment when it is imported
         from flows.sweep import archive_sweep
 
