@@ -48,9 +48,7 @@ class Case:
     probability: float
     is_at_height: bool  # the peak's row lies between the upper and the lower edge of the fractured body
     is_in_body: bool  # and its pixel in that body, give or take half a cell
-    is_framed: (
-        bool | None
-    )  # the middle of the vertebra that is heard lies at that height; None: none is heard
+    is_framed: bool | None  # that body's height holds the middle of the vertebra that is heard; None: none is
     random_height: float  # chance of a row of the slab drawn at random
     random_body: float  # chance of a vertebra drawn at random among those shown whole
     n_passes: int

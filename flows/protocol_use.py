@@ -31,18 +31,14 @@ class TestSetUse:
         is_same = before[:1] == [use]
         self.rows = before[1:] if is_same else []
         if not is_same:  # a test set is worth what it was not looked at
-            with (directory / PROTOCOL_USES_FILE).open("a", encoding="utf-8") as file:
-                file.write(
-                    json.dumps({"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **use}) + "\n"
-                )
-        self._path.write_text(
-            "".join(_written([use, *self.rows])), encoding="utf-8"
-        )  # without a torn last line
+            at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            _append(directory / PROTOCOL_USES_FILE, [{"at": at, **use}])
+        self._path.unlink(missing_ok=True)  # written again, since its last line may be torn
+        _append(self._path, [use, *self.rows])
 
     def keep(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write down the scores of the next studies."""
-        with self._path.open("a", encoding="utf-8") as file:
-            file.writelines(_written(rows))
+        _append(self._path, rows)
 
     def end(self) -> None:
         """All studies are scored, and their scores lie beside the model."""
@@ -64,8 +60,9 @@ def _told(directory: Path, model_digest: str, which: Mapping[str, int]) -> dict[
     }
 
 
-def _written(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    return (json.dumps(row) + "\n" for row in rows)
+def _append(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -29,9 +29,7 @@ class EnhancedHeader(NamedTuple):
     """What the functional groups say."""
 
     planes: tuple[FramePlane, ...] | None  # one per frame, in frame order; None where one is not placed
-    values: dict[
-        bytes, bytes
-    ]  # of the scan, as a classic image has them: those that are the same in all frames
+    values: dict[bytes, bytes]  # of the scan, as classic images have them: those that all frames share
 
     def beside(self, values: dict[bytes, bytes]) -> dict[bytes, bytes]:
         """The values of an object, with what only its groups say."""
