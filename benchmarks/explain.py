@@ -27,6 +27,7 @@ from models.registry import read_operating_point
 from phantom.protocol import SEEN
 from phantom.slabs import PhantomSlab
 from phantom.truth import VertebraTruth
+from tasks.view import View
 
 FIRST_SEED = 700_000_000  # no training, threshold or test draws from here on
 TARGET_SHARE = 0.70
@@ -92,9 +93,7 @@ def true_positives(model: str, n: int, first_seed: int) -> Iterator[Case]:
         started = time.perf_counter()
         explained = explain_scan(scorer, view, score.slice_logits)
         duration_s = time.perf_counter() - started
-        heard = heard_one(told_vertebrae(scorer, view))
-        heard_row_mm = None if heard is None else float(np.mean(heard["rows_mm"]))
-        facts = Facts(request.seed, request.family, probability, duration_s, heard_row_mm)
+        facts = Facts(request.seed, request.family, probability, duration_s, heard_row_mm(scorer, view))
         yield case_of(slab, fractured[0], explained, facts)
         found += 1
         if found == n:
@@ -110,6 +109,12 @@ class Facts:
     probability: float
     duration_s: float
     heard_row_mm: float | None = None  # middle of the vertebra that the model hears
+
+
+def heard_row_mm(scorer: Scorer, view: View) -> float | None:
+    """Where the middle of the vertebra lies that the model hears, from the slab's upper edge; None: it hears none."""
+    heard = heard_one(told_vertebrae(scorer, view))
+    return None if heard is None else float(np.mean(heard["rows_mm"]))
 
 
 def case_of(slab: PhantomSlab, body: VertebraTruth, explained: Explanation, facts: Facts) -> Case:
@@ -154,16 +159,10 @@ def summary(model: str, cases: list[Case]) -> str:
         ("at the height of that vertebra", [c.is_at_height for c in cases], [c.random_height for c in cases]),
         ("in the body of that vertebra", [c.is_in_body for c in cases], [c.random_body for c in cases]),
     ):
-        rate = share(sum(hits), n)
-        lines.append(
-            f"  {name}: {sum(hits)} of {n} = {rate.value:.1%} ({rate.low:.1%}-{rate.high:.1%}); "
-            f"a random peak: {np.mean(by_chance):.1%}"
-        )
+        lines.append(f"  {name}: {_rate(hits)}; a random peak: {np.mean(by_chance):.1%}")
     if framed := [case.is_framed for case in cases if case.is_framed is not None]:
-        rate = share(sum(framed), len(framed))
         lines.append(
-            f"  the vertebra that is heard is that vertebra: {sum(framed)} of {len(framed)} = {rate.value:.1%} "
-            f"({rate.low:.1%}-{rate.high:.1%}); of {n - len(framed)} none is heard"
+            f"  the vertebra that is heard is that vertebra: {_rate(framed)}; of {n - len(framed)} none is heard"
         )
     for grade in (1, 2, 3):
         of_grade = [case.is_at_height for case in cases if case.grade == grade]
@@ -174,6 +173,11 @@ def summary(model: str, cases: list[Case]) -> str:
         f"{np.mean([case.n_passes for case in cases]):.0f} passes of one image"
     )
     return "\n".join(lines)
+
+
+def _rate(hits: list[bool]) -> str:
+    rate = share(sum(hits), len(hits))
+    return f"{sum(hits)} of {len(hits)} = {rate.value:.1%} ({rate.low:.1%}-{rate.high:.1%})"
 
 
 def write_cases(path: Path, cases: list[Case]) -> None:

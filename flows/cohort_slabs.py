@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.process_pool import process_pool
+from flows.process_pool import map_in_order
 from models.config import ViewRecipe
 from models.dataset import SequenceScan, TrainingScan
 from tasks.jpeg2000 import SlabFileError, read_slab
@@ -59,11 +59,7 @@ def slab_order(
 
 def read_images(orders: Sequence[SlabOrder], workers: int) -> Iterator[CohortImages | None]:
     """Read and cut the slabs, in order, in `workers` processes; None where a file is no slab any more."""
-    if workers <= 1:
-        yield from map(read_one, orders)
-        return
-    with process_pool(workers) as pool:
-        yield from pool.map(read_one, orders, chunksize=POOL_CHUNK)
+    return map_in_order(read_one, orders, workers, chunksize=POOL_CHUNK)
 
 
 def read_one(order: SlabOrder) -> CohortImages | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flows.process_pool import process_pool
+from flows.process_pool import map_in_order
 from flows.training_scans import EXTRACTOR_HALF_WIDTH_MM, training_scan
 from models.config import ViewRecipe
 from models.dataset import SequenceScan, TrainingScan
@@ -84,11 +84,7 @@ def requests(
 
 def draw_scans(wanted: Sequence[DrawRequest], workers: int = 1) -> Iterator[PhantomScan]:
     """Simulate the scans, in order, in `workers` processes."""
-    if workers <= 1:
-        yield from map(draw_scan, wanted)
-        return
-    with process_pool(workers) as pool:
-        yield from pool.map(draw_scan, wanted, chunksize=POOL_CHUNK)
+    return map_in_order(draw_scan, wanted, workers, chunksize=POOL_CHUNK)
 
 
 def draw_scan(request: DrawRequest) -> PhantomScan:

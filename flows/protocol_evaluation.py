@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice, repeat
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from estimates.roc import Interval, auc, share
 from flows.errors import SettingsError
 from flows.model_files import PROTOCOL_FILE, PROTOCOL_SCANS_FILE, PROTOCOL_USES_FILE
 from flows.phantom_scans import HALF_WIDTH_MM, PIXEL_MM, largest_loss, sequence_scan
-from flows.process_pool import BACKGROUND, process_pool
-from flows.protocol_use import TestSetUse
+from flows.process_pool import BACKGROUND, map_in_order
+from flows.protocol_use import ProtocolUse
 from flows.result_rows import read_rows, write_rows
 from models.config import ViewRecipe
 from models.dataset import FRACTURE_LOSS, LOW_LOSS, SequenceScan
@@ -34,6 +35,7 @@ from phantom import protocol
 from phantom.protocol import ProtocolStudy, draw_test_patient, draw_test_scan
 
 SCANS_PER_CALL = 16
+POOL_CHUNK = 4
 CARD_HEADING = "## On the frozen test set, "
 RULES = ("lstm", "max", "mean", "vote")
 GIVEAWAYS = ("trabecular_hu", "age_years", "noise_hu", "thickness_mm", "mean_intensity")
@@ -93,11 +95,12 @@ def judge_on_protocol(
     if not studies:
         raise SettingsError(f"no study from number {first} on: {test_set} has {len(all_studies)}")
     which = {"protocol": number, "studies": len(studies), "every": every, "first": first}
-    use = TestSetUse(directory, loaded.digest, which)
+    use = ProtocolUse(directory, loaded.digest, which)
     results = [ProtocolResult(**row) for row in use.rows]
     if results:
         say(f"{len(results)} of {len(studies)} studies were scored before this test was stopped")
-    scorer, drawn = Scorer(loaded), _drawn(studies[len(results) :], loaded.config.view, workers)
+    scorer, draw = Scorer(loaded), partial(_draw, view=loaded.config.view)
+    drawn = map_in_order(draw, studies[len(results) :], workers, chunksize=POOL_CHUNK, niceness=BACKGROUND)
     while part := list(islice(drawn, SCANS_PER_CALL)):
         scores = scorer.score([sequence for _, sequence in part])
         scored = [
@@ -130,17 +133,6 @@ def heading_of(which: Mapping[str, Any]) -> Report:
 
 Facts = dict[str, str | int | float | bool]
 Report = dict[str, Any]
-
-
-def _drawn(
-    studies: Sequence[ProtocolStudy], view: ViewRecipe, workers: int
-) -> Iterator[tuple[Facts, SequenceScan]]:
-    """The studies' images in order, drawn beside the scoring by so many processes; by one: between two scorings."""
-    if workers <= 1:
-        yield from map(_draw, studies, repeat(view))
-        return
-    with process_pool(workers, BACKGROUND) as pool:
-        yield from pool.map(_draw, studies, repeat(view), chunksize=4)
 
 
 def _draw(study: ProtocolStudy, view: ViewRecipe) -> tuple[Facts, SequenceScan]:

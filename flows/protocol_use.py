@@ -19,10 +19,8 @@ from phantom import protocol
 FROZEN_FILES = ("operating_point.json", "domain.json")  # threshold and calibration; limit of the domain
 
 
-class TestSetUse:
+class ProtocolUse:
     """`rows`: what an interrupted test has left, in order of its studies; empty for a new use, which is logged."""
-
-    __test__ = False  # no test of pytest's
 
     def __init__(self, directory: Path, model_digest: str, which: Mapping[str, int]) -> None:
         self._path = directory / PROTOCOL_PART_FILE

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
 from flows.phantom_scans import DrawRequest, PhantomScan, draw_scan
-from flows.process_pool import BACKGROUND, process_pool
+from flows.process_pool import BACKGROUND, map_in_order, process_pool
 from models.dataset import DenseTruth, SequenceScan, TrainingScan
 
 POOL_CHUNK = 4
@@ -29,19 +30,13 @@ def draw_scans_once(
     """The scans of the requests, in order; those that lie in `folder` are read, the others drawn and left there."""
     folder.mkdir(parents=True, exist_ok=True)
     missing = [request for request in wanted if not _path(folder, request).exists()]
-    for done, _ in enumerate(_drawn(missing, folder, workers), 1):
+    draw = partial(_draw_into, folder=folder)
+    if len(missing) < POOL_CHUNK:
+        workers = 1
+    for done, _ in enumerate(map_in_order(draw, missing, workers, chunksize=POOL_CHUNK), 1):
         if on_scan is not None:
             on_scan(len(wanted) - len(missing) + done)
     yield from (read_scan(_path(folder, request)) for request in wanted)
-
-
-def _drawn(missing: Sequence[DrawRequest], folder: Path, workers: int) -> Iterable[None]:
-    folders = [folder] * len(missing)
-    if workers <= 1 or len(missing) < POOL_CHUNK:
-        yield from map(_draw_into, missing, folders)
-        return
-    with process_pool(workers) as pool:
-        yield from pool.map(_draw_into, missing, folders, chunksize=POOL_CHUNK)
 
 
 def _draw_into(request: DrawRequest, folder: Path) -> None:

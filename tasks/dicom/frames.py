@@ -13,15 +13,16 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from tasks.dicom.elements import MAX_GROUPS_BYTES, BadHeader, Elements, ReadAt, tag
+from tasks.dicom.values import TAG_OF
 from tasks.instance import FramePlane
 
 SHARED, PER_FRAME = tag(0x5200, 0x9229), tag(0x5200, 0x9230)
 FUNCTIONAL_GROUPS = frozenset({SHARED, PER_FRAME})
-# What a classic image says at its top, by tag, and where an enhanced one has it (PS3.3 C.8.15.3).
+# What a classic image says at its top, and in which sequence an enhanced one has it (PS3.3 C.8.15.3).
 _OF_THE_SCAN = {
-    tag(0x0018, 0x0060): ("CTXRayDetailsSequence", "KVP"),
-    tag(0x0018, 0x1120): ("CTAcquisitionDetailsSequence", "GantryDetectorTilt"),
-    tag(0x0018, 0x1210): ("CTReconstructionSequence", "ConvolutionKernel"),
+    "KVP": "CTXRayDetailsSequence",
+    "GantryDetectorTilt": "CTAcquisitionDetailsSequence",
+    "ConvolutionKernel": "CTReconstructionSequence",
 }
 
 
@@ -54,7 +55,7 @@ def read_frames(read_at: ReadAt, found: Elements, n_frames: int, *, is_implicit:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             groups = [(frame, shared[0] if shared else None) for frame in per_frame]
-            planes = [_plane(*each) for each in groups]
+            planes = [_plane(own) for own in groups]
             values = dict(_of_the_scan(groups))
     except BadHeader:
         raise
@@ -89,14 +90,14 @@ def _find(groups: tuple[Any, Any], sequence: str, keyword: str) -> Any:
 
 
 def _of_the_scan(groups: list[tuple[Any, Any]]) -> Iterator[tuple[bytes, bytes]]:
-    for each, (sequence, keyword) in _OF_THE_SCAN.items():
+    for keyword, sequence in _OF_THE_SCAN.items():
         said = {_joined(_find(own, sequence, keyword)) for own in groups}
         if len(said) == 1 and (one := said.pop()):
-            yield each, one.encode()
+            yield TAG_OF[keyword], one.encode()
 
 
-def _plane(frame: Any, shared: Any) -> FramePlane | None:
-    find = functools.partial(_find, (frame, shared))
+def _plane(groups: tuple[Any, Any]) -> FramePlane | None:
+    find = functools.partial(_find, groups)
     position = _floats(find("PlanePositionSequence", "ImagePositionPatient"), 3)
     orientation = _floats(find("PlaneOrientationSequence", "ImageOrientationPatient"), 6)
     if position is None or orientation is None:

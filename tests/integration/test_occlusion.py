@@ -9,8 +9,7 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).parents[2]))  # the benchmarks are not installed
 
-from benchmarks.explain import Facts, case_of
-from flows.explain_vertebrae import heard_one, told_vertebrae
+from benchmarks.explain import Facts, case_of, heard_row_mm
 from flows.phantom_scans import DrawRequest, clear_case, view_of
 from models.dataset import SequenceScan
 from models.infer import Scorer
@@ -33,13 +32,9 @@ def test_peak_lies_on_the_fractured_vertebra_and_maps_on_their_images() -> None:
     assert body.row_start * slab.pixel_mm <= explained.peak.row_mm < body.row_stop * slab.pixel_mm
     other = next(each for each in slab.vertebrae if each.is_visible and each.level != body.level)
     assert not case_of(slab, other, explained, Facts(SEED, "slender", 0.99, 1.0)).is_at_height
-    heard = heard_one(told_vertebrae(scorer, view))
-    assert heard is not None
-    heard_row_mm = float(np.mean(heard["rows_mm"]))
-    framed = [
-        case_of(slab, b, explained, Facts(SEED, "", 0.99, 1.0, heard_row_mm)).is_framed for b in (body, other)
-    ]
-    assert framed == [True, False]
+    heard = Facts(SEED, "slender", 0.99, 1.0, heard_row_mm(scorer, view))
+    assert heard.heard_row_mm is not None
+    assert [case_of(slab, b, explained, heard).is_framed for b in (body, other)] == [True, False]
     assert case.is_framed is None
     (found,) = explained.maps
     assert found.image == int(np.argmax(logits))

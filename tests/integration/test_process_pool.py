@@ -9,6 +9,8 @@ import time
 
 import psutil
 
+from flows.process_pool import map_in_order
+
 _COMMAND = """
 import os, sys
 from flows.process_pool import process_pool
@@ -46,3 +48,9 @@ def test_processes_of_a_pool_end_with_a_killed_command(tmp_path) -> None:
     while alive := [pid for pid in pids if _is_running(pid)]:
         assert time.monotonic() < deadline, f"still running: {alive}"
         time.sleep(0.05)
+
+
+def test_results_come_in_order_from_one_process_or_several() -> None:
+    numbers = range(-5, 5)
+    for workers in (1, 2):
+        assert list(map_in_order(abs, numbers, workers, chunksize=2)) == [abs(number) for number in numbers]
