@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import stores
 from audit_rows import Hospital, add_report, filled_store, hospital_batch, read_by_two
 
 from flows.cli import run
@@ -52,8 +52,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Audited:
 
 
 def copied(audited: Audited, folder: Path) -> Audited:
-    shutil.copytree(audited.folder, folder, dirs_exist_ok=True)
-    return Audited(folder, Store.open(folder / "warehouse.duckdb", create=False), audited.truth)
+    return Audited(folder, stores.copied(audited.store, folder), audited.truth)
 
 
 @pytest.fixture(scope="module")

@@ -122,8 +122,13 @@ def scan_of(patient: Anatomy):  # type: ignore[no-untyped-def]
     return draw_acquisition(np.random.default_rng([patient.seed, 7]), patient.family.scanner)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda family: family.name)
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(family, id=name, marks=() if family is BASE else pytest.mark.long)
+        for name, family in FAMILIES.items()
+    ],
+)
 def test_nothing_gives_the_answer_away_within_a_family(family: Family) -> None:
     patients = [draw_patient(seed, has_fracture=seed % 2 == 0, family=family) for seed in range(N_PATIENTS)]
     labels = [patient.has_fracture for patient in patients]

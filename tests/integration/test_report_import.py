@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 import warehouse_rows as rows
+from stores import copied
 
 from flows.report_import import ImportCounts, import_reports
 from flows.report_label import label_file
@@ -30,10 +31,10 @@ def row(accession: str | None = "ACC-a", text: str = PRESENT, **others: Any) -> 
     return {"accession_number": accession, "report_date": "2020-03-01", "text": text} | others
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    """A warehouse with studies a, b (patients a, b) and two studies of one accession number."""
-    store = Store.open(tmp_path / "w.duckdb")
+@pytest.fixture(scope="module")
+def two_studies(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A warehouse with studies a, b (patients a, b) and two studies of one accession number. Copied, never changed."""
+    store = Store.open(tmp_path_factory.mktemp("studies") / "w.duckdb")
     for name in ("a", "b"):
         store.land(rows.one_scored_study(name))
     twins = [
@@ -42,6 +43,11 @@ def store(tmp_path: Path) -> Store:
     archive = rows.archive(n_files=40, n_studies=2, n_series=4)
     store.land(LandingBatch(archives=[archive], runs=[rows.run()], study_identities=twins))
     return store
+
+
+@pytest.fixture
+def store(two_studies: Store, tmp_path: Path) -> Store:
+    return copied(two_studies, tmp_path / "w")
 
 
 def load(store: Store, *given: dict[str, Any], labeller: Labeller | None = None) -> ImportCounts:
@@ -138,33 +144,39 @@ def test_a_report_that_came_before_its_study_finds_it_later(store: Store) -> Non
     assert statements(store) == {"study-c": "present"}
 
 
-@pytest.mark.parametrize(
-    ("versions", "statement"),
-    [
-        ([("2020-03-01", "final", PRESENT), ("2020-03-02", "corrected", ABSENT)], "absent"),
-        ([("2020-03-02", "corrected", ABSENT), ("2020-03-01", "final", PRESENT)], "absent"),
-        ([("2020-03-01", "final", ABSENT), ("2020-03-01", "corrected", PRESENT)], "present"),
-        ([("2020-03-01", "final", ABSENT), ("2020-03-05", "preliminary", PRESENT)], "absent"),
-        ([("2020-03-01", "final", PRESENT), ("2020-03-02", "cancelled", ABSENT)], "present"),
-        ([("2020-03-01", "final", PRESENT), ("2020-03-02", "addendum", "Phoned to the ward.")], "present"),
-        ([("2020-03-01", "final", ABSENT), ("2020-03-02", "addendum", "L1 compression fracture is seen.")], "present"),
-        ([("2020-03-01", "final", PRESENT), ("2020-03-02", "addendum", "There is no vertebral fracture.")], "absent"),
-        ([("2020-03-02", "addendum", "There is no vertebral fracture."), ("2020-03-01", "final", PRESENT)], "absent"),
-        ([("2020-03-01", "final", PRESENT), ("2020-03-02", "addendum", PRESENT + " Phoned.")], "present"),
-    ],
-)  # fmt: skip
+# Versions of one report, as they come: date, status, text; and what they say together.
+VERSIONS = [
+    ([("2020-03-01", "final", PRESENT), ("2020-03-02", "corrected", ABSENT)], "absent"),
+    ([("2020-03-02", "corrected", ABSENT), ("2020-03-01", "final", PRESENT)], "absent"),
+    ([("2020-03-01", "final", ABSENT), ("2020-03-01", "corrected", PRESENT)], "present"),
+    ([("2020-03-01", "final", ABSENT), ("2020-03-05", "preliminary", PRESENT)], "absent"),
+    ([("2020-03-01", "final", PRESENT), ("2020-03-02", "cancelled", ABSENT)], "present"),
+    ([("2020-03-01", "final", PRESENT), ("2020-03-02", "addendum", "Phoned to the ward.")], "present"),
+    ([("2020-03-01", "final", ABSENT), ("2020-03-02", "addendum", "L1 compression fracture is seen.")], "present"),
+    ([("2020-03-01", "final", PRESENT), ("2020-03-02", "addendum", "There is no vertebral fracture.")], "absent"),
+    ([("2020-03-02", "addendum", "There is no vertebral fracture."), ("2020-03-01", "final", PRESENT)], "absent"),
+    ([("2020-03-01", "final", PRESENT), ("2020-03-02", "addendum", PRESENT + " Phoned.")], "present"),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("is_split", [False, True])
-def test_T46_the_newest_final_version_counts(
-    store: Store, versions: list[tuple[str, str, str]], statement: str, is_split: bool
-) -> None:
-    given = [row(text=text, report_date=date, status=status) for date, status, text in versions]
-    if is_split:
-        for one in given:
-            load(store, one)
-    else:
+def test_T46_the_newest_final_version_counts(tmp_path: Path, is_split: bool) -> None:
+    """One study for each of VERSIONS; `is_split`: the second versions come in another file."""
+    store = Store.open(tmp_path / "w.duckdb")
+    for number in range(len(VERSIONS)):
+        store.land(rows.one_scored_study(f"v{number}"))
+    files = [
+        [
+            row(f"ACC-v{number}", text, report_date=date, status=status)
+            for number, (versions, _) in enumerate(VERSIONS)
+            for date, status, text in [versions[place]]
+        ]
+        for place in range(2)
+    ]
+    for given in files if is_split else [files[0] + files[1]]:
         load(store, *given)
-    assert statements(store) == {"study-a": statement}
-    assert ask(store, "SELECT count(*) FROM report") == [(len(versions),)]
+    assert statements(store) == {f"study-v{number}": said for number, (_, said) in enumerate(VERSIONS)}
+    assert ask(store, "SELECT count(*) FROM report") == [(2 * len(VERSIONS),)]
 
 
 def test_a_preliminary_report_alone_states_nothing(store: Store) -> None:

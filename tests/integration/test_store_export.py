@@ -11,6 +11,7 @@ import duckdb
 import pyarrow.parquet
 import pytest
 import warehouse_rows as rows
+from stores import copied
 
 from warehouse.export import write_rows
 from warehouse.landing import LandingBatch
@@ -18,10 +19,10 @@ from warehouse.queries import query
 from warehouse.store import Store
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    """A scored study, one that is too short, one that failed, one that is quarantined; in two archives."""
-    store = Store.open(tmp_path / "w" / "warehouse.duckdb", wait_s=5.0)
+@pytest.fixture(scope="module")
+def two_archives(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A scored study, one that is too short, one that failed, one that is quarantined; in two archives. Copied."""
+    store = Store.open(tmp_path_factory.mktemp("archives") / "warehouse.duckdb", wait_s=5.0)
     batch = rows.one_scored_study("a")
     batch.operating_points.append(rows.operating_point(threshold=0.4))
     batch.runs.append(rows.run())
@@ -34,6 +35,11 @@ def store(tmp_path: Path) -> Store:
     store.land(batch)
     store.publish()
     return store
+
+
+@pytest.fixture
+def store(two_archives: Store, tmp_path: Path) -> Store:
+    return copied(two_archives, tmp_path / "w")
 
 
 def test_a_csv_has_one_row_per_study(store: Store, tmp_path: Path) -> None:

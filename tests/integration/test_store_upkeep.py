@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 import warehouse_rows as rows
+from stores import copied
 
 from tasks.identity import load_key, load_or_create_key
 from warehouse import records, schema
@@ -20,10 +21,10 @@ from warehouse.queries import query
 from warehouse.store import Store
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    """Two studies of one patient and one of another; crawled, scored, published."""
-    store = Store.open(tmp_path / "w" / "warehouse.duckdb", wait_s=5.0)
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Two studies of one patient and one of another; crawled, scored, published. Copied, never changed."""
+    store = Store.open(tmp_path_factory.mktemp("swept") / "warehouse.duckdb", wait_s=5.0)
     load_or_create_key(store.paths.key)
     batch = LandingBatch(runs=[rows.run()], archives=[rows.archive(n_files=60, n_studies=3, n_series=6)])
     for name, patient in (("a", "p"), ("b", "p"), ("c", "q")):
@@ -31,6 +32,11 @@ def store(tmp_path: Path) -> Store:
     store.land(batch)
     store.publish()
     return store
+
+
+@pytest.fixture
+def store(swept: Store, tmp_path: Path) -> Store:
+    return copied(swept, tmp_path / "w")
 
 
 def exported(store: Store) -> list[tuple[object, ...]]:

@@ -183,6 +183,7 @@ def test_a_training_that_goes_on_keeps_its_cohort_though_the_archive_has_grown(
         train_on_cohort(grown.store, out, order, lambda _: None)
 
 
+@pytest.mark.long
 def test_a_model_of_reports_is_not_held_against_them(grown: SmallHospital, tmp_path: Path) -> None:
     """Its stored test part says what the reports say: no reader could be better."""
     out = tmp_path / "of-reports"
