@@ -39,6 +39,6 @@ PYTHONWARNINGS=ignore pip install -q --no-compile -c constraints.txt --no-build-
 # Python would compile what it imports, but never does where PYTHONDONTWRITEBYTECODE is set, as in many container images:
 # there each process of a sweep took 11 s to start instead of 5. Some modules are for another Python: that is no fault.
 site_packages=$("$dir/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-"$dir/bin/python" -m compileall -q -j 0 -x 'site-packages/((sympy|pip|setuptools)|.*/tests?)/' "$site_packages" >/dev/null || true
+"$dir/bin/python" -m compileall -q -j 0 -x 'site-packages/((pip|setuptools)|.*/tests?)/' "$site_packages" >/dev/null || true
 "$dir/bin/python" -m compileall -q -j 0 -x '/[.][^.]' . >/dev/null || true
 echo "done: $dir/bin/ovf --help"

@@ -57,8 +57,19 @@ _SEPARATOR = (
 _BARE = rf"(?:\d{{1,2}}|{_CN}){_NUMBER_END}(?![a-z])"
 LEVEL_PATTERN = rf"{_ONE}(?:{_SEPARATOR}(?:{_ONE}|{_BARE})|\s{_ONE}){{0,12}}"
 
-# What a level can begin with.
+# What a level can begin with: one sign; and where a letter follows it, these two, or a Chinese region and one of these.
 LEVEL_SIGNS = "tldcsefn0123456789胸腰颈骶第"
+_PAIRS = frozenset(word[:2] for word in (*_ORDINALS, "th", "thoracic", "lumbar", "dorsal"))
+_AFTER_CHINESE = "椎锥体第一二三四五六七八九十"
+
+
+def can_begin_level(signs: str) -> bool:
+    """Whether a level can begin with the one or two signs that a folded text has here."""
+    first, second = signs[:1], signs[1:2]
+    if first.isdigit() or not second.isalpha():
+        return first in LEVEL_SIGNS
+    return signs in _PAIRS or (first in "胸腰颈骶第" and second in _AFTER_CHINESE)
+
 
 _ITEMS = re.compile(rf"({_ONE})|({_BARE})|(-|至|到|to|through|thru)")
 _DIGITS = re.compile(r"\d{1,2}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from tasks.report_levels import LEVEL_PATTERN, LEVEL_SIGNS
+from tasks.report_levels import LEVEL_PATTERN, LEVEL_SIGNS, can_begin_level
 
 # Gaps are bounded, so that no text can make matching slow: about six English words, ten Chinese characters.
 _ENGLISH_GAP = r"[^.;:,。?!\n]{0,40}?"
@@ -87,11 +87,11 @@ def _right_edge(phrase: str) -> str:
 
 
 def beginnings(phrase: str) -> frozenset[str]:
-    """The first two signs a phrase can begin with; a single sign where the second can be anything."""
+    """The first two signs a phrase can begin with; a single sign where the second can be anything; # for a level."""
     found: set[str] = set()
     for head in _heads(phrase, 2):
         if head.startswith("#"):
-            found.update(LEVEL_SIGNS)
+            found.add("#")
         elif len(head) < 2 or head[1] in "*#. $":
             found.add(head[0])
         else:
@@ -141,6 +141,7 @@ def readings(phrase: str) -> list[str]:
 
 
 _Branch = tuple[re.Pattern[str], tuple[int, ...]]
+_Phrase = tuple[int, str, int]  # its place in the lexicon, itself, the number of its rule
 
 
 class Scanner:
@@ -152,11 +153,11 @@ class Scanner:
 
     def __init__(self, phrases: Sequence[tuple[str, int]]) -> None:
         """`phrases`: (phrase, rule number)."""
-        self._groups: dict[str, list[tuple[str, int]]] = {}
-        for phrase, number in phrases:
+        self._groups: dict[str, list[_Phrase]] = {}
+        for place, (phrase, number) in enumerate(phrases):
             for beginning in beginnings(phrase):
-                self._groups.setdefault(beginning, []).append((phrase, number))
-        self._signs = frozenset(beginning[0] for beginning in self._groups)
+                self._groups.setdefault(beginning, []).append((place, phrase, number))
+        self._signs = frozenset(beginning[0] for beginning in self._groups) - {"#"} | frozenset(LEVEL_SIGNS)
         self._branches: dict[str, _Branch | None] = {}
 
     def find(self, text: str) -> list[tuple[int, int, int]]:
@@ -185,17 +186,22 @@ class Scanner:
         return found
 
     def _compile(self, key: str) -> _Branch | None:
-        group = self._groups.get(key[:1], []) + (self._groups.get(key, []) if len(key) > 1 else [])
+        first = self._groups.get(key[:1], [])
+        if can_begin_level(
+            key
+        ):  # only then: the expression of a level is long, and takes forty times that of a word
+            first = sorted({*first, *self._groups.get("#", [])})
+        group = first + (self._groups.get(key, []) if len(key) > 1 else [])
         branch = _branch(group) if group else None
         if len(self._branches) < _MOST_BRANCHES:
             self._branches[key] = branch
         return branch
 
 
-def _branch(group: list[tuple[str, int]]) -> tuple[re.Pattern[str], tuple[int, ...]]:
-    ordered = sorted(group, key=lambda item: -_longest(item[0]))
-    body = "|".join(f"({phrase_pattern(phrase)})" for phrase, _ in ordered)
-    return re.compile(body), tuple(number for _, number in ordered)
+def _branch(group: Sequence[_Phrase]) -> _Branch:
+    ordered = sorted(dict.fromkeys(group), key=lambda item: -_longest(item[1]))
+    body = "|".join(f"({phrase_pattern(phrase)})" for _, phrase, _ in ordered)
+    return re.compile(body), tuple(number for _, _, number in ordered)
 
 
 _GAP_WEIGHT = 4  # a gap says less than the words it skips

@@ -18,6 +18,7 @@ from pathlib import Path
 import duckdb
 import pytest
 import warehouse_rows as rows
+from stores import copied
 
 from warehouse import schema
 from warehouse.compare import differences
@@ -34,9 +35,14 @@ time.sleep(float(sys.argv[2]))
 """
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store.open(tmp_path_factory.mktemp("empty") / "warehouse.duckdb", wait_s=5.0)
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.open(tmp_path / "w" / "warehouse.duckdb", wait_s=5.0)
+def store(empty: Store, tmp_path: Path) -> Store:
+    return copied(empty, tmp_path / "w")
 
 
 def count(store: Store, table: str) -> int:

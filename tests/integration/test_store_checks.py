@@ -171,12 +171,20 @@ def _add_a_night(batch: LandingBatch) -> None:
     batch.night_problems.append(NightProblemRecord("archive-1", "series-a-1", "r1", "decode", 1, at, at))
 
 
-@pytest.fixture
-def warehouse() -> Iterator[Connection]:
+@pytest.fixture(scope="module")
+def sound() -> Iterator[Connection]:
     with duckdb.connect() as connection:
         schema.migrate(connection, schema.WAREHOUSE)
         insert_all(connection, WAREHOUSE_TABLES, to_arrow(sound_batch()))
         yield connection
+
+
+@pytest.fixture
+def warehouse(sound: Connection) -> Iterator[Connection]:
+    """What a test changes is taken back."""
+    sound.begin()
+    yield sound
+    sound.rollback()
 
 
 def results(connection: Connection) -> dict[str, CheckResult]:
