@@ -54,9 +54,10 @@ nightly-demo: setup  ## a PACS (Debian's Orthanc), a scheduled night, results ba
 
 # ---- gates
 
-# Files of tests are dealt out to this many processes; a sweep in a test brings two workers of its own. In the order of
-# their names, not the fullest first: those with few but long tests would come last, and one process would wait.
-TEST_PROCESSES ?= 2
+# Files of tests are dealt out to this many processes, of 1.5 GB each: one more than cores, since some tests wait for
+# servers. In the order of their names, not the fullest first: those with few but long tests would come last, and one
+# process would wait.
+TEST_PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$(( n < 7 ? n + 1 : 8 )))
 # One thread each: two on as many cores as processes wait for one another, and burn the time that they wait.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 

@@ -50,12 +50,24 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a Prefect server leaves, to be copied: a first start makes the database, which takes ten seconds."""
+
+    def start_once(folder: Path) -> None:
+        with prefect_api(folder):
+            pass
+
+    return made_once(tmp_path_factory, "prefect-home", start_once)
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory, prefect_home: Path) -> Iterator[dict[str, str]]:
     """The environment of the command: one Prefect server of our own for the whole session.
 
     One worker unless a test asks for more: a worker takes seconds to start, and these archives are small.
     """
-    with prefect_api(tmp_path_factory.mktemp("prefect")) as url:
+    home = shutil.copytree(prefect_home, tmp_path_factory.mktemp("prefect"), dirs_exist_ok=True)
+    with prefect_api(home) as url:
         yield {**os.environ, "PREFECT_API_URL": url, "OVF_PROGRESS": "plain", "OVF_WORKERS": "1"}
 
 

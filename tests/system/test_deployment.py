@@ -9,6 +9,7 @@ import datetime as dt
 import json
 import os
 import queue
+import shutil
 import sys
 import threading
 import time
@@ -34,8 +35,10 @@ ALERT = "ovf.night.alert"
 
 
 @pytest.fixture(scope="module")
-def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPrefect]:
-    with local_prefect(tmp_path_factory.mktemp("deployed"), OVF_PROGRESS="plain") as running:
+def prefect(tmp_path_factory: pytest.TempPathFactory, prefect_home: Path) -> Iterator[LocalPrefect]:
+    folder = tmp_path_factory.mktemp("deployed")
+    shutil.copytree(prefect_home, folder / "home")
+    with local_prefect(folder, OVF_PROGRESS="plain") as running:
         yield running
         pids = [process.pid for process in running.processes]
     assert not [pid for pid in pids if psutil.pid_exists(pid)]
