@@ -120,7 +120,11 @@ class Pacs:
         """A client of its REST API; the first registered user's, where it asks for one."""
         users = self.options.get("RegisteredUsers", {})
         auth = next(iter(users.items()), None)
-        return httpx.Client(base_url=self.url, auth=auth, verify=False, timeout=60, trust_env=False)
+        # A connection each: Orthanc closes one that waits for a second, as it may on a busy machine, between two files.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        return httpx.Client(
+            base_url=self.url, auth=auth, verify=False, timeout=60, trust_env=False, limits=limits
+        )
 
     def fill(self, folder: Path) -> int:
         """Send every DICOM file below a folder, members of zips too; returns how many it holds now."""

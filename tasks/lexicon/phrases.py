@@ -187,9 +187,8 @@ class Scanner:
 
     def _compile(self, key: str) -> _Branch | None:
         first = self._groups.get(key[:1], [])
-        if can_begin_level(
-            key
-        ):  # only then: the expression of a level is long, and takes forty times that of a word
+        # Only where one can begin: the expression of a level is long, and takes forty times that of a word.
+        if can_begin_level(key):
             first = sorted({*first, *self._groups.get("#", [])})
         group = first + (self._groups.get(key, []) if len(key) > 1 else [])
         branch = _branch(group) if group else None
