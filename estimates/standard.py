@@ -83,7 +83,7 @@ def fay_feuer(
     that has weight has nobody in it: choose wider bands.
     """
     x, size, weight = _bands(events, n, weights)
-    rate = float((weight * x / size).sum())
+    rate = min(float((weight * x / size).sum()), 1.0)  # weights sum to 1 but for rounding
     variance = float((weight**2 * x / size**2).sum())
     largest = float((weight / size).max())
     left, right = tails(confidence)

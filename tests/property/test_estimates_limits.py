@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
@@ -88,6 +88,7 @@ def test_lang_reiczigel_stays_inside_and_rises_with_the_flags(
 
 
 @given(st.lists(st.tuples(st.integers(1, 500), st.floats(0, 1), st.floats(0.01, 1)), min_size=1, max_size=8))
+@example([(1, 1.0, 0.537109375), (119, 1.0, 1.0)])  # everybody: their weights sum to a little more than 1
 def test_fay_feuer_holds_the_weighted_rate(bands: list[tuple[int, float, float]]) -> None:
     n = [size for size, _, _ in bands]
     events = [int(size * share) for size, share, _ in bands]
