@@ -83,7 +83,7 @@ def _standardised(weighted: FloatArray, weight: FloatArray) -> FloatArray:
     cases, others = weighted[:, 0::2], weighted[:, 1::2]
     total = cases + others
     share = np.divide(cases, total, out=np.full_like(total, np.nan), where=total > 0)
-    return np.asarray(share[:, weight > 0] @ weight[weight > 0])
+    return np.minimum(share[:, weight > 0] @ weight[weight > 0], 1.0)  # weights sum to 1 but for rounding
 
 
 def _drawn(
