@@ -15,6 +15,7 @@ from typing import Any
 from flows.model_files import PROTOCOL_PART_FILE, PROTOCOL_USES_FILE
 from flows.version import code_version
 from phantom import protocol
+from warehouse.paths import replace_file
 
 FROZEN_FILES = ("operating_point.json", "domain.json")  # threshold and calibration; limit of the domain
 
@@ -31,8 +32,7 @@ class ProtocolUse:
         if not is_same:  # a test set is worth what it was not looked at
             at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             _append(directory / PROTOCOL_USES_FILE, [{"at": at, **use}])
-        self._path.unlink(missing_ok=True)  # written again, since its last line may be torn
-        _append(self._path, [use, *self.rows])
+        replace_file(self._path, _written([use, *self.rows]).encode())  # its last line may be torn
 
     def keep(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write down the scores of the next studies."""
@@ -60,7 +60,11 @@ def _told(directory: Path, model_digest: str, which: Mapping[str, int]) -> dict[
 
 def _append(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     with path.open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps(row) + "\n" for row in rows)
+        file.write(_written(rows))
+
+
+def _written(rows: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

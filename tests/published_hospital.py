@@ -16,6 +16,7 @@ from factory import uid
 from fault_archive import scan, with_value
 from fault_sweep import ARCHIVE, KEYS, sweep
 from pydicom.dataset import Dataset
+from stores import copied
 
 from flows.publish import Archive, PublishRequest, Work
 from flows.publish_heat import Pictures
@@ -44,8 +45,7 @@ class Hospital:
 
     def copied(self, folder: Path) -> Hospital:
         """The same archive with a warehouse of its own."""
-        shutil.copytree(self.store.paths.directory, folder / "warehouse")
-        return Hospital(self.archive, Store.open(folder / "warehouse" / "w.duckdb", create=False))
+        return Hospital(self.archive, copied(self.store, folder / "warehouse"))
 
     @contextmanager
     def opened(self) -> Iterator[Archive]:

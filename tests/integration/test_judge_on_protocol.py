@@ -16,6 +16,7 @@ from flows.protocol_evaluation import (
     judge_on_protocol,
     read_results,
 )
+from flows.protocol_use import ProtocolUse
 from models.loading import load_model
 from models.registry import CARD_FILE, SHIPPED
 from phantom import protocol
@@ -58,6 +59,24 @@ def test_a_use_of_the_test_set_is_logged_and_its_scores_come_out_again(model: Pa
     assert f"{CARD_HEADING}`phantom/protocol-{number}`" in card
 
 
+def test_what_a_stopped_test_has_kept_comes_back_without_its_torn_line(tmp_path: Path) -> None:
+    which = {"protocol": 1, "studies": 5, "every": 500, "first": 0}
+    rows = [{"patient_seed": seed} for seed in (3, 5, 7)]
+    ProtocolUse(tmp_path, "digest", which).keep(rows)
+    part = tmp_path / PROTOCOL_PART_FILE
+    part.write_text(part.read_text()[:-5])
+    assert ProtocolUse(tmp_path, "digest", which).rows == rows[:2]
+    again = ProtocolUse(tmp_path, "digest", which)
+    again.keep(rows[2:])
+    assert ProtocolUse(tmp_path, "digest", which).rows == rows
+    assert len(_uses(tmp_path)) == 1
+    for digest, asked in (("another", which), ("digest", which | {"first": 1})):
+        assert ProtocolUse(tmp_path, digest, asked).rows == []
+    assert len(_uses(tmp_path)) == 3
+    again.end()
+    assert not part.exists()
+
+
 @pytest.mark.long
 def test_a_test_that_was_stopped_goes_on_and_is_one_use(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol_evaluation, "SCANS_PER_CALL", 2)
@@ -68,7 +87,7 @@ def test_a_test_that_was_stopped_goes_on_and_is_one_use(model: Path, monkeypatch
     def stop(_: str) -> None:
         raise Stopped
 
-    asked = {"number": 1, "every": 700}  # 3 studies, of which the first two are scored and then told
+    asked = {"number": 1, "every": 500}  # 5 studies, of which the first two are scored and then told
     uses = len(_uses(model))
     with pytest.raises(Stopped):
         judge_on_protocol(model, workers=1, say=stop, **asked)
@@ -77,11 +96,11 @@ def test_a_test_that_was_stopped_goes_on_and_is_one_use(model: Path, monkeypatch
     kept = [json.loads(line)["patient_seed"] for line in part.read_text().splitlines()[1:-1]]
     said: list[str] = []
     judge_on_protocol(model, workers=2, say=said.append, **asked)
-    assert said[0] == "1 of 3 studies were scored before this test was stopped"
+    assert said[0] == "1 of 5 studies were scored before this test was stopped"
     assert len(_uses(model)) == uses + 1
     seeds = [result.patient_seed for result in read_results(model / PROTOCOL_SCANS_FILE)]
     assert seeds[:1] == kept
-    assert seeds == [study.patient_seed for study in protocol.test_studies(1)[::700]]
+    assert seeds == [study.patient_seed for study in protocol.test_studies(1)[::500]]
     assert not part.exists()
     judge_on_protocol(model, workers=1, say=said.append, number=1, every=2000)
     assert len(_uses(model)) == uses + 2

@@ -215,8 +215,6 @@ class DiesAfterSending:
         self.inner.close()
 
 
-@pytest.mark.long
-@pytest.mark.long
 def test_a_killed_run_and_a_pacs_that_is_away_leave_no_doubles(hospital: Hospital, pacs: Pacs) -> None:
     """Never "published" before the answer; every failure is a row, and the next run ends as an undisturbed one."""
     empty(pacs)

@@ -165,7 +165,6 @@ def test_patients_of_the_start_are_never_tested_on(
     assert second.facts.start == ""
 
 
-@pytest.mark.long
 def test_a_training_that_goes_on_keeps_its_cohort_though_the_archive_has_grown(
     grown: SmallHospital, trained: Path, tmp_path: Path
 ) -> None:

@@ -6,12 +6,12 @@ import csv
 import datetime as dt
 import json
 import math
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import stores
 import warehouse_rows as rows
 from cohort_rows import small_hospital
 
@@ -94,9 +94,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Hospital:
 
 @pytest.fixture
 def copied(swept: Hospital, tmp_path: Path) -> Hospital:
-    warehouse = swept.store.paths.warehouse
-    shutil.copytree(warehouse.parent, tmp_path / "copy")
-    return replace(swept, store=Store.open(tmp_path / "copy" / warehouse.name, create=False))
+    return replace(swept, store=stores.copied(swept.store, tmp_path / "copy"))
 
 
 def probability(logit: float) -> float:

@@ -22,7 +22,7 @@ from estimates.audit_estimates import missed_rate, prevalence
 from estimates.audit_limits import Method, MonteCarlo
 from estimates.audit_reads import AuditReads, CellReads
 
-N_HOSPITALS = 80
+N_HOSPITALS = 120
 TESTED = [kind for kind in KINDS if kind.wanted and not (kind.method is Method.MELDED and kind.is_finite)]
 
 

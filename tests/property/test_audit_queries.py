@@ -225,7 +225,7 @@ def is_counted(unit: dict[str, Any]) -> bool:
     return age is not None and age >= FROM_AGE
 
 
-many = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @many

@@ -34,7 +34,6 @@ def test_T41_killed_sweep_ends_like_an_undisturbed_one(
     assert not list((disturbed.parent / "staging").rglob("*.arrow"))
 
 
-@pytest.mark.long
 def test_T40_killed_worker_costs_nothing(ovf, hospital: Path, undisturbed: Path, tmp_path: Path) -> None:
     disturbed = warehouse_under_the_key_of(undisturbed, tmp_path / "other")
     with ovf.started(*_sweep(hospital, disturbed, "--shard-size", 1)) as sweep:
