@@ -47,7 +47,7 @@ class Protocol:
 
 # Hospitals draw patients below 2**31, a training with --seed N below (N + 1) * 10 million, and those that stand in for
 # others (`flows.phantom_scans`) below 5 * 10**12.
-TEST_SEEDS = range(2**44, 2**47)
+TEST_SEEDS = range(2**44, 2**48)
 PROTOCOLS = {
     each.number: each
     for each in (
@@ -59,6 +59,9 @@ PROTOCOLS = {
         ),
         Protocol(
             3, "9edcbb04280ea5fe961534694a4f0b8e614d0212ca3761a1d2e05625cb099659", range(2**46, 2**47), 30, 45
+        ),
+        Protocol(
+            4, "2cf93b4e29571817e86bf628fca593163a3b1bbf466a23043db455fac3ad2f8e", range(2**47, 2**48), 40, 80
         ),
     )
 }
