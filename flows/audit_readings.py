@@ -31,8 +31,15 @@ FIRST_ROW = 2  # of a CSV with its header line
 ReadingKey = tuple[str, str, bool, str]  # case, reader, adjudication, level
 
 
+def unread_columns(columns: Sequence[str]) -> str | None:
+    """What to say of misspelt columns, which would be ignored: an empty cause counts as osteoporotic."""
+    misspelt = misspelt_columns(columns)
+    told = ", ".join(f"{found} (write {meant})" for found, meant in misspelt.items())
+    return f"columns that would not be read: {told}" if misspelt else None
+
+
 def misspelt_columns(columns: Sequence[str]) -> dict[str, str]:
-    """Column → the one that is meant: it would be ignored, and an empty cause counts as osteoporotic."""
+    """Column → the one that is meant."""
     known = (*NEEDED_COLUMNS, *OPTIONAL_COLUMNS)
     found = {}
     for column in columns:

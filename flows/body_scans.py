@@ -41,7 +41,7 @@ def twins_once(source: RealSource, pairs: int, seed: int, folder: Path) -> list[
     return [read_body_scan(path) for path in paths]
 
 
-def drawn_once(wanted: Sequence[DrawRequest], folder: Path, workers: int) -> Iterator[BodyScan]:
+def draw_body_scans_once(wanted: Sequence[DrawRequest], folder: Path, workers: int) -> Iterator[BodyScan]:
     """Training scans in order; those that lie in `folder` are read, the others drawn and left there."""
     folder.mkdir(parents=True, exist_ok=True)
     with process_pool(workers) as pool:

@@ -27,6 +27,7 @@ from estimates.prior import prior_shift_logits
 from flows.audit_reads import is_case, read_sample
 from flows.audit_verdicts import Endpoint
 from flows.errors import SettingsError
+from flows.labels import known_studies
 from flows.model_rows import SHIPPED
 from flows.scored_models import ScoredModel, listed, scored_model
 from tasks.report_files import ReportFileError, read_rows
@@ -76,6 +77,13 @@ class ReadScans:
     weights: list[float]
     source: str
     n_without_score: int  # read, but the model has no score of it (or may not judge it)
+    n_unknown: int = 0  # read, but no study of this warehouse
+
+    @property
+    def left_out(self) -> str:
+        """What was read and does not count, in words."""
+        unknown = f", {self.n_unknown} are no studies of this warehouse" if self.n_unknown else ""
+        return f"{self.n_without_score} more were read but have no score that counts{unknown}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +146,13 @@ def read_audited(
     return ReadScans(found.logits, found.is_case, found.weights, found.source, n_without)
 
 
-def read_simple(path: Path, logits: Mapping[str, float]) -> ReadScans:
-    """A file of `study_key, fracture` (yes or no): a simple random sample. Raises SettingsError with the line."""
+def read_simple(connection: Connection, path: Path, logits: Mapping[str, float]) -> ReadScans:
+    """A file of `study_key, fracture` (yes or no): a simple random sample.
+
+    Raises SettingsError: with the line, or when not one row names a study of this warehouse.
+    """
     found = ReadScans([], [], [], f"{path.name}, taken as a simple random sample", 0)
-    n_without, seen = 0, set()
+    unscored, seen = [], set()
     for number, row in enumerate(_rows(path), start=2):
         key, answer = (str(row.get(name) or "").strip() for name in ("study_key", "fracture"))
         if not key or answer.lower() not in ANSWERS or key in seen:
@@ -150,12 +161,19 @@ def read_simple(path: Path, logits: Mapping[str, float]) -> ReadScans:
             )
         seen.add(key)
         if key not in logits:
-            n_without += 1
+            unscored.append(key)
             continue
         found.logits.append(logits[key])
         found.is_case.append(ANSWERS[answer.lower()])
         found.weights.append(1.0)
-    return ReadScans(found.logits, found.is_case, found.weights, found.source, n_without)
+    known = known_studies(connection, unscored)
+    if unscored and not known and not found.logits:
+        raise SettingsError(
+            f"{path.name}: none of its {len(unscored)} rows names a study of this warehouse; "
+            "study_key is the pseudonym that `ovf export scores` writes"
+        )
+    n_unknown = len(unscored) - len(known)
+    return ReadScans(found.logits, found.is_case, found.weights, found.source, len(known), n_unknown)
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -170,11 +188,10 @@ def recalibrated(read: ReadScans) -> tuple[Calibration, list[str]]:
     try:
         fitted = fit_platt(read.logits, read.is_case, read.weights)
     except ValueError as error:
-        raise SettingsError(f"{read.source}: {error}") from error
+        raise SettingsError(f"{read.source}: {error} ({read.left_out})") from error
     calibration = fitted.calibration
     return calibration, [
-        f"calibrated on {fitted.n_cases} cases and {fitted.n_others} others ({read.source}; "
-        f"{read.n_without_score} more were read but have no score that counts)",
+        f"calibrated on {fitted.n_cases} cases and {fitted.n_others} others ({read.source}; {read.left_out})",
         f"probability = logistic({calibration.slope:.3f} (SE {fitted.slope_se:.3f}) × logit "
         f"{calibration.intercept:+.3f} (SE {fitted.intercept_se:.3f})); "
         f"weighted share of cases {fitted.share_observed:.1%}, mean probability {fitted.mean_predicted:.1%}",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from estimates.calibration import Calibration
 from flows import calibrate
-from flows.audit_readings import NEEDED_COLUMNS, import_readings
+from flows.audit_readings import NEEDED_COLUMNS, import_readings, unread_columns
 from flows.audit_verdicts import Endpoint
 from flows.calibrate import Numbers, ReadScans, Rule
 from flows.errors import SettingsError
@@ -42,7 +42,7 @@ def calibrate_model(warehouse: Path, model: str | None, asked: Asked) -> list[st
             endpoint = Endpoint.PRIMARY if asked.endpoint == "primary" else Endpoint.ANY_GRADE
             read = calibrate.read_audited(connection, audit_id, endpoint, logits)
         elif asked.readings is not None:
-            read = calibrate.read_simple(asked.readings, logits)
+            read = calibrate.read_simple(connection, asked.readings, logits)
     calibration, lines = _calibration(numbers, read, asked)
     threshold, rule = calibrate.chosen_threshold(
         asked.rule, calibration, numbers, read, (list(logits.values()), weeks)
@@ -80,6 +80,8 @@ def _imported(store: Store, path: Path) -> str | None:
         columns = columns_of(path)
         if not all(name in columns for name in NEEDED_COLUMNS):
             return None
+        if unread := unread_columns(columns):
+            raise SettingsError(f"{path.name}: {unread}; nothing was stored")
         found = import_readings(store, read_rows(path))
     except (ReportFileError, OSError) as error:
         raise SettingsError(f"{path.name} cannot be read: {error}") from error

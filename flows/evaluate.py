@@ -174,8 +174,10 @@ def _counted(
     labels: Labels, rows: list[dict[str, Any]], split: Split | None
 ) -> tuple[dict[str, Label], dict[str, int]]:
     """Labels that count, and the labelled studies that do not: no label, not here, or trained on."""
-    seen = {row.patient_key for row in split.rows if row.split != TEST} if split else set()
+    learned = [row for row in split.rows if row.split != TEST] if split else []
     person = {row["study_key"]: row["person_key"] for row in rows}
+    # by their studies too: a pseudonym is another one once a PatientID was corrected
+    seen = {name for row in learned for name in (row.patient_key, person.get(row.study_key))}
     left_out = dict(labels.n_unlinked)
     counted = {}
     for study_key, label in labels.by_study.items():

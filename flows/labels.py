@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -105,6 +105,8 @@ def _read_file(path: Path) -> LabelFile:
 
 def _linked(store: Store, read: LabelFile, name: str) -> Labels:
     named = [row for row in read.rows if row.column != STUDY_KEY]
+    with store.read() as connection:
+        known = known_studies(connection, [row.name for row in read.rows if row.column == STUDY_KEY])
     if named and not store.paths.identity.is_file():
         raise LabelError(
             f"{name} names studies by UID or accession number, and the identity file is not beside the warehouse: "
@@ -117,12 +119,19 @@ def _linked(store: Store, read: LabelFile, name: str) -> Labels:
     found: dict[str, Label] = {}
     lost: Counter[str] = Counter()
     for row in read.rows:
-        keys = [row.name] if row.column == STUDY_KEY else studies.get((row.column, row.name), [])
+        keys = studies.get((row.column, row.name), [])
+        if row.column == STUDY_KEY:
+            keys = [row.name] if row.name in known else []
         if len(keys) != 1:
             lost[AMBIGUOUS_NAME if keys else NOT_IN_WAREHOUSE] += 1
         elif found.setdefault(keys[0], row.label) != row.label:
             raise LabelError(f"{name} labels one study in two different ways")
     return Labels(found, f"label file {name}", read.is_simulated, dict(lost), FROM_FILE, name)
+
+
+def known_studies(connection: Connection, keys: Sequence[str]) -> set[str]:
+    """Those of some study keys that are studies of this warehouse."""
+    return {key for (key,) in connection.execute(query("known_studies"), {"keys": list(keys)}).fetchall()}
 
 
 def _studies_named(connection: Connection, rows: Iterable[LabelRow]) -> dict[tuple[str, str], list[str]]:

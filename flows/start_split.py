@@ -2,27 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
+from flows.cohort import CohortScan
 from models.registry import describe_model
-from models.split_file import EARLIER, TRAINING, VALIDATION, SplitRow, has_split, read_split
+from models.split_file import (
+    CALIBRATION,
+    EARLIER,
+    TEST,
+    TRAINING,
+    VALIDATION,
+    SplitRow,
+    has_split,
+    read_split,
+)
 
 LEARNED_FROM = (TRAINING, VALIDATION, EARLIER)
+# Of a patient who was two to the start, the part that saw most counts.
+_SEEN_MOST_FIRST = (TRAINING, VALIDATION, CALIBRATION, TEST)
 
 
 @dataclass(frozen=True)
 class StartSplit:
-    """The patients of a start; none for random and public weights, and for models of simulated scans by seed."""
+    """The scans of a start; none for random and public weights, and for models of simulated scans by seed.
 
-    part_of: Mapping[str, str] = field(default_factory=dict)  # patient → part of the new split
-    learned_from: tuple[SplitRow, ...] = ()
+    Patients are known by their studies too: a pseudonym is another one once a PatientID was corrected.
+    """
+
+    rows: tuple[SplitRow, ...] = ()
     words: str = ""  # what cannot be shown; empty where everything is known
 
-    def earlier(self, rows: Iterable[SplitRow]) -> list[SplitRow]:
-        """Scans that the start learned from, of patients who are not among the new training's own `rows`."""
-        own = {row.patient_key for row in rows}
-        return [replace(row, split=EARLIER) for row in self.learned_from if row.patient_key not in own]
+    def part_of(self, scans: Iterable[CohortScan]) -> dict[str, str]:
+        """Patient → part of the new split, for those of `scans` whom the start knows."""
+        by_patient = _parts((row.patient_key, row.split) for row in self.rows)
+        by_study = {row.study_key: row.split for row in self.rows}
+        known = [
+            (scan.patient_key, part)
+            for scan in scans
+            for part in (by_patient.get(scan.patient_key), by_study.get(scan.study_key))
+            if part is not None
+        ]
+        return _parts(known)
+
+    def earlier(self, rows: Sequence[SplitRow]) -> list[SplitRow]:
+        """Scans that the start learned from, and that neither are nor are of a patient among the training's `rows`."""
+        patients, studies = {row.patient_key for row in rows}, {row.study_key for row in rows}
+        return [
+            replace(row, split=EARLIER)
+            for row in self.rows
+            if row.split in LEARNED_FROM and row.patient_key not in patients and row.study_key not in studies
+        ]
 
 
 def start_split(start: str, key_id: str) -> StartSplit:
@@ -36,6 +66,13 @@ def start_split(start: str, key_id: str) -> StartSplit:
         return StartSplit(
             words=f"{found.model_id}, which it began from, was trained on patients under another key"
         )
-    part_of = {row.patient_key: TRAINING if row.split == EARLIER else row.split for row in split.rows}
-    learned_from = tuple(row for row in split.rows if row.split in LEARNED_FROM)
-    return StartSplit(part_of, learned_from, split.facts.start)
+    return StartSplit(split.rows, split.facts.start)
+
+
+def _parts(found: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Patient → the part that saw most of those they were found in; what an earlier start learned from is training."""
+    parts: dict[str, str] = {}
+    for patient, split in found:
+        part = TRAINING if split == EARLIER else split
+        parts[patient] = min(part, parts.get(patient, part), key=_SEEN_MOST_FIRST.index)
+    return parts

@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from flows.body_scans import drawn_once, twins_once
+from flows.body_scans import draw_body_scans_once, twins_once
 from flows.phantom_scans import DrawRequest, requests
 from flows.process_pool import cores, process_pool
 from flows.real_scans import RealSource, read_sources
@@ -128,7 +128,7 @@ def _told(given: argparse.Namespace, sources: Sequence[RealSource]) -> dict[str,
 def _drawn(wanted: list[DrawRequest], given: argparse.Namespace) -> list[BodyScan]:
     scans: list[BodyScan] = []
     count = counter("drawn", len(wanted), to_stderr)
-    for scan in drawn_once(wanted, given.out / "scans", given.workers):
+    for scan in draw_body_scans_once(wanted, given.out / "scans", given.workers):
         scans.append(scan)
         count(len(scans))
     return scans

@@ -44,7 +44,16 @@ from models.lstm import ScanLstm
 from models.optimise import CHECKPOINT_EVERY_S, Checkpoint
 from models.recipes import TrainingRecipe
 from models.registry import OperatingPoint, write_operating_point
-from models.split_file import CALIBRATION, TEST, TRAINING, VALIDATION, SplitFacts, SplitRow, write_split
+from models.split_file import (
+    CALIBRATION,
+    TEST,
+    TRAINING,
+    VALIDATION,
+    SplitFacts,
+    SplitRow,
+    check_split,
+    write_split,
+)
 from models.starting import Start, starting_net
 from models.training import Aggregation, PooledScan, TrainerSettings, pool_scans, train_aggregation
 from models.weak_labels import train_weak_features
@@ -119,13 +128,15 @@ def train_on_cohort(store: Store, out: Path, order: TrainOrder, say: Say = print
             f"the reader of vertebrae {start.config.bodies} is heard beside the LSTM, as it is: nothing teaches it"
         )
     before = start_split(order.start, key_id) if start.is_model else StartSplit()
-    parts = split_cohort(cohort, shares_of(order.recipe_name), order.seed, before.part_of)
+    parts = split_cohort(cohort, shares_of(order.recipe_name), order.seed, before.part_of(cohort.scans))
     _check_parts(parts, order, say)
     images = _read_all(parts, start.config.view, order, say)
+    _check_read(images, say)
     recipe = _recipe(order, images, start)
     config = start.config if start.is_model else _normalised(start.config, images)
     rows = _split_rows(parts, images)
     rows += before.earlier(rows)
+    check_split(rows)  # before hours are spent
     facts = SplitFacts(
         order.seed,
         {name: shares_of(order.recipe_name)[name] for name in parts},
@@ -246,6 +257,23 @@ def _read_all(
     return _Images(found, n_unreadable)
 
 
+def _check_read(images: _Images, say: Say) -> None:
+    """Raises SettingsError where the slabs that could be read are not enough to learn from."""
+    if not images.n_unreadable:
+        return
+    told = f"{images.n_unreadable} slabs are gone or damaged and left out"
+    say(told)
+    short = [
+        part
+        for part in (TRAINING, VALIDATION)
+        if len({scan.is_case for scan, _ in images.of[part]}) < (2 if part == TRAINING else 1)
+    ]
+    if short:
+        raise SettingsError(
+            f"{told}: what is left for {' and '.join(short)} is not enough; sweep those series again (ovf requeue)"
+        )
+
+
 def _recipe(order: TrainOrder, images: _Images, start: Start) -> TrainingRecipe:
     if isinstance(order.recipe, TrainingRecipe):
         return order.recipe
@@ -309,8 +337,10 @@ def _keep(
         learned = [scan.is_case for part in (TRAINING, VALIDATION) for scan, _ in images.of[part]]
         point = dataclasses.replace(point, case_share=sum(learned) / len(learned))
     digest = save_model(out, *networks, config, cohort_card(config, told, point))
+    write_split(
+        out, told.rows, told.split
+    )  # first: a model without its split could be tested on its own patients
     write_operating_point(out, point)
-    write_split(out, told.rows, told.split)
     n = {
         name: sum(row.split == name for row in told.rows)
         for name in (TRAINING, VALIDATION, CALIBRATION, TEST)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -110,9 +111,21 @@ class ModelListing:
 
 
 def describe_models(root: Path = SHIPPED) -> list[ModelListing]:
-    """The models under `root`, by id. Hashes are not checked here (`load_model` does)."""
-    found = sorted(path.parent for path in root.glob(f"*/{MANIFEST_FILE}"))
-    return [_listing(directory) for directory in found]
+    """The models under `root`, by id, without damaged ones. Hashes are not checked here (`load_model` does)."""
+    return [model for _, model in _described(root) if isinstance(model, ModelListing)]
+
+
+def damaged_models(root: Path = SHIPPED) -> dict[str, str]:
+    """Folder → what is wrong, of each one under `root` that holds a manifest and cannot be described."""
+    return {folder.name: str(error) for folder, error in _described(root) if isinstance(error, ModelError)}
+
+
+def _described(root: Path) -> Iterator[tuple[Path, ModelListing | ModelError]]:
+    for path in sorted(root.glob(f"*/{MANIFEST_FILE}")):
+        try:
+            yield path.parent, _listing(path.parent)
+        except ModelError as error:
+            yield path.parent, error
 
 
 def describe_model(id_or_path: str | Path, root: Path = SHIPPED) -> ModelListing:
@@ -132,7 +145,7 @@ def _listing(directory: Path) -> ModelListing:
         is_simulated_only=config.is_simulated_only,
         intended_use=config.intended_use,
         card=read_part(directory / CARD_FILE).decode("utf-8", errors="replace"),
-        n_bytes=(directory / WEIGHTS_FILE).stat().st_size,
+        n_bytes=_size(directory / WEIGHTS_FILE),
         directory=directory,
     )
 
@@ -151,8 +164,7 @@ def find_model(id_or_path: str | Path, root: Path = SHIPPED) -> Path:
 
 def _find_digest(name: str, root: Path) -> Path | None:
     """The directory of the shipped model whose digest begins so. Raises ModelError when several do."""
-    found = [path.parent for path in sorted(root.glob(f"*/{MANIFEST_FILE}"))]
-    found = [directory for directory in found if is_named_by(read_manifest(directory)["model_digest"], name)]
+    found = [model.directory for model in describe_models(root) if is_named_by(model.digest, name)]
     if len(found) > 1:
         raise ModelError(
             f"{name} begins the digests of {', '.join(directory.name for directory in found)}: give more"
@@ -243,6 +255,13 @@ def read_part(path: Path) -> bytes:
     """The bytes of one file of a model. Raises ModelError."""
     try:
         return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path.name} of the model cannot be read") from error
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
     except OSError as error:
         raise ModelError(f"{path.name} of the model cannot be read") from error
 

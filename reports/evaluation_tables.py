@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from estimates.evaluation import Counts
 from estimates.evaluation_numbers import Evaluation, EvaluationBasis
 from estimates.reader_study import HEIGHT_LOSS, HIGH_SHARE, LSTM, REPORTS, GroupRow
 from estimates.reader_study_suppression import LEAST_FOR_HIGH
@@ -242,6 +243,12 @@ def versions(basis: EvaluationBasis) -> tuple[tuple[str, str], ...]:
     )
 
 
+def _why_no_area(counts: Counts) -> str:
+    if counts.tp + counts.fn and counts.fp + counts.tn:
+        return "Not given: too few patients of one class for limits."
+    return "Not given: both cases and others are needed."
+
+
 def headline_rows(evaluation: Evaluation) -> tuple[tuple[str, str, str], ...]:
     """Title, value, sentence of the three cards on top."""
     row = next(each for each in evaluation.study.readers if each.reader == LSTM)
@@ -250,7 +257,7 @@ def headline_rows(evaluation: Evaluation) -> tuple[tuple[str, str, str], ...]:
         (
             "AUC of the LSTM",
             estimate_text(row.area, 3),
-            sentence(row.area.method) if row.area else "Not given: both cases and others are needed.",
+            sentence(row.area.method) if row.area else _why_no_area(counts),
         ),
         (
             "Recall (sensitivity)",

@@ -199,7 +199,7 @@ def readings(
 
     Example: ovf audit readings reading-list.csv
     """
-    from flows.audit_readings import NEEDED_COLUMNS, import_readings, misspelt_columns
+    from flows.audit_readings import NEEDED_COLUMNS, import_readings, unread_columns
     from flows.audit_reads import read_sample
     from flows.audit_summary import readings_text
     from tasks.report_files import ReportFileError, columns_of, read_rows
@@ -213,9 +213,8 @@ def readings(
             raise typer.BadParameter(
                 f"{source.name} has no column {', '.join(missing)}; it has: {', '.join(columns)}"
             )
-        if misspelt := misspelt_columns(columns):
-            told = ", ".join(f"{found} (write {meant})" for found, meant in misspelt.items())
-            raise typer.BadParameter(f"{source.name}: columns that would not be read: {told}")
+        if unread := unread_columns(columns):
+            raise typer.BadParameter(f"{source.name}: {unread}")
         found = import_readings(store, read_rows(source), is_replacing=replace)
     except FileNotFoundError as error:
         raise typer.BadParameter(f"there is no file {source}") from error

@@ -30,7 +30,7 @@ def list_models() -> None:
 
     Example: ovf model list
     """
-    from models.registry import describe_models
+    from models.registry import ModelError, damaged_models, describe_models
 
     table = Table(box=None, pad_edge=False)
     for header in ("model", "digest", "view", "trained on", "size"):
@@ -41,6 +41,9 @@ def list_models() -> None:
             model.model_id, model.digest[:16], model.view_name, trained_on, f"{model.n_bytes / 1e6:.0f} MB"
         )
     make_console().print(table)
+    if damaged := damaged_models():
+        told = "; ".join(f"{folder}: {why}" for folder, why in damaged.items())
+        raise ModelError(f"damaged, import again: {told}")
 
 
 @app.command()

@@ -252,6 +252,11 @@ def test_a_sample_drawn_beside_it_hides_no_readings(
     assert "audit A1, " in capsys.readouterr().out
     assert here.ovf("model", "calibrate", "--readings", str(tmp_path / "second.csv")) == 10
     assert "holds no verdict" in capsys.readouterr().err
+    misspelt = tmp_path / "misspelt.csv"
+    header, *verdicts = Path(filled).read_text(encoding="utf-8-sig").splitlines(keepends=True)
+    misspelt.write_text(header.replace("cause", "Causes") + "".join(verdicts))
+    assert here.ovf("model", "calibrate", "--readings", str(misspelt)) == 10
+    assert "Causes (write cause)" in capsys.readouterr().err
 
 
 def test_flags_of_an_audit_are_those_that_it_was_drawn_by(

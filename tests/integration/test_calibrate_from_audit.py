@@ -36,6 +36,14 @@ AS_SHIPPED = Numbers("model-1", "name", OWN, OWN, 0.5, 0.5, "shipped", "a rule",
 N_DRAWN, N_UNITS = (200, 300), (400, 6000)  # flagged, not flagged
 
 
+def studies_named(*names: str) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    schema.migrate(connection, schema.WAREHOUSE)
+    batch = LandingBatch(studies=[rows.study(name) for name in names])
+    insert_all(connection, WAREHOUSE_TABLES, to_arrow(batch))
+    return connection
+
+
 def test_design_weights_of_the_audit_reach_the_calibration() -> None:
     rng = np.random.default_rng(4)
     batch = LandingBatch(audits=[rows.audit()])
@@ -92,11 +100,25 @@ def test_a_shift_starts_from_what_the_model_shipped_with_whatever_counted_before
 def test_a_simple_sample_is_read_in_the_encodings_of_spreadsheets(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "read.csv"
     path.write_text("study_key,fracture\na,yes\nb,no\nc,no\n", encoding=encoding)
-    read = read_simple(path, {"a": 1.5, "b": -2.0})
-    assert (read.logits, read.is_case, read.n_without_score) == ([1.5, -2.0], [True, False], 1)
-    path.write_text("study_key,fracture\na,yes,and more\n", encoding=encoding)
-    with pytest.raises(SettingsError, match="line 2"):
-        read_simple(path, {"a": 1.5})
+    with studies_named("a", "b", "c") as connection:
+        read = read_simple(connection, path, {"a": 1.5, "b": -2.0})
+        assert (read.logits, read.is_case, read.n_without_score) == ([1.5, -2.0], [True, False], 1)
+        path.write_text("study_key,fracture\na,yes,and more\n", encoding=encoding)
+        with pytest.raises(SettingsError, match="line 2"):
+            read_simple(connection, path, {"a": 1.5})
+
+
+def test_studies_that_are_not_here_are_told_apart_from_those_without_a_score(tmp_path: Path) -> None:
+    path = tmp_path / "read.csv"
+    path.write_text("study_key,fracture\na,yes\nb,no\nACC-1,no\nACC-2,no\n")
+    with studies_named("a", "b") as connection:
+        read = read_simple(connection, path, {"a": 1.5})
+        assert (read.n_without_score, read.n_unknown) == (1, 2)
+        with pytest.raises(SettingsError, match=r"1 more .* 2 are no studies of this warehouse"):
+            recalibrated(read)
+        path.write_text("study_key,fracture\nACC-1,yes\nACC-2,no\n")
+        with pytest.raises(SettingsError, match="none of its 2 rows names a study"):
+            read_simple(connection, path, {"a": 1.5})
 
 
 def test_one_wrong_date_does_not_stretch_the_weeks_of_an_archive() -> None:

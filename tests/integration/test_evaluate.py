@@ -17,11 +17,12 @@ from train_cohort_process import VIEW
 
 from flows.cli import run
 from flows.cohort import SHARES
-from flows.evaluate import EvaluationRequest, evaluate
+from flows.errors import SettingsError
+from flows.evaluate import TRAINED_ON, EvaluationRequest, evaluate
 from flows.evaluation_export import tables_of
 from flows.evaluation_summary import evaluation_text
 from flows.kept_split import forget_in_splits
-from flows.labels import FROM_FILE, FROM_REPORTS
+from flows.labels import FROM_FILE, FROM_REPORTS, labels_from_file
 from flows.model_rows import land_model
 from flows.model_show import model_text
 from models.config import ModelConfig
@@ -321,6 +322,58 @@ def test_what_this_model_has_not_looked_at_is_no_error_of_it(own_hospital: Small
     tables = tables_of(found)
     assert {row["reader"]: row["n_not_looked_at"] for row in tables["counts"]}["LSTM"] == n_open
     assert [(row["reason"], row["is_open"]) for row in tables["not_scored"]] == [("pending", 1)]
+
+
+def test_a_patient_whose_pseudonym_changed_is_still_one_of_the_training(
+    own_hospital: SmallHospital, model: Path
+) -> None:
+    """A PatientID was corrected: the study is known, its patient goes by another name now, and has another scan."""
+    asked = EvaluationRequest(own_hospital.slabs, str(model), own_hospital.labels, is_showing_small=True)
+    before = evaluate(own_hospital.store, asked, lambda _: None)
+    batch = LandingBatch()
+    for name in own_hospital.truth:
+        number = name.removeprefix("study-")[:3]
+        batch.studies.append(rows.study(name, patient_key=f"corrected-{number}"))
+    own_hospital.store.land(batch)
+    own_hospital.store.publish()
+    seen = [row for row in split_of(own_hospital.truth) if row.study_key.endswith("a")]
+    write_split(model, seen, FACTS)  # it knows one scan of each patient
+    after = evaluate(own_hospital.store, asked, lambda _: None)
+    assert after.basis.left_out == before.basis.left_out
+    assert before.basis.left_out[TRAINED_ON] > 40
+
+
+def test_a_study_that_two_archives_hold_in_two_states_counts_once(own_hospital: SmallHospital) -> None:
+    asked = EvaluationRequest(own_hospital.slabs, None, own_hospital.labels, is_showing_small=True)
+    before = evaluate(own_hospital.store, asked, lambda _: None).study
+    batch = LandingBatch(archives=[rows.archive("archive-2", n_files=220, n_studies=20, n_series=20)])
+    for name in list(own_hospital.truth)[:20]:
+        series = name.replace("study", "series")
+        copy = replace(
+            rows.study(name, archive_key="archive-2", revision="r2", patient_key=f"patient-{name[6:9]}"),
+            age_years=70,
+            sex="F",
+        )
+        batch.studies.append(copy)
+        batch.series.append(rows.series(series, name, revision="r2", n_instances=11))
+        batch.selections.append(rows.selection(series, name, revision="r2", series_revision="r2"))
+        batch.slabs.append(rows.slab(series, revision="r2"))
+        batch.scores.append(rows.score(series, revision="r2", logit=3.0))
+    own_hospital.store.land(batch)
+    own_hospital.store.publish()
+    after = evaluate(own_hospital.store, asked, lambda _: None).study
+    assert [row.counts for row in after.readers] == [row.counts for row in before.readers]
+
+
+def test_labels_of_studies_that_are_not_here_are_counted(own_hospital: SmallHospital, tmp_path: Path) -> None:
+    path = tmp_path / "keys.csv"
+    keys = [name.upper() if number % 2 else name for number, name in enumerate(own_hospital.truth)]
+    path.write_text("study_key,label\n" + "".join(f"{key},1\n" for key in keys))
+    labels = labels_from_file(own_hospital.store, path)
+    assert labels.n_unlinked == {"not_in_warehouse": len(keys) // 2}
+    path.write_text("study_key,label\n" + "".join(f"{key.upper()},1\n" for key in keys))
+    with pytest.raises(SettingsError, match="none of the 70 rows"):
+        labels_from_file(own_hospital.store, path)
 
 
 def test_slabs_that_are_gone_are_no_errors(own_hospital: SmallHospital, model: Path) -> None:

@@ -35,6 +35,7 @@ from models.registry import ModelError, read_model_card, read_operating_point
 from models.resnet import ResNet34
 from models.split_file import read_split
 from models.starting import starting_net
+from tasks.shard_work import kept_slab_path
 
 pytestmark = pytest.mark.slow
 KILL_WITHIN_S = 240.0  # a busy machine
@@ -181,6 +182,23 @@ def test_a_training_that_goes_on_keeps_its_cohort_though_the_archive_has_grown(
     (out / CLAIM_FILE).unlink()  # as an earlier version left it
     with pytest.raises(SettingsError, match="another version"):
         train_on_cohort(grown.store, out, order, lambda _: None)
+
+
+@pytest.mark.parametrize("start", ["random", "ovf-phantom-2"])
+def test_damaged_slabs_that_leave_too_few_end_before_the_training(
+    hospital: SmallHospital, tmp_path: Path, start: str
+) -> None:
+    slabs = tmp_path / "slabs"
+    shutil.copytree(hospital.slabs, slabs)
+    for study_key, is_case in hospital.truth.items():
+        if is_case:
+            kept_slab_path(slabs, study_key.replace("study", "series"), "r1").write_bytes(b"cut short")
+    said: list[str] = []
+    order = replace(tiny_order(slabs, hospital.labels), start=start)
+    with pytest.raises(SettingsError, match=r"\d+ slabs are gone or damaged.*training"):
+        train_on_cohort(hospital.store, tmp_path / "out", order, said.append)
+    assert any("gone or damaged and left out" in line for line in said)
+    assert not (tmp_path / "out" / CLAIM_FILE).exists()
 
 
 @pytest.mark.long

@@ -17,6 +17,7 @@ from flows.cohort import PUBLISHED_SHARES, SHARES, Cohort, CohortOrder, draw_coh
 from flows.evaluation_truth import origin_of_split
 from flows.label_file import Label, missing_columns, read_labels
 from flows.labels import FROM_FILE, FROM_REPORTS, ReportRule, labels_from_reports, report_label
+from flows.start_split import StartSplit
 from models.config import TILES_VIEW, ModelConfig
 from models.heads import FractureNet
 from models.loading import load_model, save_model
@@ -168,6 +169,30 @@ def test_patients_whom_the_start_knows_keep_their_part() -> None:
         assert {part_of.get(scan.patient_key, name) for scan in scans} == {name}
     without_that_part = split_cohort(cohort, PUBLISHED_SHARES, 2, dict.fromkeys(patients[:60], "calibration"))
     assert set(without_that_part) == set(PUBLISHED_SHARES)
+
+
+def test_the_start_knows_patients_by_their_studies_too() -> None:
+    """A corrected PatientID gives another pseudonym; one who was two patients to the start goes by what saw most."""
+    learned = [
+        SplitRow("training", "old", "study-1", "q1", "r1", 1),
+        SplitRow("test", "other", "study-2", "q2", "r1", 0),
+        SplitRow("calibration", "same", "study-3", "q3", "r1", 0),
+        SplitRow("earlier", "long-ago", "study-4", "q4", "r1", 0),
+    ]
+    start = StartSplit(tuple(learned))
+    scans = [
+        replace(many().scans[0], study_key=study, patient_key=patient)
+        for study, patient in (
+            ("study-1", "new"),
+            ("study-2", "new"),
+            ("study-9", "same"),
+            ("study-8", "nobody"),
+        )
+    ]
+    assert start.part_of(scans) == {"new": "training", "same": "calibration"}
+    rows = [scan.row(start.part_of(scans).get(scan.patient_key, "test")) for scan in scans]
+    check_split(rows + start.earlier(rows))
+    assert [(row.split, row.study_key) for row in start.earlier(rows)] == [("earlier", "study-4")]
 
 
 def test_a_patient_in_two_parts_fails() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +17,14 @@ from models.lstm import ScanLstm
 from models.registry import (
     BODY_READERS,
     MIDLINE_FINDERS,
+    WEIGHTS_FILE,
     ModelError,
     OperatingPoint,
     PartKind,
+    damaged_models,
     describe_model,
     describe_models,
+    find_model,
     read_model_card,
     read_operating_point,
     verify_model,
@@ -180,6 +184,18 @@ def test_unknown_id_names_the_known_ones(saved: Path) -> None:
         load_model("absent", root=saved.parent)
 
 
+def test_a_partly_written_folder_hides_no_sound_model(saved: Path, copy: Path) -> None:
+    root = copy.parent
+    shutil.copytree(saved, root / "partly")
+    (root / "partly" / WEIGHTS_FILE).unlink()
+    shutil.copytree(saved, root / "torn")
+    (root / "torn" / "manifest.json").write_text("{")
+    assert [model.directory for model in describe_models(root)] == [copy]
+    assert find_model(describe_model(copy).digest[:12], root) == copy
+    assert set(damaged_models(root)) == {"partly", "torn"}
+    assert WEIGHTS_FILE in damaged_models(root)["partly"]
+
+
 def test_damaged_manifest_is_a_model_error(copy: Path) -> None:
     (copy / "manifest.json").write_text("{")
     with pytest.raises(ModelError, match="damaged"):
@@ -190,7 +206,7 @@ def test_config_of_another_version_is_a_model_error(copy: Path) -> None:
     values = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**values, "unheard_of": 1}))
     with pytest.raises(ModelError):
-        describe_models(copy.parent)
+        describe_model(copy)
 
 
 def test_a_worker_with_another_model_is_refused(saved: Path) -> None:
