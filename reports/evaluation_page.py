@@ -51,7 +51,7 @@ def render_evaluation_page(evaluation: Evaluation, thumbnails: Mapping[str, byte
     return page_template("evaluation.html").render(
         basis=basis,
         warnings=_warnings(evaluation),
-        headlines=headline_rows(evaluation),
+        headlines=headline_rows(evaluation.study),
         readers=reader_table(evaluation),
         pairs=pair_table(evaluation) if evaluation.study.pairs else None,
         not_scored=not_scored_table(evaluation) if has_unscored else None,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from estimates.evaluation import Counts
 from estimates.evaluation_numbers import Evaluation, EvaluationBasis
-from estimates.reader_study import HEIGHT_LOSS, HIGH_SHARE, LSTM, REPORTS, GroupRow
+from estimates.reader_study import HEIGHT_LOSS, HIGH_SHARE, LSTM, REPORTS, GroupRow, ReaderStudy
 from estimates.reader_study_suppression import LEAST_FOR_HIGH
 from estimates.result import Estimate
 from estimates.suppress import SMALLEST_SHOWN, TOP_AGE
@@ -249,9 +249,9 @@ def _why_no_area(counts: Counts) -> str:
     return "Not given: both cases and others are needed."
 
 
-def headline_rows(evaluation: Evaluation) -> tuple[tuple[str, str, str], ...]:
+def headline_rows(study: ReaderStudy) -> tuple[tuple[str, str, str], ...]:
     """Title, value, sentence of the three cards on top."""
-    row = next(each for each in evaluation.study.readers if each.reader == LSTM)
+    row = next(each for each in study.readers if each.reader == LSTM)
     table, counts = row.table, row.counts
     return (
         (

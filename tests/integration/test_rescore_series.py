@@ -36,7 +36,7 @@ def test_a_series_is_wanted_once_by_its_newest_kept_slab(
 ) -> None:
     store = Store.open(tmp_path / "w.duckdb")
     batch = LandingBatch(
-        archives=[rows.archive()],
+        archives=[rows.archive(n_files=10, n_studies=1, n_series=1)],
         runs=[rows.run(key=FIRST), rows.run("run-2", hours=5, key=SECOND)],
         studies=[rows.study("study-1")],
         series=[rows.series("series-1", "study-1")],

@@ -12,6 +12,7 @@ import pytest
 from estimates.evaluation import Counts
 from estimates.reader_study import AS_WRONG, LSTM, READERS, REPORTS, ReadScan, domain_rows, read_study
 from estimates.reader_study_suppression import suppressed_domain, suppressed_study
+from reports.evaluation_tables import headline_rows
 
 # Mao 2025, as checked: TP, FN, FP, TN of the five readers of the same 129 scans.
 PUBLISHED: Mapping[str, tuple[int, int, int, int]] = {
@@ -62,6 +63,19 @@ def test_what_was_not_scored_stands_apart_and_counts_as_wrong_too() -> None:
     as_wrong = study.readers[-1]
     assert as_wrong.reader == AS_WRONG
     assert as_wrong.counts == Counts(69, 13, 3, 46)  # the localizer was never to be scored
+
+
+def test_an_area_that_is_not_given_has_its_true_reason() -> None:
+    """Patients are drawn anew where one has two scans, which takes more of each class; one class alone has no area."""
+    scans = [
+        ReadScan(f"s{n}", f"p{min(n, 38)}", n < 4, True, None, {LSTM: n < 4}, {LSTM: 1 - n / 40})
+        for n in range(40)
+    ]
+    assert (
+        headline_rows(read_study(scans, ()))[0][2] == "Not given: too few patients of one class for limits."
+    )
+    sound = [replace(scan, is_case=False) for scan in scans]
+    assert headline_rows(read_study(sound, ()))[0][2] == "Not given: both cases and others are needed."
 
 
 def test_what_nobody_has_looked_at_is_no_error() -> None:
