@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from tasks import volume
 from tasks.body import Body, BodySlice, PlanePose, judge_body, measure_slice, sampled_indices
-from tasks.continuity import blank_inside, torn_slices
+from tasks.continuity import check_slices, torn_slices
 from tasks.decode import AIR_HU, FrameReader, Image, Window
 from tasks.plan import SeriesPlan
 from tasks.recipe import SlabRecipe
@@ -49,15 +49,8 @@ def resample_axial(plan: SeriesPlan, reader: FrameReader, recipe: SlabRecipe) ->
         sampler = _PointSampler(plan, axes)
         stack = sampler.read(reader, grid)
         slab = _sample_all(sampler, stack, grid, recipe)
-    return slab, grid, replace(body, n_torn_slices=_checked_slices(stack))
-
-
-def _checked_slices(stack: Image) -> int:
-    """Number of slices unlike both neighbours. SlabRejected when blank ones lie among the others."""
-    n_blank = blank_inside(stack)
-    if n_blank:
-        raise SlabRejected("blank_slices", measured=n_blank)
-    return len(torn_slices(stack))
+    check_slices(stack)
+    return slab, grid, replace(body, n_torn_slices=len(torn_slices(stack)))
 
 
 def _look_at_body(plan: SeriesPlan, reader: FrameReader, axes: PlaneAxes, recipe: SlabRecipe) -> Body:

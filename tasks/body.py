@@ -302,7 +302,9 @@ def judge_body(slices: Sequence[BodySlice | None], z_mm: Sequence[float]) -> Bod
     trunk = [item for item in found if item.is_trunk]
     if not trunk:
         raise SlabRejected("not_evaluable:no_spine")
-    if 2 * sum(item.is_in_hu for item in trunk) <= len(trunk):
+    seen = [place for place, item in enumerate(slices) if item is not None]
+    n_air_inside = seen[-1] - seen[0] + 1 - len(seen)  # tissue of another intercept looks like that
+    if 2 * sum(item.is_in_hu for item in trunk) <= len(trunk) + n_air_inside:
         raise SlabRejected("qc_hu_range")
     middle, extent, method = _middle_of(trunk)
     is_trunk = [item is not None and item.is_trunk for item in slices]

@@ -1,14 +1,18 @@
-"""Finds slices that cannot stand where they stand: blank ones, and ones unlike both neighbours. Pure.
+"""Finds slices that cannot stand where they stand: blank, unlike both neighbours, on another scale. Pure.
 
-Takes a stack in HU (slices along the first axis, in order), returns numbers. A file whose codestream was damaged
-decodes without an error (T31), and an export that failed may leave constant slices (T32): no header tells of either.
-What damages less than a slice as a whole is not seen here.
+Takes a stack in HU (slices along the first axis, in order), returns numbers, or refuses it (`check_slices`). A file
+whose codestream was damaged decodes without an error (T31); an export that failed may leave constant slices, or some
+with another intercept (T32): no header tells of any. What damages less than a slice as a whole is not seen here.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
+
+from tasks.rejected import SlabRejected
 
 Image = NDArray[np.float32]
 
@@ -16,7 +20,17 @@ BLANK_RANGE_HU = 1.0  # even air has noise over several HU, or the edge of the t
 # How much more a slice may differ from the mean of its neighbours than the median slice of its scan does, and the
 # least such difference. Measured: in 2 real scans at most 1.5 times, in 8 simulated ones 2.3 times.
 TORN_RATIO, LEAST_TORN_HU = 4.0, 60.0
+# Neighbours that are alike but for a step that most points make: no anatomy does that, another intercept does.
+STEP_HU, STEP_SHARE, ALIKE = 250.0, 0.75, 0.5
 _POINTS = 4096  # of each slice that are compared
+
+
+def check_slices(stack_hu: Image) -> None:
+    """Raises SlabRejected: `blank_slices` for constant ones among others, `qc_hu_range` for ones on another scale."""
+    if n_blank := blank_inside(stack_hu):
+        raise SlabRejected("blank_slices", measured=n_blank)
+    if steps_of_scale(stack_hu):
+        raise SlabRejected("qc_hu_range")
 
 
 def blank_inside(stack_hu: Image) -> int:
@@ -37,9 +51,32 @@ def torn_slices(stack_hu: Image) -> NDArray[np.intp]:
     return np.flatnonzero(away_hu > limit_hu) + 1
 
 
+def steps_of_scale(stack_hu: Image) -> int:
+    """How often the values of the next slice are those of the one before, all higher or all lower by as much."""
+    some = _some(stack_hu).reshape(len(stack_hu), -1)
+    n_found = 0
+    for before, after in pairwise(some):
+        low, high = np.quantile(after - before, (1 - STEP_SHARE, STEP_SHARE))
+        if low > STEP_HU or high < -STEP_HU:
+            n_found += _correlation(before, after) > ALIKE
+    return n_found
+
+
+def _correlation(a: Image, b: Image) -> float:
+    """Pearson's; 0 where one of them is constant."""
+    a, b = a - a.mean(), b - b.mean()
+    size = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / size if size else 0.0
+
+
+def _some(stack_hu: Image) -> Image:
+    """About _POINTS of each slice."""
+    step = max(1, round((stack_hu[0].size / _POINTS) ** 0.5)) if len(stack_hu) else 1
+    return stack_hu[:, ::step, ::step]
+
+
 def _away_from_neighbours(stack_hu: Image) -> NDArray[np.float32]:
     """Mean absolute difference of each inner slice from the mean of its neighbours, HU."""
-    step = max(1, round((stack_hu[0].size / _POINTS) ** 0.5)) if len(stack_hu) else 1
-    some = stack_hu[:, ::step, ::step]
+    some = _some(stack_hu)
     triples = zip(some, some[1:], some[2:], strict=False)
     return np.asarray([np.abs(b - (a + c) / 2).mean() for a, b, c in triples], np.float32)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tasks import volume
 from tasks.body import block_mean, find_trunk, is_in_hu, sampled_indices
-from tasks.continuity import blank_inside
+from tasks.continuity import check_slices
 from tasks.decode import FrameReader, Image
 from tasks.plan import SeriesPlan
 from tasks.recipe import SlabRecipe
@@ -54,9 +54,7 @@ def resample_native(plan: SeriesPlan, reader: FrameReader, recipe: SlabRecipe) -
     spacing = plan.slice_spacing_mm or plan.slice_thickness_mm or recipe.slice_mm
     kept = order[choose_slices(sheet.x_mm[order], midline, spacing, recipe.half_width_mm)]
     stack = np.stack([images[k] if k in images else sheet.resampled(reader, int(k)) for k in kept])
-    n_blank = blank_inside(stack)
-    if n_blank:
-        raise SlabRejected("blank_slices", measured=n_blank)
+    check_slices(stack)
     columns = _body_columns(stack[len(stack) // 2], recipe)
     return NativeStack(
         stack[:, :, columns], sheet.x_mm[kept], sheet.y_mm[columns], sheet.z_mm, float(spacing)

@@ -14,7 +14,7 @@ from tasks.geometry import StackGeometry, measure
 from tasks.instance import FileIssue, Instance, StudyInstances
 from tasks.plan import Orientation
 from tasks.slices import StackSlice, common_orientation, positions_of, slices_of
-from tasks.splitting import split, unique_labels
+from tasks.splitting import n_unplaced, split, unique_labels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +31,9 @@ class Stack:
     issues: tuple[FileIssue, ...]  # broken files of the whole series
     n_conflicts: int  # instances of this stack whose UID occurs with different contents
     n_vanished: int
+    n_unplaced: (
+        int  # slices of the series without position, orientation or spacing that may belong to this stack
+    )
     n_duplicates: int  # identical copies, counted at the largest stack of a series
     n_files: int  # each file of the series is counted at one stack
 
@@ -51,14 +54,19 @@ def _stacks_of(study: StudyInstances, uid: str, instances: list[Instance]) -> li
     parts = split(slices_of(instances))
     labels = unique_labels([label for label, _ in parts])
     if len(parts) > 1:
-        stacks = [_stack(study, uid, label, part) for label, (_, part) in zip(labels, parts, strict=True)]
+        stacks = [
+            _stack(study, uid, label, part, n_unplaced(part, parts))
+            for label, (_, part) in zip(labels, parts, strict=True)
+        ]
     else:
         stacks = [_stack(study, uid, None, parts[0][1] if parts else [])]
     n_duplicates = dict(study.duplicates_by_series).get(uid, 0)
     return sorted(_count_files(stacks, n_duplicates), key=lambda stack: stack.split_label or "")
 
 
-def _stack(study: StudyInstances, uid: str, label: str | None, slices: list[StackSlice]) -> Stack:
+def _stack(
+    study: StudyInstances, uid: str, label: str | None, slices: list[StackSlice], n_unplaced: int = 0
+) -> Stack:
     orientation = common_orientation(slices)
     instances = tuple({id(item.instance): item.instance for item in slices}.values())
     uids = {instance.sop_instance_uid for instance in instances}
@@ -73,6 +81,7 @@ def _stack(study: StudyInstances, uid: str, label: str | None, slices: list[Stac
         issues=tuple(sorted((i for i in study.issues if i.series_instance_uid == uid), key=_issue_order)),
         n_conflicts=len(uids & study.conflicts),
         n_vanished=len(uids & study.vanished),
+        n_unplaced=n_unplaced,
         n_duplicates=0,
         n_files=0,
     )

@@ -48,6 +48,24 @@ def split(slices: list[StackSlice]) -> list[Part]:
     return sorted(parts, key=lambda part: (part[0], min(s.instance.sop_instance_uid for s in part[1])))
 
 
+def n_unplaced(part: Sequence[StackSlice], parts: Iterable[Part]) -> int:
+    """Slices in other parts of a series that may belong to this one: but for what places them, all is the same."""
+    if not part or not _is_placed(part[0]):
+        return 0
+    own = _kind(part[0])
+    return sum(not _is_placed(item) and _kind(item) == own for _, other in parts for item in other)
+
+
+def _is_placed(item: StackSlice) -> bool:
+    return None not in (item.position_mm, item.orientation, item.pixel_spacing_mm)
+
+
+def _kind(item: StackSlice) -> tuple[Hashable, ...]:
+    instance = item.instance
+    size = (instance.rows, instance.columns)
+    return (instance.sop_class_uid, (item.image_type or "").upper(), size, instance.convolution_kernel)
+
+
 _HARD_NAMES = ("class", "type", "matrix", "spacing", "thickness", "kernel", "orientation")
 
 

@@ -77,14 +77,18 @@ def check_readable(stack: Stack) -> Check | None:
     return judge("files_readable", not open_issues, reason, len(open_issues), limit=0, unit="files")
 
 
-def n_broken_files(stack: Stack) -> int:
-    """Broken files of the series (truncated, impossible sizes, ...)."""
-    return sum(issue.outcome == "quarantined" for issue in stack.issues)
+def n_lost(stack: Stack, run: KeptRun | None) -> int:
+    """Broken files of the series (truncated, impossible sizes, ...), and slices that no header places.
+
+    Where the latter leave a gap among the others, the gap tells.
+    """
+    n_broken = sum(issue.outcome == "quarantined" for issue in stack.issues)
+    return n_broken if run is None or run.geometry.gaps else n_broken + stack.n_unplaced
 
 
 def check_broken(stack: Stack, run: KeptRun | None, profile: Profile) -> Check:
     """Broken files quarantine the series, unless the profile allows them and they leave no gap."""
-    n_broken = n_broken_files(stack)
+    n_broken = n_lost(stack, run)
     is_whole = run is not None and not run.geometry.gaps and profile.accepts_broken_at_end
     return judge(
         "broken_files", not n_broken or is_whole, "broken_instances", n_broken, limit=0, unit="files"

@@ -214,8 +214,8 @@ def _missing_outside(stack: Stack, run: KeptRun) -> set[str]:
         gaps = stack.geometry.gaps
         n_missing = sum(gap.n_missing for gap in gaps)
         return {f"slices_missing_outside:{n_missing}@{gaps[0].from_mm:.1f}..{gaps[-1].to_mm:.1f}"}
-    n_broken = stack_checks.n_broken_files(stack)
-    return {f"slices_missing_outside:{n_broken}"} if n_broken and not run.geometry.gaps else set()
+    n_lost = stack_checks.n_lost(stack, run)
+    return {f"slices_missing_outside:{n_lost}"} if n_lost and not run.geometry.gaps else set()
 
 
 def is_lossy(facts: Facts) -> bool:

@@ -281,6 +281,15 @@ def stacks() -> Iterator[Case]:
         ImagePositionPatient=one_without,
         series=(MISSING, ("excluded", "no_geometry")),
     )
+    end_without = lambda k: None if k < 4 else [1, 0, 0, 0, 1, 0]  # noqa: E731
+    yield plain(
+        "T20",
+        "end_without",
+        SCORED,
+        ImageOrientationPatient=end_without,
+        series=(SCORED, ("excluded", "no_geometry")),
+        flags=frozenset({"slices_missing_outside:4"}),
+    )
     yield excluded("T21", "absent", "no_spacing", PixelSpacing=None)
     yield excluded("T21", "zero", "no_spacing", PixelSpacing=[0, 0])
     yield excluded("T21", "of_the_detector", "no_spacing", PixelSpacing=None, ImagerPixelSpacing=[4.2, 4.2])

@@ -291,6 +291,9 @@ def contents() -> Iterator[Case]:
     ends = trunk().copy()
     ends[8:12] = -1000
     yield quarantined("T32", "air_inside", "blank_slices", volume=ends)
+    for name, intercept in {"some_too_high": 0, "some_too_low": -2048}.items():
+        third = lambda k, other=intercept: other if k % 3 == 0 else -1024  # noqa: E731
+        yield quarantined("T32", name, "qc_hu_range", RescaleIntercept=third)
     flat_inside = trunk().copy()
     flat_inside[14] = 0
     yield quarantined("T32", "one_constant_slice", "blank_slices", volume=flat_inside)

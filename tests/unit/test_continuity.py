@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tasks.continuity import blank_inside, torn_slices
+from tasks.continuity import blank_inside, check_slices, steps_of_scale, torn_slices
+from tasks.rejected import SlabRejected
 
 
 def stack(n: int = 20, noise_hu: float = 20.0, seed: int = 0) -> NDArray[np.float32]:
@@ -50,9 +51,35 @@ def test_a_step_in_the_anatomy_is_not_torn() -> None:
     found = stack()
     found[12:] += 60
     assert torn_slices(found).size == 0
+    assert steps_of_scale(found) == 0
+
+
+@pytest.mark.parametrize("offset_hu", [-1024.0, 1024.0, 600.0])
+@pytest.mark.parametrize(
+    ("where", "n_steps"),
+    [(slice(12, None), 1), (slice(None, None, 3), 13), (slice(1, None, 2), 19), (slice(5, 6), 2)],
+)
+def test_T32_slices_of_another_intercept_are_found_wherever_they_stand(
+    offset_hu: float, where: slice, n_steps: int
+) -> None:
+    found = stack(noise_hu=60)
+    found[where] += offset_hu
+    assert steps_of_scale(found) == n_steps
+    with pytest.raises(SlabRejected, match="qc_hu_range"):
+        check_slices(found)
+
+
+def test_where_the_body_ends_is_no_other_scale() -> None:
+    """Above the head, between the legs: tissue, then air with its noise, then tissue again."""
+    rng = np.random.default_rng(1)
+    found = stack()
+    found[:4] = rng.normal(-1000, 10, found[:4].shape)
+    found[9:12] = rng.normal(-1000, 10, found[9:12].shape)
+    found[15:] = -1024
+    assert steps_of_scale(found) == 0
 
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_few_slices_have_nothing_to_compare(n: int) -> None:
-    assert blank_inside(stack()[:n]) == 0
+    check_slices(stack()[:n])
     assert torn_slices(stack()[:n]).size == 0
