@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Draw, read, score, print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bodies", description=__doc__)
     parser.add_argument("--model", default="ovf-phantom-2", help="id of a shipped model, or a folder")
-    parser.add_argument("--bodies", default="bodies-2", help="name of a reader, or a .safetensors file")
+    parser.add_argument("--bodies", default="bodies-3", help="name of a reader, or a .safetensors file")
     parser.add_argument("--every", type=int, default=4, help="every so manyth study of protocol 1")
     asked = parser.parse_args(arguments)
     path = Path(asked.bodies)

@@ -64,10 +64,7 @@ MIDLINE_FINDERS = PartKind(
 BODY_READERS = PartKind(
     "reader of vertebrae",
     Path(__file__).parent / "readers",
-    {
-        "bodies-2": "94235aa738dd16a0b5c43ffa650467a47a4a867b50d6c1a597724b098a3d4edf",
-        "bodies-3": "c1410b1653192cd72d74163da86eb0e6e89be0f0d36cb48429842e6abb449026",
-    },
+    {"bodies-3": "c1410b1653192cd72d74163da86eb0e6e89be0f0d36cb48429842e6abb449026"},
 )
 
 

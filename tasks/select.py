@@ -38,7 +38,7 @@ from warehouse.records import (
 
 # Raise it when reading headers or selecting changes meaning; decisions made under another one are made again. It
 # also names the installed decoders, so that a new one re-decides what had `no_decoder`.
-SELECTION_VERSION = 4
+SELECTION_VERSION = 5
 READER_VERSION = f"select-{SELECTION_VERSION}/decoders-{decoders_digest()}"
 REVISION_CHARACTERS = 32  # 128 bits
 

@@ -55,7 +55,7 @@ from phantom.slabs import PhantomSlab
 from tasks.publish_capture import framed_rgb
 
 SEEDS = range(78_000_000, 78_000_003)  # no training draws here
-NAME = "bodies-2"
+NAME = "bodies-3"
 
 
 @functools.cache
