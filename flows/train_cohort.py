@@ -337,9 +337,8 @@ def _keep(
         learned = [scan.is_case for part in (TRAINING, VALIDATION) for scan, _ in images.of[part]]
         point = dataclasses.replace(point, case_share=sum(learned) / len(learned))
     digest = save_model(out, *networks, config, cohort_card(config, told, point))
-    write_split(
-        out, told.rows, told.split
-    )  # first: a model without its split could be tested on its own patients
+    # The split first: a model that seems whole without it would be tested on its own patients.
+    write_split(out, told.rows, told.split)
     write_operating_point(out, point)
     n = {
         name: sum(row.split == name for row in told.rows)
