@@ -15,7 +15,6 @@ from duckdb import DuckDBPyConnection as Connection
 from estimates.audit_cells import Frame, build_frame
 from flows.errors import SettingsError
 from flows.scored_models import scored_model
-from models.registry import ModelError, ModelListing, describe_model
 from warehouse.queries import query
 
 RULES = ("first", "last", "patient-day", "all")
@@ -51,18 +50,6 @@ def audit_model_of(connection: Connection, digest: str) -> AuditModel | None:
     """The model of that digest; None when it has scored nothing here."""
     rows = connection.execute(query("audit_model"), {"model_digest": digest}).fetchall()
     return AuditModel(*rows[0]) if rows else None
-
-
-def installed_model(scored: AuditModel) -> ModelListing | None:
-    """The installed model that made the scores; None where it is not installed, or is another of that name."""
-    for name in (scored.model_id, scored.model_digest):
-        try:
-            found = describe_model(name)
-        except ModelError:
-            continue
-        if found.digest == scored.model_digest:
-            return found
-    return None
 
 
 # The queries name the macro `audit_studies`; a temporary one of that name stands before the installed one.

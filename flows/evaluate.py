@@ -24,7 +24,7 @@ from estimates.evaluation_numbers import Evaluation, EvaluationBasis, Evaluation
 from estimates.reader_study import HEIGHT_LOSS, LSTM, ReadScan, domain_rows, read_study
 from estimates.reader_study_suppression import suppressed_domain, suppressed_study
 from estimates.suppress import SMALLEST_SHOWN
-from flows.audit_frame import AuditModel, audit_model, audit_model_of, installed_model
+from flows.audit_frame import AuditModel, audit_model, audit_model_of
 from flows.errors import SettingsError
 from flows.evaluation_scans import DIMENSIONS, Scores, evaluation_scans, said_in_warehouse, said_now
 from flows.evaluation_truth import apparent_words, origin_of_split, with_independent_reports
@@ -41,6 +41,7 @@ from models.registry import (
     OperatingPoint,
     describe_model,
     find_model,
+    installed_weights,
     read_operating_point,
 )
 from models.split_file import TEST, Split, has_split, read_split
@@ -114,7 +115,7 @@ def _model(connection: Connection, name: str | None, say: Callable[[str], None])
         directory = None
     if directory is None:
         scored = audit_model(connection, name, say)
-        listing = installed_model(scored)
+        listing = installed_weights(scored.model_id, scored.model_digest)
         return _Model(listing.directory if listing else None, scored, listing)
     listing = describe_model(directory)
     if others := without_scores(connection, listing.model_id, listing.digest):

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from flows.audit_frame import audit_model, installed_model
+from flows.audit_frame import audit_model
 from flows.errors import SettingsError
 from flows.explain_vertebrae import heard_frame, told_vertebrae
 from flows.publish_heat import on_slab
 from flows.scored_models import no_scores, scored_models, without_scores
+from models.registry import installed_weights
 from tasks.midline import places_read
 from tasks.publish_capture import framed_rgb, grey_rgb, heated_rgb
 from tasks.shard_work import kept_slab_path
@@ -61,7 +62,7 @@ def model_to_explain(store: Store) -> Path:
     """The folder of the model that has scored here. Raises SettingsError: none, several, or not installed."""
     with store.read() as connection:
         scored = audit_model(connection, None)
-    installed = installed_model(scored)
+    installed = installed_weights(scored.model_id, scored.model_digest)
     if installed is None:
         raise SettingsError(
             f"the scores here are those of {scored.model_id}, which is not installed: name its folder with --model"

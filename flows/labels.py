@@ -112,16 +112,14 @@ def _linked(store: Store, read: LabelFile, name: str) -> Labels:
             f"{name} names studies by UID or accession number, and the identity file is not beside the warehouse: "
             f"put {store.paths.identity.name} back, or give a column {STUDY_KEY}"
         )
-    studies: dict[tuple[str, str], list[str]] = {}
+    studies = {(STUDY_KEY, key): [key] for key in known}
     if named:
         with store.read_identified() as connection:
-            studies = _studies_named(connection, named)
+            studies |= _studies_named(connection, named)
     found: dict[str, Label] = {}
     lost: Counter[str] = Counter()
     for row in read.rows:
         keys = studies.get((row.column, row.name), [])
-        if row.column == STUDY_KEY:
-            keys = [row.name] if row.name in known else []
         if len(keys) != 1:
             lost[AMBIGUOUS_NAME if keys else NOT_IN_WAREHOUSE] += 1
         elif found.setdefault(keys[0], row.label) != row.label:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.registry import SHIPPED, ModelError, describe_model, describe_models
+from models.registry import installed_weights
 from tasks.publish_capture import Frame, SuspiciousSlice
 from tasks.shard_work import kept_slab_path
 
@@ -36,7 +36,7 @@ class Pictures:
     """Makes pictures for the results of one model; loads it when the first one is asked for."""
 
     def __init__(self, slabs: Path, model: str, model_digest: str) -> None:
-        self._slabs, self._model, self._digest = slabs, _installed(model, model_digest), model_digest
+        self._slabs, self._model, self._digest = slabs, installed_weights(model, model_digest), model_digest
 
     @property
     def has_model(self) -> bool:
@@ -88,7 +88,7 @@ class Pictures:
         from models.loading import load_model
 
         assert self._model is not None
-        return Scorer(load_model(self._model, expected_digest=self._digest))
+        return Scorer(load_model(self._model.directory, expected_digest=self._digest))
 
 
 def on_slab(heat: HeatMap, shape: tuple[int, ...], pixel_mm: float) -> NDArray[np.float32]:
@@ -108,13 +108,3 @@ def _cells(n_pixels: int, pixel_mm: float, first_mm: float, cell_mm: float) -> N
 
 def _within(cells: NDArray[np.intp], n_cells: int) -> NDArray[np.bool_]:
     return (cells >= 0) & (cells < n_cells)
-
-
-def _installed(model: str, digest: str) -> str | None:
-    """The id or folder of the installed model with that digest; the one that was named is tried first."""
-    try:
-        if describe_model(model).digest == digest:
-            return model
-    except ModelError:
-        pass
-    return next((str(each.directory) for each in describe_models(SHIPPED) if each.digest == digest), None)

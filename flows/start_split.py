@@ -37,13 +37,12 @@ class StartSplit:
         """Patient → part of the new split, for those of `scans` whom the start knows."""
         by_patient = _parts((row.patient_key, row.split) for row in self.rows)
         by_study = {row.study_key: row.split for row in self.rows}
-        known = [
+        return _parts(
             (scan.patient_key, part)
             for scan in scans
             for part in (by_patient.get(scan.patient_key), by_study.get(scan.study_key))
             if part is not None
-        ]
-        return _parts(known)
+        )
 
     def earlier(self, rows: Sequence[SplitRow]) -> list[SplitRow]:
         """Scans that the start learned from, and that neither are nor are of a patient among the training's `rows`."""

@@ -213,7 +213,7 @@ def _check_parts(parts: Mapping[str, Sequence[CohortScan]], order: TrainOrder, s
         return
     why = f"the start {Path(order.start).name} has learned from most of these patients already"
     told = f"no scan with, or none without, a fracture in: {', '.join(short)} ({why})"
-    if TRAINING in short or not parts[VALIDATION]:
+    if not _can_learn(parts):
         raise SettingsError(f"{told}; begin from another (--start)")
     say(told)
 
@@ -263,15 +263,15 @@ def _check_read(images: _Images, say: Say) -> None:
         return
     told = f"{images.n_unreadable} slabs are gone or damaged and left out"
     say(told)
-    short = [
-        part
-        for part in (TRAINING, VALIDATION)
-        if len({scan.is_case for scan, _ in images.of[part]}) < (2 if part == TRAINING else 1)
-    ]
-    if short:
+    if not _can_learn({part: [scan for scan, _ in read] for part, read in images.of.items()}):
         raise SettingsError(
-            f"{told}: what is left for {' and '.join(short)} is not enough; sweep those series again (ovf requeue)"
+            f"{told}: what is left for training and validation is not enough; sweep those series again (ovf requeue)"
         )
+
+
+def _can_learn(parts: Mapping[str, Sequence[CohortScan]]) -> bool:
+    """Both kinds to train on, and at least one scan that says when it is enough."""
+    return len({scan.is_case for scan in parts[TRAINING]}) == 2 and bool(parts[VALIDATION])
 
 
 def _recipe(order: TrainOrder, images: _Images, start: Start) -> TrainingRecipe:

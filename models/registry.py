@@ -112,15 +112,11 @@ class ModelListing:
 
 def describe_models(root: Path = SHIPPED) -> list[ModelListing]:
     """The models under `root`, by id, without damaged ones. Hashes are not checked here (`load_model` does)."""
-    return [model for _, model in _described(root) if isinstance(model, ModelListing)]
+    return [model for _, model in model_folders(root) if isinstance(model, ModelListing)]
 
 
-def damaged_models(root: Path = SHIPPED) -> dict[str, str]:
-    """Folder → what is wrong, of each one under `root` that holds a manifest and cannot be described."""
-    return {folder.name: str(error) for folder, error in _described(root) if isinstance(error, ModelError)}
-
-
-def _described(root: Path) -> Iterator[tuple[Path, ModelListing | ModelError]]:
+def model_folders(root: Path = SHIPPED) -> Iterator[tuple[Path, ModelListing | ModelError]]:
+    """Each folder under `root` that holds a manifest, by name, and its model or why it cannot be described."""
     for path in sorted(root.glob(f"*/{MANIFEST_FILE}")):
         try:
             yield path.parent, _listing(path.parent)
@@ -148,6 +144,18 @@ def _listing(directory: Path) -> ModelListing:
         n_bytes=_size(directory / WEIGHTS_FILE),
         directory=directory,
     )
+
+
+def installed_weights(name: str, digest: str, root: Path = SHIPPED) -> ModelListing | None:
+    """The model of that digest: the one of this name, or of any name under `root`. None where there is none."""
+    for each in (name, digest):
+        try:
+            found = describe_model(each, root)
+        except ModelError:
+            continue
+        if found.digest == digest:
+            return found
+    return None
 
 
 def find_model(id_or_path: str | Path, root: Path = SHIPPED) -> Path:

@@ -55,8 +55,8 @@ def _stacks_of(study: StudyInstances, uid: str, instances: list[Instance]) -> li
     labels = unique_labels([label for label, _ in parts])
     if len(parts) > 1:
         stacks = [
-            _stack(study, uid, label, part, n_unplaced(part, parts))
-            for label, (_, part) in zip(labels, parts, strict=True)
+            _stack(study, uid, label, part, n_lost)
+            for label, (_, part), n_lost in zip(labels, parts, n_unplaced(parts), strict=True)
         ]
     else:
         stacks = [_stack(study, uid, None, parts[0][1] if parts else [])]

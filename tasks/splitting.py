@@ -48,12 +48,11 @@ def split(slices: list[StackSlice]) -> list[Part]:
     return sorted(parts, key=lambda part: (part[0], min(s.instance.sop_instance_uid for s in part[1])))
 
 
-def n_unplaced(part: Sequence[StackSlice], parts: Iterable[Part]) -> int:
-    """Slices in other parts of a series that may belong to this one: but for what places them, all is the same."""
-    if not part or not _is_placed(part[0]):
-        return 0
-    own = _kind(part[0])
-    return sum(not _is_placed(item) and _kind(item) == own for _, other in parts for item in other)
+def n_unplaced(parts: Iterable[Part]) -> list[int]:
+    """Of each part, the slices in others that may belong to it: but for what places them, all is the same."""
+    firsts = [part[0] for _, part in parts]
+    lost = Counter(_kind(item) for _, part in parts for item in part if not _is_placed(item))
+    return [lost[_kind(first)] if _is_placed(first) else 0 for first in firsts]
 
 
 def _is_placed(item: StackSlice) -> bool:
@@ -75,18 +74,14 @@ def _hard_keys(slices: Sequence[StackSlice]) -> list[tuple[Hashable, ...]]:
     row_mm = _groups((s.pixel_spacing_mm[0] for s in slices if s.pixel_spacing_mm), SAME_SPACING_MM)
     column_mm = _groups((s.pixel_spacing_mm[1] for s in slices if s.pixel_spacing_mm), SAME_SPACING_MM)
     thickness = _groups((s.thickness_mm for s in slices if s.thickness_mm), SAME_THICKNESS_MM)
-    return [
-        (
-            s.instance.sop_class_uid,
-            (s.image_type or "").upper(),
-            (s.instance.rows, s.instance.columns),
-            s.pixel_spacing_mm and (row_mm[s.pixel_spacing_mm[0]], column_mm[s.pixel_spacing_mm[1]]),
-            thickness.get(s.thickness_mm) if s.thickness_mm else None,
-            s.instance.convolution_kernel,
-            orientation.get(s.orientation) if s.position_mm is not None else None,
-        )
-        for s in slices
-    ]
+    keys: list[tuple[Hashable, ...]] = []
+    for s in slices:
+        *kind, kernel = _kind(s)
+        spacing = s.pixel_spacing_mm and (row_mm[s.pixel_spacing_mm[0]], column_mm[s.pixel_spacing_mm[1]])
+        thick = thickness.get(s.thickness_mm) if s.thickness_mm else None
+        lying = orientation.get(s.orientation) if s.position_mm is not None else None
+        keys.append((*kind, spacing, thick, kernel, lying))
+    return keys
 
 
 def _groups(values: Iterable[float], tolerance: float) -> dict[float, float]:

@@ -30,20 +30,23 @@ def list_models() -> None:
 
     Example: ovf model list
     """
-    from models.registry import ModelError, damaged_models, describe_models
+    from models.registry import ModelError, model_folders
 
     table = Table(box=None, pad_edge=False)
     for header in ("model", "digest", "view", "trained on", "size"):
         table.add_column(header)
-    for model in describe_models():
+    damaged = []
+    for folder, model in model_folders():
+        if isinstance(model, ModelError):
+            damaged.append(f"{folder.name}: {model}")
+            continue
         trained_on = "simulated scans only" if model.is_simulated_only else "see card"
         table.add_row(
             model.model_id, model.digest[:16], model.view_name, trained_on, f"{model.n_bytes / 1e6:.0f} MB"
         )
     make_console().print(table)
-    if damaged := damaged_models():
-        told = "; ".join(f"{folder}: {why}" for folder, why in damaged.items())
-        raise ModelError(f"damaged, import again: {told}")
+    if damaged:
+        raise ModelError(f"damaged, import again: {'; '.join(damaged)}")
 
 
 @app.command()

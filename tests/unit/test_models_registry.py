@@ -21,10 +21,10 @@ from models.registry import (
     ModelError,
     OperatingPoint,
     PartKind,
-    damaged_models,
     describe_model,
     describe_models,
     find_model,
+    model_folders,
     read_model_card,
     read_operating_point,
     verify_model,
@@ -192,8 +192,9 @@ def test_a_partly_written_folder_hides_no_sound_model(saved: Path, copy: Path) -
     (root / "torn" / "manifest.json").write_text("{")
     assert [model.directory for model in describe_models(root)] == [copy]
     assert find_model(describe_model(copy).digest[:12], root) == copy
-    assert set(damaged_models(root)) == {"partly", "torn"}
-    assert WEIGHTS_FILE in damaged_models(root)["partly"]
+    damaged = {folder.name: str(m) for folder, m in model_folders(root) if isinstance(m, ModelError)}
+    assert set(damaged) == {"partly", "torn"}
+    assert WEIGHTS_FILE in damaged["partly"]
 
 
 def test_damaged_manifest_is_a_model_error(copy: Path) -> None:
