@@ -14,16 +14,13 @@ from estimates.matching import CALIPER_YEARS, Person, match_controls
 from flows.label_file import Label
 from models.dataset import split_by_patient
 from models.split_file import CALIBRATION, TEST, TRAINING, VALIDATION, SplitRow
+from warehouse.reasons import BEYOND_DOMAIN
 
 # Mao 2025 splits 80/10/10; here a tenth is kept for calibration, which no training touches.
 SHARES = {TRAINING: 0.7, VALIDATION: 0.1, CALIBRATION: 0.1, TEST: 0.1}
 PUBLISHED_SHARES = {TRAINING: 0.8, VALIDATION: 0.1, TEST: 0.1}
 # "Poor quality (marked hardware or motion artefact)" (Mao 2025), by the flags of selection and slab.
 MARKS = {"qc_metal": "marked_metal", "qc_torn": "marked_motion", "burned_in": "marked_text"}
-
-
-# Unlike what the model of the sweep has seen: no answer of that model counts, but its slab is there to learn from.
-BEYOND_DOMAIN = "not_evaluable:domain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +120,7 @@ def _why_not(row: Mapping[str, Any], label: Label | None, order: CohortOrder) ->
         return "no_label"
     if label.is_case is None:
         return label.reason or "no_label"
+    # Unlike what the model of the sweep has seen: no answer of that model counts, but its slab is there to learn from.
     if row["outcome"] != "scored" and row["reason"] != BEYOND_DOMAIN:
         return f"not_scored:{row['outcome']}"
     if row["patient_key"] is None:

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from estimates.reader_study import LSTM, MAX, MEAN, REPORTS, VOTE, ReadScan
-from flows.cohort import BEYOND_DOMAIN
 from flows.label_file import Label
 from models.pooling import SLICE_THRESHOLD, max_probability, mean_probability, vote_share
 from tasks.kernels import classify_kernel
-from warehouse.reasons import Outcome
+from warehouse.reasons import BEYOND_DOMAIN, FEW_VERTEBRAE, Outcome
 
 DIMENSIONS = ("sex", "age", "vendor", "kernel", "slice thickness", "coverage", "contrast")
 # Bands of slice thickness in mm: over 3 mm a grade 1 loss cannot be resolved (docs/operators-guide.md).
@@ -101,7 +100,7 @@ def said_now(
                 views.append((row["study_key"], view_of(slab, loaded.config.view)))
             except FileNotFoundError:
                 # Of another model: it had the slab.
-                had_slab = row["outcome"] == Outcome.SCORED or row["reason"] == BEYOND_DOMAIN
+                had_slab = row["outcome"] == Outcome.SCORED or row["reason"] in (BEYOND_DOMAIN, FEW_VERTEBRAE)
                 found[row["study_key"]] = Unsaid(NO_SLAB, is_open=True) if had_slab else _unsaid(row)
             except (SlabFileError, OSError, ValueError):
                 found[row["study_key"]] = Unsaid(SLAB_UNREADABLE)
@@ -111,6 +110,9 @@ def said_now(
                 found[study_key] = Unsaid(NOT_FINITE)
                 continue
             distance = domain.distance(score.slice_features) if domain else None
+            if score.lacks_vertebrae:
+                found[study_key] = Unsaid(FEW_VERTEBRAE, distance)
+                continue
             if domain and distance is not None and domain.is_beyond(distance):
                 found[study_key] = Unsaid(BEYOND_DOMAIN, distance)
                 continue

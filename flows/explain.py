@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection as Connection
 
     from models.domain import DomainReference
-    from models.infer import Scorer
+    from models.infer import ScanScore, Scorer
     from models.loading import LoadedModel
     from models.occlusion import Explanation
     from tasks.slab import Slab
@@ -225,10 +225,17 @@ def _explain(slab: Slab, scorer: Scorer, stem: Path, domain: DomainReference | N
         "domain_distance": None if distance is None else round(distance, 4),
         "is_beyond_domain": domain is not None and distance is not None and domain.is_beyond(distance),
         "peak": _peak(explained, slab, view.midline_mm),
-        **({"body_logit": score.body_logit, "vertebrae": vertebrae} if scorer.bodies is not None else {}),
+        **_heard(score, vertebrae),
         "pictures": pictures,
         "caveat": CAVEAT,
     }
+
+
+def _heard(score: ScanScore, vertebrae: list[dict[str, Any]]) -> dict[str, Any]:
+    """Nothing of a model that does not read vertebrae one by one."""
+    if score.n_vertebrae is None:
+        return {}
+    return {"body_logit": score.body_logit, "lacks_vertebrae": score.lacks_vertebrae, "vertebrae": vertebrae}
 
 
 def _peak(

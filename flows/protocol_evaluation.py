@@ -63,7 +63,7 @@ class ProtocolResult:
     age_years: float
     mean_intensity: float
     domain_distance: float  # from what the model has seen; 0 without a reference
-    is_evaluable: bool  # within the limit of the domain
+    is_evaluable: bool  # within the limit of the domain, and vertebrae are seen
     lstm: float
     max: float
     mean: float
@@ -169,7 +169,7 @@ def _scored(
         **facts,  # type: ignore[arg-type]
         mean_intensity=float(sequence.images_nhw.mean()),
         domain_distance=distance,
-        is_evaluable=domain is None or not domain.is_beyond(distance),
+        is_evaluable=not score.lacks_vertebrae and (domain is None or not domain.is_beyond(distance)),
         lstm=point.probability(score.logit),
         max=max_probability(score.slice_logits),
         mean=mean_probability(score.slice_logits),

@@ -47,6 +47,7 @@ MARGIN = 8  # pixels around a patch, for the augmentation
 VOTES_NEAR, SEED_NEAR, ONE_BODY, LEAST_CELLS, LEAST_DENSITY, SURE = 1.5, 2.0, 2.6, 5, 3.0, 0.4
 SAME_MM = 9.0  # in two tiles
 LEAST_SURE = 0.6  # of the finder, for a body to speak for its scan
+LEAST_VERTEBRAE = 2  # of those, for a scan to be judged at all; the view score_refusal says the same
 LEAST_INTACT = 0.3  # in units of HEIGHT_MM: what a share is taken of
 QUIETEST, LOUDEST = -10.0, 10.0  # bounds of a scan's logit
 # What of it is added to the LSTM's: on anatomy that it has never seen a reader may be sure of what is wrong, so it tips

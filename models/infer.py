@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.bodies import reader_of, shares
+from models.bodies import LEAST_VERTEBRAE, reader_of, shares, worst_logit
 from models.config import ModelConfig
 from models.dataset import TiledImages
 from models.heads import FractureNet
@@ -40,8 +40,14 @@ class ScanScore:
     slice_features: NDArray[np.float32]  # (n, 32)
     # Of the most suspicious vertebra; None where none is found, and of a model that reads none.
     body_logit: float | None
+    n_vertebrae: int | None  # whole ones that were heard; None of a model that reads none
     precision: str  # of the convolutions: fp32 | bf16
     device: str  # cpu | cuda
+
+    @property
+    def lacks_vertebrae(self) -> bool:
+        """Whether too little of a spine is seen for the answer to count: a limb, a lung, a slab beside the spine."""
+        return self.n_vertebrae is not None and self.n_vertebrae < LEAST_VERTEBRAE
 
     @property
     def is_finite(self) -> bool:
@@ -158,12 +164,13 @@ class Scorer:
             raise ValueError("the images of a scan are uint8")
 
     def _scan_score(self, view: TiledImages, pooled: list[Tensor]) -> ScanScore:
-        told = self.bodies.logit(view) if self.bodies is not None else None
+        vertebrae = self.bodies.vertebrae(view) if self.bodies is not None else None
+        told = worst_logit(vertebrae) if vertebrae is not None else None
         with torch.inference_mode():
             said = [self.head(one[None]) for one in pooled]  # one by one: no matrix shape to depend on
             features = torch.cat([feature for feature, _ in said])  # (n, 32)
             logit = float(self.lstm(features[None])[0])
-            if self.bodies is not None:
+            if vertebrae is not None:
                 times, added = shares(told, self.config.body_weight)
                 logit = times * logit + added
             return ScanScore(
@@ -171,6 +178,7 @@ class Scorer:
                 slice_logits=torch.cat([one for _, one in said]).numpy(),
                 slice_features=features.numpy(),
                 body_logit=told,
+                n_vertebrae=None if vertebrae is None else sum(body.may_speak for body, _ in vertebrae),
                 precision=PRECISION_NAMES[self.convolutions.dtype],
                 device=self.convolutions.device.type,
             )

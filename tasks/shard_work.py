@@ -252,6 +252,7 @@ def score_record(
         run_id=provenance.run_id,
         scored_at=dt.datetime.now(dt.UTC),
         duration_s=duration_s,
+        n_vertebrae=score.n_vertebrae,
     )
 
 

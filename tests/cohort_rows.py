@@ -11,6 +11,7 @@ from random import Random
 import numpy as np
 import warehouse_rows as rows
 from audit_rows import add_report
+from stores import copied
 
 from tasks.jpeg2000 import write_slab
 from tasks.shard_work import kept_slab_path
@@ -36,6 +37,15 @@ class SmallHospital:
     @property
     def warehouse(self) -> str:
         return str(self.store.paths.warehouse)
+
+    def copied(self, folder: Path) -> SmallHospital:
+        """The same in another folder: slabs take seconds to make, and none to copy."""
+        return replace(
+            self,
+            store=copied(self.store, folder),
+            slabs=folder / self.slabs.name,
+            labels=folder / self.labels.name,
+        )
 
 
 def small_hospital(folder: Path, n_patients: int = 60, seed: int = 1) -> SmallHospital:

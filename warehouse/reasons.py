@@ -189,6 +189,8 @@ _ALL = (
 )
 
 REASONS: dict[str, Reason] = {reason.code: reason for reason in _ALL}
+# Of a score that is kept and does not count (view score_refusal): a model's say, whatever other models can judge.
+BEYOND_DOMAIN, FEW_VERTEBRAE = "not_evaluable:domain", "not_evaluable:vertebrae"
 # A PACS did not answer: not known is what it would have told.
 UNANSWERED = ("pacs_query", "pacs_unreachable")
 

@@ -216,6 +216,7 @@ class ScoreRecord:
     run_id: str  # volatile
     scored_at: dt.datetime  # volatile
     duration_s: float  # volatile
+    n_vertebrae: int | None = None  # whole ones that it heard; None: it does not read them one by one
 
 
 @dataclass(frozen=True, slots=True)

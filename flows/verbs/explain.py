@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,7 +35,6 @@ def explain(
     Example: ovf explain --flagged --out tonight
     """
     from flows.explain import CAVEAT, SLAB_SUFFIX, explain_to, has_scores, model_to_explain, wanted_series
-    from flows.explain_vertebrae import heard_one
     from flows.settings import DEFAULT_MODEL
     from models.domain import read_domain
     from models.infer import Scorer
@@ -62,20 +61,26 @@ def explain(
             n_lost += 1
             print(f"{told['name']}: not explained: {told['error']}")
             continue
-        peak = told["peak"]
         total_s += told["duration_s"]
-        beyond = (
-            "; beyond what the model knows: its answer does not count" if told["is_beyond_domain"] else ""
-        )
-        body = heard_one(told.get("vertebrae", []))
-        heard = ""
-        if body is not None:
-            top, bottom = body["rows_mm"]
-            heard = f"; the vertebra heard lies {top:.0f}-{bottom:.0f} mm from the top"
-        print(
-            f"{told['name']}: logit {told['logit']:.2f}, peak {peak['row_mm']:.0f} mm from the top of slice "
-            f"{peak['slice']} (patient z {peak['patient_z_mm']:.0f} mm){heard}; {told['duration_s']:.1f} s{beyond}"
-        )
+        print(_line(told))
     print(f"{len(found) - n_lost} scans in {total_s:.0f} s by {loaded.config.model_id} → {out}\n{CAVEAT}")
     if n_lost:
         raise SettingsError(f"{n_lost} of {len(found)} scans could not be explained: see above")
+
+
+def _line(told: dict[str, Any]) -> str:
+    from flows.explain_vertebrae import heard_one
+
+    peak, body, heard = told["peak"], heard_one(told.get("vertebrae", [])), ""
+    if body is not None:
+        top, bottom = body["rows_mm"]
+        heard = f"; the vertebra heard lies {top:.0f}-{bottom:.0f} mm from the top"
+    doubts = {
+        "beyond what the model knows": told["is_beyond_domain"],
+        "too few vertebrae are seen": told.get("lacks_vertebrae", False),
+    }
+    doubt = "".join(f"; {why}: its answer does not count" for why, is_so in doubts.items() if is_so)
+    return (
+        f"{told['name']}: logit {told['logit']:.2f}, peak {peak['row_mm']:.0f} mm from the top of slice "
+        f"{peak['slice']} (patient z {peak['patient_z_mm']:.0f} mm){heard}; {told['duration_s']:.1f} s{doubt}"
+    )

@@ -52,6 +52,12 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> SmallHospital:
     return small_hospital(tmp_path_factory.mktemp("hospital"))
 
 
+@pytest.fixture
+def own_hospital(hospital: SmallHospital, tmp_path: Path) -> SmallHospital:
+    """To be changed."""
+    return hospital.copied(tmp_path / "own-hospital")
+
+
 def split_of(truth: Mapping[str, bool]) -> list[SplitRow]:
     """The first 40 patients of the hospital are in the training, the others in the test."""
     return [
@@ -189,36 +195,35 @@ def test_the_stored_test_part_is_scored_now_and_nobody_else(
 
 
 def test_a_model_known_by_its_scores_alone_is_not_tested_on_its_patients(
-    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+    own_hospital: SmallHospital, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its split was kept beside the warehouse when it scored; without one, that is said."""
-    own = small_hospital(tmp_path / "own-hospital")
     line = [
         "evaluate",
         "--warehouse",
-        own.warehouse,
+        own_hospital.warehouse,
         "--labels",
-        str(own.labels),
+        str(own_hospital.labels),
         "--out",
         str(tmp_path / "out"),
     ]
     assert run(line) == 0
     assert "cannot be shown" in capsys.readouterr().out
-    land_model(own.store, model)  # as a sweep and a rescoring do
-    (kept,) = own.store.paths.splits.iterdir()
-    copied = own.store.backup(tmp_path / "backup")
+    land_model(own_hospital.store, model)  # as a sweep and a rescoring do
+    (kept,) = own_hospital.store.paths.splits.iterdir()
+    copied = own_hospital.store.backup(tmp_path / "backup")
     assert read_split(copied / "splits" / kept.name) == read_split(model)
     kept.rename(kept.with_name(rows.model().model_digest))
     line += ["--model", rows.model().model_id]
     assert run(line) == 0
     told = capsys.readouterr().out
-    n_seen = sum(int(key.removeprefix("study-")[:3]) < 40 for key in own.truth)
+    n_seen = sum(int(key.removeprefix("study-")[:3]) < 40 for key in own_hospital.truth)
     assert f"{n_seen} patient_of_the_training" in told
     assert "no patient counted here is in the training" in told
     (kept.parent / ".killed.fresh").mkdir()  # left by a process that was killed while it kept a split
-    own.store.forget(patient_key="patient-001")
-    forget_in_splits(own.store)
-    (kept,) = own.store.paths.splits.iterdir()
+    own_hospital.store.forget(patient_key="patient-001")
+    forget_in_splits(own_hospital.store)
+    (kept,) = own_hospital.store.paths.splits.iterdir()
     patients = {row.patient_key for row in read_split(kept).rows}
     assert patients == {row.patient_key for row in read_split(model).rows} - {"patient-001"}
 
@@ -258,11 +263,6 @@ def test_what_may_leave_the_house_shows_nobodys_distance(hospital: SmallHospital
     assert 0 < sum(whole.study.n_not_scored["not_evaluable:domain"]) < 10
     assert {row["reason"]: row["n_cases"] for row in tables_of(shown)["not_scored"]} == {"other": ""}
     assert "other reasons" in page
-
-
-@pytest.fixture
-def own_hospital(tmp_path: Path) -> SmallHospital:
-    return small_hospital(tmp_path / "own-hospital")
 
 
 def said_by_reports(hospital: SmallHospital) -> dict[str, bool]:

@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import warehouse_rows as rows
 
 from flows.model_rows import land_beside
+from models.bodies import LEAST_VERTEBRAE
 from models.domain import fit_domain
 from warehouse.checks import run_checks
 from warehouse.landing import LandingBatch
@@ -69,6 +71,29 @@ def test_beyond_the_limit_is_not_evaluable_and_the_limit_can_change(tmp_path: Pa
     assert (found["outcome"], found["reason"], found["flagged"]) == ("scored", None, True)
     assert ask(store, "SELECT bool_and(is_conserved) FROM conservation") == [(True,)]
     assert ask(store, "SELECT * FROM score") == scores
+
+
+@pytest.mark.parametrize(("n_vertebrae", "counts"), [(None, True), (0, False), (1, False), (2, True)])
+def test_a_score_of_too_few_vertebrae_is_not_evaluable(
+    tmp_path: Path, n_vertebrae: int | None, counts: bool
+) -> None:
+    """By the same number as in the model's own words; whatever the domain says."""
+    assert n_vertebrae is None or counts is (n_vertebrae >= LEAST_VERTEBRAE)
+    store = far_study(tmp_path)
+    with store.write() as connection:
+        connection.execute("UPDATE score SET n_vertebrae = ?", [n_vertebrae]).fetchall()
+    for distance, reason in ((1.0, None), (3.0, "not_evaluable:domain")):
+        with store.write() as connection:
+            connection.execute("UPDATE domain_distance SET distance = ?", [distance]).fetchall()
+        wanted = reason if counts else "not_evaluable:vertebrae"
+        for model_digest in (None, rows.model().model_digest):
+            found = exported(store, model_digest)
+            assert (found["outcome"], found["reason"]) == ("excluded" if wanted else "scored", wanted)
+            assert (found["flagged"] is None) is (wanted is not None)
+        assert exported(store, "another")["outcome"] == "pending"
+    assert ask(store, "SELECT bool_and(is_conserved) FROM conservation") == [(True,)]
+    with store.read_live() as connection:
+        assert not [result for result in run_checks(connection) if not result.passed]
 
 
 def test_a_yardstick_that_changed_does_not_judge_by_old_distances(tmp_path: Path) -> None:

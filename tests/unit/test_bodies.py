@@ -250,6 +250,7 @@ def test_bodies_are_heard_beside_the_lstm() -> None:
     )
     told = reader_of(NAME, torch.device("cpu")).logit(scan)
     assert (first.body_logit, second.body_logit) == (None, told)
+    assert (first.n_vertebrae, first.lacks_vertebrae, second.lacks_vertebrae) == (None, False, False)
     assert told is not None
     assert second.logit == first.logit + shares(told, 1.5)[1]
     assert np.array_equal(first.slice_logits, second.slice_logits)

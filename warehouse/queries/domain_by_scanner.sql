@@ -5,7 +5,7 @@ SELECT
     count(flagged.domain_distance) AS n_measured,
     median(flagged.domain_distance) AS middle,
     quantile_cont(flagged.domain_distance, 0.95) AS high,
-    count(*) FILTER (NOT flagged.is_evaluable) AS n_beyond
+    count(*) FILTER (flagged.refusal = 'not_evaluable:domain') AS n_beyond
 FROM flagged
 JOIN series USING (series_key, series_revision)
 WHERE flagged.model_digest = $model_digest

@@ -1,7 +1,7 @@
 -- Kept slabs of current series. $series: series keys. $is_flagged: also all that are flagged now, by $model_digest (null: the
 -- newest answer). domain_distance and is_beyond: of the score by that model, null without one.
 WITH scored AS (
-    SELECT series_key, series_revision, domain_distance, is_evaluable, is_flagged
+    SELECT series_key, series_revision, domain_distance, refusal, is_flagged
     FROM flagged
     WHERE ($model_digest::VARCHAR IS NULL AND is_newest) OR model_digest = $model_digest::VARCHAR
 )
@@ -9,7 +9,9 @@ SELECT DISTINCT
     kept.series_key,
     kept.series_revision,
     scored.domain_distance,
-    NOT scored.is_evaluable AS is_beyond
+    CASE WHEN scored.series_key IS NOT NULL
+        THEN scored.refusal IS NOT DISTINCT FROM 'not_evaluable:domain'
+    END AS is_beyond
 FROM current_series AS kept
 JOIN slab USING (series_key, series_revision)
 LEFT JOIN scored USING (series_key, series_revision)

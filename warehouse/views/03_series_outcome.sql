@@ -1,7 +1,7 @@
 -- Grain: one row per archive, study and current series. Where each series ends.
 --
 -- An eligible series is scored or rejected by whichever is newer: its score, or a rejection under the profile and
--- reader that now count. A score beyond the domain limit of its model is kept, but the series is not evaluable (excluded),
+-- reader that now count. A score that does not count (score_refusal) is kept, but the series is not evaluable (excluded),
 -- and series behind it in rank are not tried: they show the same body. Nothing yet: not chosen when a series before it in rank is scored, else pending; it waits
 -- (is_waiting) when one before it failed for reasons of infrastructure, since the next run tries that one again.
 
@@ -16,14 +16,14 @@ eligible AS (SELECT * FROM decided WHERE outcome = 'eligible'),
 answers AS (
     SELECT
         eligible.archive_key, eligible.study_key, eligible.series_key, eligible.rank,
-        CASE WHEN score_domain.is_beyond THEN 'excluded' ELSE 'scored' END AS outcome,
-        CASE WHEN score_domain.is_beyond THEN 'not_evaluable:domain' END AS reason,
-        CASE WHEN score_domain.is_beyond THEN 'the scan cannot be judged' END AS message,
+        CASE WHEN refusal.reason IS NOT NULL THEN 'excluded' ELSE 'scored' END AS outcome,
+        refusal.reason,
+        CASE WHEN refusal.reason IS NOT NULL THEN 'the scan cannot be judged' END AS message,
         true AS has_score,
         score.storage_recipe, score.view_recipe, score.model_digest
     FROM eligible
     JOIN score USING (series_key, series_revision)
-    LEFT JOIN score_domain
+    LEFT JOIN score_refusal AS refusal
         USING (series_key, series_revision, storage_recipe, view_recipe, model_digest)
     UNION ALL
     SELECT

@@ -1,6 +1,6 @@
 -- Grain: one row per current score. Probability and flag by the model's current operating point, computed when looked
--- at and never stored; null where the model has no current operating point, and where the scan lies beyond the domain
--- limit: then the model has said nothing that counts.
+-- at and never stored; null where the model has no current operating point, and where the scan is not evaluable
+-- (refusal: why): then the model has said nothing that counts.
 
 CREATE VIEW flagged AS
 SELECT
@@ -16,15 +16,16 @@ SELECT
     score.n_slices,
     point.operating_point_id,
     point.threshold,
-    CASE WHEN NOT coalesce(score_domain.is_beyond, false)
+    CASE WHEN score_refusal.reason IS NULL
         THEN 1 / (1 + exp(-(point.calibration_slope * score.logit + point.calibration_intercept)))
     END AS probability,
-    CASE WHEN NOT coalesce(score_domain.is_beyond, false)
+    CASE WHEN score_refusal.reason IS NULL
         THEN 1 / (1 + exp(-(point.calibration_slope * score.logit + point.calibration_intercept))) >= point.threshold
     END AS is_flagged,
     score_domain.domain_distance,
     score_domain.domain_limit,
-    NOT coalesce(score_domain.is_beyond, false) AS is_evaluable
+    score_refusal.reason AS refusal,
+    score_refusal.reason IS NULL AS is_evaluable
 FROM current_score AS score
 LEFT JOIN operating_point AS point
     ON point.model_digest = score.model_digest AND point.is_current
@@ -33,5 +34,11 @@ LEFT JOIN score_domain
     AND score_domain.series_revision = score.series_revision
     AND score_domain.storage_recipe = score.storage_recipe
     AND score_domain.view_recipe = score.view_recipe
-    AND score_domain.model_digest = score.model_digest;
+    AND score_domain.model_digest = score.model_digest
+LEFT JOIN score_refusal
+    ON score_refusal.series_key = score.series_key
+    AND score_refusal.series_revision = score.series_revision
+    AND score_refusal.storage_recipe = score.storage_recipe
+    AND score_refusal.view_recipe = score.view_recipe
+    AND score_refusal.model_digest = score.model_digest;
 COMMENT ON VIEW flagged IS 'Calibrated probability and flag of each current score, by its model''s current operating point.';

@@ -1,6 +1,6 @@
 -- Grain: one row per study found, whatever number of archives hold it (the best outcome counts). wanted_model: a
 -- model_digest (not a model_id, which several weights may share), or null for the newest answer of each series. Under a
--- named model a study that this model has not scored is pending; one that lies beyond its domain limit is not evaluable,
+-- named model a study that this model has not scored is pending; one whose score by it does not count is not evaluable,
 -- whatever another model says. What has no score has no probability and no flag: never a negative.
 -- remarks: what was noticed on the series and its slab, such as slices that are missing at an end; they change no outcome.
 -- report_statement is null without a report that counts, and for a report without text: nothing was read.
@@ -9,6 +9,13 @@ CREATE OR REPLACE MACRO export_scores(wanted_model) AS TABLE
 WITH wanted AS (
     SELECT * FROM flagged
     WHERE (wanted_model IS NULL AND is_newest) OR model_digest = wanted_model
+),
+decided AS (
+    SELECT
+        *,
+        -- by a score that does not count
+        coalesce(reason IN ('not_evaluable:domain', 'not_evaluable:vertebrae'), false) AS is_refused
+    FROM best_outcome
 ),
 answered AS (
     SELECT
@@ -20,17 +27,16 @@ answered AS (
         wanted.n_slices,
         wanted.domain_distance,
         -- not evaluable by the newest model, and this one has not looked
-        decided.reason = 'not_evaluable:domain' AND wanted.series_key IS NULL AND wanted_model IS NOT NULL
-            AS is_of_another,
+        decided.is_refused AND wanted.series_key IS NULL AND wanted_model IS NOT NULL AS is_of_another,
         coalesce(wanted.is_evaluable, false) AS is_scored,
-        wanted.is_evaluable IS NOT DISTINCT FROM false AS is_beyond
-    FROM best_outcome AS decided
+        wanted.refusal
+    FROM decided
     LEFT JOIN wanted
         ON wanted.series_key = decided.series_key
         AND wanted.series_revision = decided.series_revision
         AND (
             decided.outcome = 'scored'
-            OR decided.reason = 'not_evaluable:domain'
+            OR decided.is_refused
             OR (decided.outcome IN ('failed', 'pending') AND wanted_model IS NOT NULL)
         )
 )
@@ -46,18 +52,18 @@ SELECT
     study.n_series,
     CASE
         WHEN answered.is_scored THEN 'scored'
-        WHEN answered.is_beyond THEN 'excluded'
+        WHEN answered.refusal IS NOT NULL THEN 'excluded'
         WHEN answered.outcome = 'scored' OR answered.is_of_another THEN 'pending'
         ELSE answered.outcome
     END AS outcome,
     CASE
         WHEN answered.is_scored OR answered.is_of_another THEN NULL
-        WHEN answered.is_beyond THEN 'not_evaluable:domain'
+        WHEN answered.refusal IS NOT NULL THEN answered.refusal
         ELSE answered.reason
     END AS reason,
     CASE
         WHEN answered.is_scored THEN NULL
-        WHEN answered.is_beyond THEN 'the scan cannot be judged'
+        WHEN answered.refusal IS NOT NULL THEN 'the scan cannot be judged'
         WHEN answered.outcome = 'scored' OR answered.is_of_another THEN 'not scored by this model yet'
         ELSE answered.message
     END AS message,
