@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import gaussian_filter
 from scipy.signal import fftconvolve
 
@@ -209,15 +210,14 @@ def measure_noise(series: RealSeries, mark: VertebraMark) -> Noise:
 
 def _evenest(trend: Float, rest: Float, rows: int, columns: int) -> tuple[slice, slice]:
     """The patch of soft tissue that varies least, over all slices: in what lies below its noise, and in all."""
-    best, found = np.inf, (slice(0, rows), slice(0, columns))
-    for i in range(0, trend.shape[1] - rows + 1, max(1, rows // 4)):
-        for j in range(0, trend.shape[2] - columns + 1, max(1, columns // 4)):
-            part, fine = trend[:, i : i + rows, j : j + columns], rest[:, i : i + rows, j : j + columns]
-            astray = float(np.abs(part - np.clip(part, *PATCH_HU)).mean())
-            badness = float(part.std(axis=(1, 2)).mean() + fine.std(axis=(1, 2)).mean()) + astray
-            if badness < best:
-                best, found = badness, (slice(i, i + rows), slice(j, j + columns))
-    return found
+    down, across = max(1, rows // 4), max(1, columns // 4)
+    part, fine = (
+        sliding_window_view(one, (rows, columns), axis=(1, 2))[:, ::down, ::across] for one in (trend, rest)
+    )
+    astray = np.abs(part - np.clip(part, *PATCH_HU)).mean(axis=(0, 3, 4))
+    badness = part.std(axis=(3, 4)).mean(axis=0) + fine.std(axis=(3, 4)).mean(axis=0) + astray
+    i, j = (int(place) for place in np.unravel_index(badness.argmin(), badness.shape))
+    return slice(i * down, i * down + rows), slice(j * across, j * across + columns)
 
 
 def _noise_of(residual: Float) -> Noise:

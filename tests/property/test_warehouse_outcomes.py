@@ -330,27 +330,21 @@ def conserved(connection: Connection) -> list[tuple[object, ...]]:
 
 
 def expected_conservation(connection: Connection) -> list[tuple[object, ...]]:
-    """The conservation view from the detailed views, one count at a time."""
+    """The conservation view from the detailed views."""
+    counted: Counter[tuple[str, str, str]] = Counter()
+    for level, n in (("file", "sum(n_files)"), ("series", "count(*)"), ("study", "count(*)")):
+        for archive_key, outcome, n_ended in connection.execute(
+            f"SELECT archive_key, outcome, {n} FROM {level}_outcome GROUP BY ALL"
+        ).fetchall():
+            counted[archive_key, level, outcome] = int(n_ended)
     expected = []
     for archive_key, is_complete, *found in connection.execute(
         "SELECT archive_key, is_crawl_complete, n_files_found, n_series_found, n_studies_found "
         "FROM archive ORDER BY archive_key"
     ).fetchall():
-        sources = (
-            "sum(n_files) FROM file_outcome",
-            "count(*) FROM series_outcome",
-            "count(*) FROM study_outcome",
-        )
-        for level, n_found, source in zip(("file", "series", "study"), found, sources, strict=True):
-            counts = [
-                int(
-                    connection.execute(
-                        f"SELECT {source} WHERE archive_key = ? AND outcome = ?", [archive_key, outcome]
-                    ).fetchall()[0][0]
-                    or 0
-                )
-                for outcome in ("scored", "excluded", "quarantined", "failed", "pending")
-            ]
+        for level, n_found in zip(("file", "series", "study"), found, strict=True):
+            ends = ("scored", "excluded", "quarantined", "failed", "pending")
+            counts = [counted[archive_key, level, outcome] for outcome in ends]
             verdict = n_found == sum(counts) if is_complete else None
             expected.append((archive_key, level, n_found, *counts, verdict))
     return expected

@@ -37,8 +37,9 @@ def test_T41_killed_sweep_ends_like_an_undisturbed_one(
 @pytest.mark.long
 def test_T40_killed_worker_costs_nothing(ovf, hospital: Path, undisturbed: Path, tmp_path: Path) -> None:
     disturbed = warehouse_under_the_key_of(undisturbed, tmp_path / "other")
-    with ovf.started(*_sweep(hospital, disturbed, "--shard-size", 1)) as sweep:
-        worker = _wait_for_worker(sweep.pid)
+    log = tmp_path / "sweep.log"
+    with ovf.started(*_sweep(hospital, disturbed, "--shard-size", 1), log=log) as sweep:
+        worker = _wait_for_worker(sweep, log)
         time.sleep(2)
         worker.kill()
         assert sweep.wait(timeout=280) == 0
@@ -51,8 +52,9 @@ def test_T55_worker_that_dies_late_has_no_finished_shard_done_again(
 ) -> None:
     disturbed = warehouse_under_the_key_of(undisturbed, tmp_path / "other")
     n_slabs = len(_slabs(undisturbed))
-    with ovf.started(*_sweep(hospital, disturbed, "--shard-size", 1, "--workers", 1)) as sweep:
-        worker = _wait_for_worker(sweep.pid)
+    log = tmp_path / "sweep.log"
+    with ovf.started(*_sweep(hospital, disturbed, "--shard-size", 1, "--workers", 1), log=log) as sweep:
+        worker = _wait_for_worker(sweep, log)
         _wait_for(lambda: len(_slabs(disturbed)) >= n_slabs - 1)
         done = _slabs(disturbed)
         worker.kill()
@@ -121,12 +123,13 @@ def _wait_for(condition, timeout_s: float = 240) -> None:
         time.sleep(0.1)
 
 
-def _wait_for_worker(pid: int) -> psutil.Process:
+def _wait_for_worker(sweep: subprocess.Popen[bytes], log: Path) -> psutil.Process:
     """A Dask worker of the command: a child that multiprocessing spawned and that has begun to decode."""
     found: list[psutil.Process] = []
 
     def is_there() -> bool:
-        for child in psutil.Process(pid).children(recursive=True):
+        assert sweep.poll() is None, f"the sweep ended before a worker was seen: {log.read_text()[-3000:]}"
+        for child in psutil.Process(sweep.pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess):  # short-lived helpers end while we look
                 if "tasks.sandbox" in " ".join(child.cmdline()):
                     found.append(child.parent() or child)
