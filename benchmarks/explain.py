@@ -20,7 +20,7 @@ import numpy as np
 from estimates.roc import share
 from flows.explain_vertebrae import heard_one, told_vertebrae
 from flows.phantom_scans import DrawRequest, clear_case, view_of
-from models.infer import Scorer
+from models.infer import ScanScore, Scorer
 from models.loading import load_model
 from models.occlusion import Explanation, Peak, explain_scan
 from models.registry import read_operating_point
@@ -93,7 +93,7 @@ def true_positives(model: str, n: int, first_seed: int) -> Iterator[Case]:
         started = time.perf_counter()
         explained = explain_scan(scorer, view, score.slice_logits)
         duration_s = time.perf_counter() - started
-        facts = Facts(request.seed, request.family, probability, duration_s, heard_row_mm(scorer, view))
+        facts = Facts(request.seed, request.family, probability, duration_s, heard_row_mm(score, view))
         yield case_of(slab, fractured[0], explained, facts)
         found += 1
         if found == n:
@@ -111,9 +111,9 @@ class Facts:
     heard_row_mm: float | None = None  # middle of the vertebra that the model hears
 
 
-def heard_row_mm(scorer: Scorer, view: View) -> float | None:
+def heard_row_mm(score: ScanScore, view: View) -> float | None:
     """Where the middle of the vertebra lies that the model hears, from the slab's upper edge; None: it hears none."""
-    heard = heard_one(told_vertebrae(scorer, view))
+    heard = heard_one(told_vertebrae(score, view))
     return None if heard is None else float(np.mean(heard["rows_mm"]))
 
 

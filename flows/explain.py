@@ -205,7 +205,7 @@ def _explain(slab: Slab, scorer: Scorer, stem: Path, domain: DomainReference | N
     [score] = scorer.score([view])
     explained = explain_scan(scorer, view, score.slice_logits)
     distance = domain.distance(score.slice_features) if domain else None
-    vertebrae = told_vertebrae(scorer, view)
+    vertebrae = told_vertebrae(score, view)
     shape, pixel_mm = slab.slab_xzy_hu.shape[1:], slab.record.pixel_mm
     frame = heard_frame(vertebrae, shape, pixel_mm)
     pictures = []
@@ -233,7 +233,7 @@ def _explain(slab: Slab, scorer: Scorer, stem: Path, domain: DomainReference | N
 
 def _heard(score: ScanScore, vertebrae: list[dict[str, Any]]) -> dict[str, Any]:
     """Nothing of a model that does not read vertebrae one by one."""
-    if score.n_vertebrae is None:
+    if score.vertebrae is None:
         return {}
     return {"body_logit": score.body_logit, "lacks_vertebrae": score.lacks_vertebrae, "vertebrae": vertebrae}
 

@@ -10,26 +10,25 @@ import numpy as np
 from tasks.publish_capture import Frame
 
 if TYPE_CHECKING:
-    from models.infer import Scorer
+    from models.infer import ScanScore
     from tasks.view import View
 
 
-def told_vertebrae(scorer: Scorer, view: View) -> list[dict[str, Any]]:
-    """What a model's reader of vertebrae says of each, from head to foot; nothing for a model without one.
+def told_vertebrae(score: ScanScore, view: View) -> list[dict[str, Any]]:
+    """What a model's reader of vertebrae says of each in `view`, from head to foot; nothing of a model without one.
 
     Rows and columns in mm from the slab's upper and front edge, heights in front, in the middle and behind. The model
     hears the loudest of those that may speak.
     """
-    if scorer.bodies is None:
+    if score.vertebrae is None:
         return []
     from models.bodies import PIXEL_MM, heard  # torch takes its seconds, and not every model reads them
     from models.body_nets import CELL_PX, HEIGHT_MM, INTACT, LEFT
 
-    found = scorer.bodies.vertebrae(view)
-    loudest = heard(found)
+    loudest = heard(score.vertebrae)
     firsts = np.unique(view.tile_index, return_index=True)[1]  # an image of each tile
     told = []
-    for body, logit in found:
+    for body, logit in score.vertebrae:
         first = firsts[body.tile]
         low, high = body.cells.min(axis=0) * CELL_PX, (body.cells.max(axis=0) + 1) * CELL_PX
         corner = np.array([view.top_row_mm[first], view.left_col_mm[first]])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from estimates.roc import Interval
 from flows.phantom_evaluation import Evaluation
-from models.bodies import LEAST_ADDED, MOST_ADDED
+from models.bodies import LEAST_ADDED, LEAST_VERTEBRAE, MOST_ADDED
 from models.config import ModelConfig
 from models.recipes import TrainingRecipe
 from models.registry import OperatingPoint
@@ -87,7 +87,8 @@ def architecture_lines(config: ModelConfig) -> list[str]:
         lines.append(
             f"- Vertebrae one by one: the logit of the most suspicious, by the reader `{config.bodies}` (taught on "
             f"made fractures only: models/readers/{config.bodies}.json), kept between {LEAST_ADDED:g} and "
-            f"{MOST_ADDED:g}, times {config.body_weight:g}, is added to the LSTM's"
+            f"{MOST_ADDED:g}, times {config.body_weight:g}, is added to the LSTM's; a scan with fewer than "
+            f"{LEAST_VERTEBRAE} whole ones is not evaluable"
         )
     return lines
 

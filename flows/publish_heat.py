@@ -79,7 +79,7 @@ class Pictures:
         view = view_of(slab, self._scorer.config.view)
         [score] = self._scorer.score([view])  # of the kept slab, which is compressed
         heat = explain_scan(self._scorer, view, score.slice_logits).maps[0]
-        told = told_vertebrae(self._scorer, view)
+        told = told_vertebrae(score, view)
         return heat, view, heard_frame(told, slab.slab_xzy_hu.shape[1:], slab.record.pixel_mm)
 
     @cached_property

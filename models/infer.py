@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.bodies import LEAST_VERTEBRAE, reader_of, shares, worst_logit
+from models.bodies import LEAST_VERTEBRAE, FoundBody, reader_of, shares, worst_logit
 from models.config import ModelConfig
 from models.dataset import TiledImages
 from models.heads import FractureNet
@@ -38,11 +38,20 @@ class ScanScore:
     logit: float  # of the scan, by the LSTM and by its vertebrae, where the model reads them one by one
     slice_logits: NDArray[np.float32]  # (n,)
     slice_features: NDArray[np.float32]  # (n, 32)
-    # Of the most suspicious vertebra; None where none is found, and of a model that reads none.
-    body_logit: float | None
-    n_vertebrae: int | None  # whole ones that were heard; None of a model that reads none
+    # From head to foot, each with how fractured it is; None of a model that reads none.
+    vertebrae: list[tuple[FoundBody, float]] | None
     precision: str  # of the convolutions: fp32 | bf16
     device: str  # cpu | cuda
+
+    @property
+    def body_logit(self) -> float | None:
+        """Of the most suspicious vertebra; None where none is heard, and of a model that reads none."""
+        return None if self.vertebrae is None else worst_logit(self.vertebrae)
+
+    @property
+    def n_vertebrae(self) -> int | None:
+        """Whole ones that were heard; None of a model that reads none."""
+        return None if self.vertebrae is None else sum(body.may_speak for body, _ in self.vertebrae)
 
     @property
     def lacks_vertebrae(self) -> bool:
@@ -165,20 +174,18 @@ class Scorer:
 
     def _scan_score(self, view: TiledImages, pooled: list[Tensor]) -> ScanScore:
         vertebrae = self.bodies.vertebrae(view) if self.bodies is not None else None
-        told = worst_logit(vertebrae) if vertebrae is not None else None
         with torch.inference_mode():
             said = [self.head(one[None]) for one in pooled]  # one by one: no matrix shape to depend on
             features = torch.cat([feature for feature, _ in said])  # (n, 32)
             logit = float(self.lstm(features[None])[0])
             if vertebrae is not None:
-                times, added = shares(told, self.config.body_weight)
+                times, added = shares(worst_logit(vertebrae), self.config.body_weight)
                 logit = times * logit + added
             return ScanScore(
                 logit=logit,
                 slice_logits=torch.cat([one for _, one in said]).numpy(),
                 slice_features=features.numpy(),
-                body_logit=told,
-                n_vertebrae=None if vertebrae is None else sum(body.may_speak for body, _ in vertebrae),
+                vertebrae=vertebrae,
                 precision=PRECISION_NAMES[self.convolutions.dtype],
                 device=self.convolutions.device.type,
             )

@@ -23,7 +23,8 @@ def test_peak_lies_on_the_fractured_vertebra_and_maps_on_their_images() -> None:
     loaded = load_model(MODEL)
     slab = clear_case(DrawRequest(SEED, True, loaded.config.view, False, "slender"))
     view, scorer = view_of(slab, loaded.config.view), Scorer(loaded)
-    logits = scorer.score([view])[0].slice_logits
+    [score] = scorer.score([view])
+    logits = score.slice_logits
     explained = explain_scan(scorer, view, logits, OcclusionPlan(n_images=1, band_step_mm=15.0))
     (body,) = [body for body in slab.vertebrae if body.grade > 0]
     case = case_of(slab, body, explained, Facts(SEED, "slender", 0.99, 1.0))
@@ -32,7 +33,7 @@ def test_peak_lies_on_the_fractured_vertebra_and_maps_on_their_images() -> None:
     assert body.row_start * slab.pixel_mm <= explained.peak.row_mm < body.row_stop * slab.pixel_mm
     other = next(each for each in slab.vertebrae if each.is_visible and each.level != body.level)
     assert not case_of(slab, other, explained, Facts(SEED, "slender", 0.99, 1.0)).is_at_height
-    heard = Facts(SEED, "slender", 0.99, 1.0, heard_row_mm(scorer, view))
+    heard = Facts(SEED, "slender", 0.99, 1.0, heard_row_mm(score, view))
     assert heard.heard_row_mm is not None
     assert [case_of(slab, b, explained, heard).is_framed for b in (body, other)] == [True, False]
     assert case.is_framed is None

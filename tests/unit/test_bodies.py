@@ -45,7 +45,7 @@ from models.body_training import (
 from models.config import PUBLISHED_VIEW, SPINE_VIEW, TILES_VIEW, ModelConfig
 from models.dataset import SequenceScan
 from models.heads import FractureNet
-from models.infer import Scorer
+from models.infer import ScanScore, Scorer
 from models.loading import LoadedModel, save_model
 from models.lstm import ScanLstm
 from models.registry import ModelError
@@ -260,14 +260,12 @@ def test_bodies_are_heard_beside_the_lstm() -> None:
 
 
 def test_the_vertebra_that_is_heard_is_told_where_it_lies() -> None:
-    torch.manual_seed(0)
-    alone = ModelConfig("a", SPINE_VIEW)
-    both, net, lstm = joined(alone, NAME, 1.0), FractureNet(alone).eval(), ScanLstm(alone).eval()
-    scorer, unheard = (Scorer(LoadedModel(net, lstm, c, "0" * 64, Path()), "cpu") for c in (both, alone))
     slab = slab_of(SEEDS[0], True)
-    view = view_of(slab, SPINE_VIEW)
-    assert told_vertebrae(unheard, view) == []
-    told = told_vertebrae(scorer, view)
+    view, nothing = view_of(slab, SPINE_VIEW), np.zeros(0, np.float32)
+    found = reader_of(NAME, torch.device("cpu")).vertebrae(view)
+    score, silent = (ScanScore(0.0, nothing, nothing, said, "fp32", "cpu") for said in (found, None))
+    assert told_vertebrae(silent, view) == []
+    told = told_vertebrae(score, view)
     [heard] = [one for one in told if one["is_heard"]]
     assert heard["logit"] == max(one["logit"] for one in told)
     middles_mm = {
