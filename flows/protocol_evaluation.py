@@ -63,7 +63,8 @@ class ProtocolResult:
     age_years: float
     mean_intensity: float
     domain_distance: float  # from what the model has seen; 0 without a reference
-    is_evaluable: bool  # within the limit of the domain, and vertebrae are seen
+    n_vertebrae: int | None  # whole ones that were heard; None of a model that reads none
+    is_evaluable: bool  # within the limit of the domain, and vertebrae are heard
     lstm: float
     max: float
     mean: float
@@ -169,6 +170,7 @@ def _scored(
         **facts,  # type: ignore[arg-type]
         mean_intensity=float(sequence.images_nhw.mean()),
         domain_distance=distance,
+        n_vertebrae=score.n_vertebrae,
         is_evaluable=not score.lacks_vertebrae and (domain is None or not domain.is_beyond(distance)),
         lstm=point.probability(score.logit),
         max=max_probability(score.slice_logits),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _READERS: dict[str, Callable[[str], Any]] = {
     "str": str,
     "int": int,
+    "int | None": lambda text: int(text) if text else None,
     "float": float,
     "bool": lambda text: text == "True",
 }

@@ -67,9 +67,8 @@ def load_model(
         raise ModelError("this machine holds another model under that name than the driver")
     config = read_config(directory)
     check_parts(config)
-    with torch.device(
-        "meta"
-    ):  # without numbers: to draw 21 million that are then replaced takes a quarter of a second
+    # Without numbers: to draw 21 million that are then replaced takes a quarter of a second.
+    with torch.device("meta"):
         net, lstm = FractureNet(config), ScanLstm(config)
     _fill(_Whole(net, lstm), _tensors(weights))
     net.eval(), lstm.eval()
