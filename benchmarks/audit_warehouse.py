@@ -52,9 +52,13 @@ SELECT study_key, 'r1', series_key, 'r1', 'profile', 'reader',
     CASE WHEN fate < 20 THEN 'the body part holds no thoracolumbar spine' END,
     CASE WHEN fate >= 20 THEN 1 END, CASE WHEN fate >= 20 THEN 'thinnest' END, 5, '[]', []
 FROM made;
-INSERT INTO score
+INSERT INTO score (
+    series_key, series_revision, storage_recipe, view_recipe, model_digest, logit, n_slices, slice_index, tile_index,
+    slice_logits, slice_features, precision, device, code_version, settings_digest, run_id, scored_at, duration_s,
+    n_vertebrae
+)
 SELECT series_key, 'r1', 'storage', 'view', 'model', -3 + 6 * place * place, 5, [0, 1, 2, 3, 4], [0, 0, 0, 0, 0],
-    [0, 0, 0, 0, 0], [], 'fp32', 'cpu', '0', 'settings', 'run', now()::TIMESTAMP, 0.1
+    [0, 0, 0, 0, 0], [], 'fp32', 'cpu', '0', 'settings', 'run', now()::TIMESTAMP, 0.1, 12
 FROM made WHERE fate >= 25;
 INSERT INTO rejection
 SELECT series_key, 'r1', 'profile', 'reader', 'storage', 'view', 'model', 'slab', 'quarantined', 'decode',
@@ -73,7 +77,10 @@ SELECT md5('report' || i), 'lexicon',
 FROM made WHERE said >= 10;
 INSERT INTO lexicon VALUES ('lexicon', 'en', 1);
 INSERT INTO model VALUES ('model', 'benchmark', 'none', true, '');
-INSERT INTO operating_point VALUES ('model', 'op', 1.0, 0.0, 0.8, 'benchmark', true);
+INSERT INTO operating_point (
+    model_digest, operating_point_id, calibration_slope, calibration_intercept, threshold, rule, is_current
+)
+VALUES ('model', 'op', 1.0, 0.0, 0.8, 'benchmark', true);
 INSERT INTO run VALUES ('run', 'archive', 'main', 'sweep', 'finished', now()::TIMESTAMP, now()::TIMESTAMP, 'host', 1,
     '0', 'settings', 'lenient', 'profile', 'reader', 'storage', 'view', 'model');
 """
