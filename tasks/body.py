@@ -41,6 +41,9 @@ COLUMN_BOX_MM = (44.0, 56.0)  # lateral × depth of a vertebra with its arch
 COLUMN_EDGE = 0.12  # of the trunk's width on either side where no spine is looked for
 LEAST_COLUMN_BONE = 0.02  # mean bone in that box
 COLUMN_SPREAD_MM = 15.0  # the column is believed when half of the slices see it within this of their median
+COLUMN_FARTHEST_MM = (
+    60.0  # an arm beside the body moves the middle by 50; farther out lie hips and shoulder blades
+)
 COLUMN_FAR_MM = 25.0  # a column this far from the middle of the skin: an arm was counted, or a strong curve
 
 
@@ -329,7 +332,9 @@ def _middle_of(trunk: Sequence[BodySlice]) -> tuple[float, float | None, str]:
     if len(complete) * 3 >= len(trunk):
         middle = median_of([(item.left_mm + item.right_mm) / 2 for item in complete])
         extent = median_of([item.width_mm for item in complete])
-        if has_column and abs(column - middle) > COLUMN_FAR_MM:
+        # One slice through a hip with more bone than a porous spine was enough before, and the slab showed the hip.
+        n_near = sum(abs(item.column_x_mm - column) <= COLUMN_SPREAD_MM for item in trunk)
+        if 2 * n_near >= len(trunk) and COLUMN_FAR_MM < abs(column - middle) <= COLUMN_FARTHEST_MM:
             return column, extent, "canal"
         return middle, extent, "skin"
     if has_column:

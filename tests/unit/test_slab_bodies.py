@@ -10,6 +10,7 @@ import pytest
 import slab_anatomies as anatomies
 from slab_cases import FolderSource, MemorySource, plan_of, scan, trunk_hu, with_files
 
+from tasks.body import BodySlice, judge_body
 from tasks.plan import SeriesPlan
 from tasks.slab import DEFAULT_RECIPE, SlabRejected, build_slab, slab_task
 from warehouse.records import SlabRecord
@@ -55,6 +56,29 @@ def test_one_arm_does_not_move_the_middle() -> None:
     assert abs(record.middle_x_mm) < 8
     assert record.lateral_extent_mm is not None
     assert record.lateral_extent_mm < 360
+
+
+NONE = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("columns_mm", "method"),
+    [
+        ([-56.0] + [NONE] * 8, "skin"),  # a porous spine, and one slice through a hip
+        ([-50.0, -56.0, -52.0] + [NONE] * 6, "skin"),
+        ([-100.0, -97.0, -70.0, -83.0, -85.0] + [NONE] * 4, "skin"),  # hips and shoulder blades
+        ([45.0] * 5 + [NONE] * 4, "canal"),  # an arm that was counted, or a strong curve
+        ([10.0] * 9, "skin"),
+    ],
+)
+def test_bone_beside_the_spine_does_not_move_the_middle(columns_mm: list[float], method: str) -> None:
+    looked_at = [
+        BodySlice(50.0 * k, -170, 170, -120, 100, True, True, False, True, 10.0, x, 30.0)
+        for k, x in enumerate(columns_mm)
+    ]
+    body = judge_body(looked_at, [item.z_mm for item in looked_at])
+    assert (body.midline_method, body.lateral_extent_mm) == (method, 340.0)
+    assert body.middle_x_mm == (0.0 if method == "skin" else columns_mm[0])
 
 
 @pytest.mark.parametrize(("shape", "x"), [((130, 130), 0.0), ((150, 150), -60.0), ((80, 80), 5.0)])
