@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,10 @@ from flows.label_file import Label
 from models.pooling import SLICE_THRESHOLD, max_probability, mean_probability, vote_share
 from tasks.kernels import classify_kernel
 from warehouse.reasons import BEYOND_DOMAIN, FEW_VERTEBRAE, Outcome
+
+if TYPE_CHECKING:
+    from models.domain import DomainReference
+    from models.infer import ScanScore
 
 DIMENSIONS = ("sex", "age", "vendor", "kernel", "slice thickness", "coverage", "contrast")
 # Bands of slice thickness in mm: over 3 mm a grade 1 loss cannot be resolved (docs/operators-guide.md).
@@ -110,11 +114,9 @@ def said_now(
                 found[study_key] = Unsaid(NOT_FINITE)
                 continue
             distance = domain.distance(score.slice_features) if domain else None
-            if score.lacks_vertebrae:
-                found[study_key] = Unsaid(FEW_VERTEBRAE, distance)
-                continue
-            if domain and distance is not None and domain.is_beyond(distance):
-                found[study_key] = Unsaid(BEYOND_DOMAIN, distance)
+            refusal = refusal_of(score, domain, distance)
+            if refusal is not None:
+                found[study_key] = Unsaid(refusal, distance)
                 continue
             found[study_key] = Said(
                 point.probability(score.logit),
@@ -126,6 +128,14 @@ def said_now(
             )
         say(len(found))
     return found
+
+
+def refusal_of(score: ScanScore, domain: DomainReference | None, distance: float | None) -> str | None:
+    """Why a score does not count, as the view `score_refusal` says of those in a warehouse; None: it counts."""
+    if score.lacks_vertebrae:
+        return FEW_VERTEBRAE
+    is_beyond = domain is not None and distance is not None and domain.is_beyond(distance)
+    return BEYOND_DOMAIN if is_beyond else None
 
 
 def evaluation_scans(

@@ -19,6 +19,7 @@ import numpy as np
 
 from estimates.roc import Interval, auc, share
 from flows.errors import SettingsError
+from flows.evaluation_scans import refusal_of
 from flows.model_files import PROTOCOL_FILE, PROTOCOL_SCANS_FILE, PROTOCOL_USES_FILE
 from flows.phantom_scans import HALF_WIDTH_MM, PIXEL_MM, largest_loss, sequence_scan
 from flows.process_pool import BACKGROUND, map_in_order
@@ -171,7 +172,7 @@ def _scored(
         mean_intensity=float(sequence.images_nhw.mean()),
         domain_distance=distance,
         n_vertebrae=score.n_vertebrae,
-        is_evaluable=not score.lacks_vertebrae and (domain is None or not domain.is_beyond(distance)),
+        is_evaluable=refusal_of(score, domain, distance) is None,
         lstm=point.probability(score.logit),
         max=max_probability(score.slice_logits),
         mean=mean_probability(score.slice_logits),

@@ -40,11 +40,9 @@ BONE_LOW_HU, BONE_FULL_HU = 200.0, 600.0
 COLUMN_BOX_MM = (44.0, 56.0)  # lateral × depth of a vertebra with its arch
 COLUMN_EDGE = 0.12  # of the trunk's width on either side where no spine is looked for
 LEAST_COLUMN_BONE = 0.02  # mean bone in that box
-COLUMN_SPREAD_MM = 15.0  # the column is believed when half of the slices see it within this of their median
-COLUMN_FARTHEST_MM = (
-    60.0  # an arm beside the body moves the middle by 50; farther out lie hips and shoulder blades
-)
+COLUMN_SPREAD_MM = 15.0  # believed when half of the slices that see a column see it this near their median
 COLUMN_FAR_MM = 25.0  # a column this far from the middle of the skin: an arm was counted, or a strong curve
+COLUMN_FARTHEST_MM = 60.0  # an arm moves the middle by 50; farther out lie hips and shoulder blades
 
 
 @dataclass(frozen=True, slots=True)
